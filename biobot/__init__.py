@@ -1,0 +1,25 @@
+"""A Twitter bot whose jokes come from a byte-LSTM trained on real bios."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["Candidate", "Match", "Seen", "hookimpl", "weighted_length"]
+
+_HOMES = {
+    "Candidate": "biobot.bio",
+    "Match": "biobot.bio",
+    "Seen": "biobot.bio",
+    "hookimpl": "biobot.filters.hookspecs",
+    "weighted_length": "biobot.text.weight",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a name that plugins use from its home on first use, so that importing biobot stays cheap."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'biobot' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,56 @@
+"""Text to codes and back: the byte values seen in training, plus one stop code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from biobot.errors import UnknownByte
+
+STOP = 0
+"""The code that ends a bio and, since nothing else can stand before its first byte, also starts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """The table between byte values and codes: code 0 is the stop, code i > 0 the i-th byte value seen."""
+
+    values: bytes
+    _codes: tuple[int | None, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if sorted(set(self.values)) != list(self.values):
+            raise ValueError("the byte values of a codec must be sorted and distinct")
+        codes: list[int | None] = [None] * 256
+        for code, value in enumerate(self.values, start=STOP + 1):
+            codes[value] = code
+        object.__setattr__(self, "_codes", tuple(codes))
+
+    @classmethod
+    def of(cls, texts: Iterable[bytes]) -> Codec:
+        """Make the codec of every byte value that occurs in `texts`."""
+        seen: set[int] = set()
+        for text in texts:
+            seen.update(text)
+        return cls(bytes(sorted(seen)))
+
+    @property
+    def size(self) -> int:
+        """How many codes there are, the stop included."""
+        return len(self.values) + 1
+
+    def lookup(self, value: int) -> int | None:
+        """Give the code of a byte value, or None where training never saw it."""
+        return self._codes[value]
+
+    def encode(self, text: bytes) -> list[int]:
+        """Give the codes of `text`, without a stop; raise UnknownByte for a byte never seen in training."""
+        codes = [self._codes[value] for value in text]
+        if None in codes:
+            position = codes.index(None)
+            raise UnknownByte(text[position], position)
+        return codes  # type: ignore[return-value]  # no None is left
+
+    def decode(self, codes: Iterable[int]) -> bytes:
+        """Give the bytes of `codes`, which must hold no stop."""
+        return bytes(self.values[code - 1] for code in codes)
