@@ -1,0 +1,71 @@
+"""What every test may use: made-up bios, a bot's folder, a tiny model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WHO = ["baker", "gardener", "retired pirate", "mother of two cats", "nurse", "cloud watcher", "drummer", "beekeeper"]
+WHAT = ["coffee", "long walks", "bad puns", "vinyl records", "sourdough", "football", "old maps", "rain", "🌻", "crêpes"]
+WHERE = ["Lisbon", "the north sea", "a small town", "Nairobi", "my kitchen", "東京", "somewhere else", "the back row"]
+ENDS = ["", ".", " ✨", " Opinions are my own.", " Since 1987.", "\nSay hello!", " She/her.", " Probably asleep."]
+
+
+def made_up_bios(count: int, seed: int = 0) -> list[str]:
+    """Invent `count` distinct bios; no person ever wrote one of them."""
+    draw = random.Random(seed)
+    bios: dict[str, None] = {}
+    while len(bios) < count:
+        likes = draw.sample(WHAT, 3)
+        bio = f"{draw.choice(WHO).capitalize()} from {draw.choice(WHERE)}, {', '.join(likes)}{draw.choice(ENDS)}"
+        if len(bios) > 3000:
+            bio += f" No. {len(bios)}"
+        bios[bio] = None
+    return list(bios)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder where a bot keeps its state."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def bot(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Write a bot's biobot.toml with the given text, make it the one that commands use, and return its folder."""
+    for name in ("BIOBOT_CONFIG", "BIOBOT_HOME", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def write(text: str = "") -> Path:
+        (tmp_path / "biobot.toml").write_text(text, encoding="utf-8")
+        (tmp_path / "plugins").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a small, untrained ByteLSTM over the bytes of made-up bios, and its index."""
+    import torch
+
+    from biobot.corpus import index
+    from biobot.model import checkpoint
+    from biobot.model.codec import Codec
+    from biobot.model.lstm import ByteLSTM, Shape
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    folder.mkdir()
+    bios = made_up_bios(300)
+    codec = Codec.of(bio.encode() for bio in bios)
+    torch.manual_seed(1)
+    model = ByteLSTM(Shape(codec.size, embedding=16, hidden=32, layers=2))
+    checkpoint.save(folder / "model.safetensors", checkpoint.Checkpoint(model, codec, {"id": "tiny"}))
+    index.build(bios, folder / "seen.idx")
+    return folder
