@@ -216,9 +216,7 @@ class Config:
 # -- finding and reading -----------------------------------------------------------------------------
 
 
-def load(
-    file: Path | None = None, home: Path | None = None, environ: Mapping[str, str] = os.environ
-) -> Config:
+def load(file: Path | None = None, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the bot's settings and find its home, by the order that the contract gives.
 
     Raises ConfigError for a file that was named and is not there, is no TOML, or holds a wrong key or value.
@@ -287,9 +285,11 @@ class Where:
                 section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
                 if section == self.keys:
                     return number
-            elif match := re.match(r"[\"']?([\w.-]+)[\"']?\s*=", line):
-                if (*section, *match[1].split(".")) == self.keys:
-                    return number
+            elif (match := re.match(r"[\"']?([\w.-]+)[\"']?\s*=", line)) and (
+                *section,
+                *match[1].split("."),
+            ) == self.keys:
+                return number
         return None
 
 

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 WHO = ["baker", "gardener", "retired pirate", "mother of two cats", "nurse", "cloud watcher", "drummer", "beekeeper"]
-WHAT = ["coffee", "long walks", "bad puns", "vinyl records", "sourdough", "football", "old maps", "rain", "🌻", "crêpes"]
+WHAT = [
+    "coffee",
+    "long walks",
+    "bad puns",
+    "vinyl records",
+    "sourdough",
+    "football",
+    "old maps",
+    "rain",
+    "🌻",
+    "crêpes",
+]
 WHERE = ["Lisbon", "the north sea", "a small town", "Nairobi", "my kitchen", "東京", "somewhere else", "the back row"]
 ENDS = ["", ".", " ✨", " Opinions are my own.", " Since 1987.", "\nSay hello!", " She/her.", " Probably asleep."]
 

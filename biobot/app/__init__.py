@@ -1,0 +1,1 @@
+"""The verbs that commands, daemon and console share."""

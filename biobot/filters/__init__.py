@@ -1,0 +1,1 @@
+"""Candidates made into verdicts by plugins."""

@@ -1,0 +1,1 @@
+"""Accepted candidates made into posts: outbox, schedule, budget, networks."""

@@ -1,0 +1,1 @@
+"""The console: thin views over the app's verbs."""

@@ -1,0 +1,1 @@
+"""X itself: session, secrets, the kinds of its errors, and waiting."""

@@ -1,0 +1,67 @@
+# Recipes. Everything happens in .venv; nothing is installed into the system.
+PYTHON ?= python3
+# PyTorch's CPU builds: a tenth of the size of the CUDA build that plain pip brings on Linux.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test soak lint format bench shots dist clean
+help:
+	@echo "make demo    see it work, in half a minute, with no account and no network"
+	@echo "make test    the whole suite"
+	@echo "make lint    ruff and mypy --strict"
+	@echo "make bench   speed, as ratios within one run"
+	@echo "make soak    the long proofs: hundreds of kills, hundreds of thousands of samples"
+	@echo "make shots   screenshots of every page of the console"
+	@echo "make clean   forget all that was built"
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "biobot needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "no virtual environment could be made; on Debian: apt-get install python3-venv"; exit 1; }
+
+# torch first: on Linux without an NVIDIA GPU one short try at the CPU builds, then whatever pip finds.
+.venv/torch: constraints.txt | .venv/bin/python
+	@echo "installing torch and what else is needed (once) ..."
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 && ! $(BIN)/python -c 'import torch' 2>/dev/null; then \
+		$(PIP) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 torch 2>/dev/null || true; fi
+	@$(PIP) torch
+	@touch $@
+
+.venv/core: pyproject.toml constraints.txt .venv/torch
+	@$(PIP) -e .
+	@touch $@
+
+.venv/dev: pyproject.toml constraints.txt .venv/torch
+	@$(PIP) -e '.[dev]'
+	@touch $@ .venv/core
+
+demo: .venv/core
+	@$(BIN)/python -m biobot.demo
+
+test: .venv/dev
+	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+
+soak: .venv/dev
+	@$(BIN)/python -m pytest -m soak --timeout 7200 $(ARGS)
+
+lint: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: .venv/dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/dev
+	@for each in tests/bench/*.py; do case $$each in */_*) ;; *) $(BIN)/python $$each || exit 1;; esac; done
+
+shots: .venv/dev
+	@$(BIN)/python -m tests.web.shots
+
+dist: .venv/dev
+	@$(BIN)/python -m pip wheel --quiet --no-deps -w dist .
+
+clean:
+	rm -rf .venv dist build shots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
