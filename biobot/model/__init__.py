@@ -1,1 +1,1 @@
-"""The byte-LSTM: its codec, its layers, its checkpoints, its training and its measure."""
+"""The byte-LSTM: its codec, its weights on disk, how it is trained and measured."""

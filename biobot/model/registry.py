@@ -1,0 +1,141 @@
+"""The models of a bot: `home/models/<id>/`, and which of them speaks.
+
+`home/models/current` is a text file: the id of the model that speaks on its first line, below it those that
+spoke before, latest first. It is replaced in one step, so a reader sees the old model or the new one, never
+a mix (F38). With no such file the starter that ships with biobot speaks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from biobot.bundled import STARTER
+from biobot.errors import ModelError
+from biobot.model import checkpoint
+
+_REMEMBERED = 50  # how many of the earlier models `current` names
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's id and its folder: the weights with all facts, and the index of what it learnt."""
+
+    id: str
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        """Where the weights and every fact of the model are."""
+        return self.path / "model.safetensors"
+
+    @property
+    def index(self) -> Path:
+        """Where the fingerprints of what the model learnt are."""
+        return self.path / "seen.idx"
+
+    def header(self) -> checkpoint.Header:
+        """Read what the model says of itself."""
+        return checkpoint.read_header(self.weights)
+
+
+Folders = list[ModelFolder]
+Ids = list[str]
+
+
+class Registry:
+    """The models in one bot's home, and the starter."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "models"
+
+    def find(self, name: str) -> ModelFolder:
+        """Find a model: "current", "starter", an id, or the path of a model's folder; else ModelError."""
+        if name == "current":
+            return self.current()
+        if name == "starter":
+            return self._starter()
+        if re.fullmatch(r"[\w.-]+", name) and (self.folder / name / "model.safetensors").is_file():
+            return ModelFolder(name, self.folder / name)
+        path = Path(name)
+        if path.name == "model.safetensors":
+            path = path.parent
+        if (path / "model.safetensors").is_file():
+            return ModelFolder(path.resolve().name, path)
+        known = ", ".join(each.id for each in self.list()) or "none yet"
+        raise ModelError(f"there is no model {name!r}; known here: {known}")
+
+    def current(self) -> ModelFolder:
+        """Give the model that speaks: the last promoted, else the starter."""
+        order = self._order()
+        if not order or order[0] == "starter":
+            return self._starter()
+        path = self.folder / order[0]
+        if not (path / "model.safetensors").is_file():
+            raise ModelError(f"the current model {order[0]} is gone from {self.folder}; `biobot models rollback`")
+        return ModelFolder(order[0], path)
+
+    def promote(self, name: str) -> ModelFolder:
+        """Let the model `name` (an id) speak from now on; the one before it is remembered."""
+        model = self.find(name)
+        if model.id != "starter" and model.path.parent != self.folder:
+            raise ModelError(f"{model.path} is not among this bot's models in {self.folder}; set model.name to use it")
+        model.header()  # F30, F38: what cannot be read never goes live
+        before = self._order() or ["starter"]
+        if before[0] != model.id:
+            self._write([model.id, *(each for each in before if each != model.id)])
+        return model
+
+    def rollback(self) -> ModelFolder:
+        """Let the model before the current one speak again, passing over those that are gone; return it."""
+        for rest in range(1, len(order := self._order() or ["starter"])):
+            try:
+                model = self.find(order[rest])
+                model.header()
+            except ModelError:
+                continue
+            self._write(order[rest:])
+            return model
+        raise ModelError("there is no earlier model to go back to; see `biobot models list`")
+
+    def list(self) -> Folders:
+        """Give every model, the newest first, the starter last."""
+        found = [each for each in self.folder.glob("*/") if (each / "model.safetensors").is_file()]
+        found.sort(key=lambda each: ((each / "model.safetensors").stat().st_mtime_ns, each.name), reverse=True)
+        models = [ModelFolder(each.name, each) for each in found]
+        return [*models, self._starter()] if (STARTER / "model.safetensors").is_file() else models
+
+    def prune(self, keep: int) -> Ids:
+        """Remove all but the newest `keep` models, never the current one; return the ids of those removed."""
+        own = [each for each in self.list() if each.id != "starter"]
+        own.sort(key=lambda each: each.id not in self._order()[:1])  # stable: the current one first, then by age
+        for each in own[keep:]:
+            shutil.rmtree(each.path)
+        return [each.id for each in own[keep:]]
+
+    def _starter(self) -> ModelFolder:
+        if not (STARTER / "model.safetensors").is_file():
+            raise ModelError("this biobot ships no starter model; train one with `biobot train`")
+        return ModelFolder("starter", STARTER)
+
+    def _order(self) -> Ids:
+        """Give the ids in `current`: the one that speaks, then those that spoke before."""
+        try:
+            return (self.folder / "current").read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ModelError(f"cannot read {self.folder / 'current'}: {error.strerror}") from None
+
+    def _write(self, order: Ids) -> None:
+        half = self.folder / f".current.{os.getpid()}.half"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            half.write_text("".join(f"{each}\n" for each in order[:_REMEMBERED]), encoding="utf-8")
+            checkpoint.replace(half, self.folder / "current")
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise ModelError(f"cannot change the current model: {error.strerror}; it stays as it was") from None
