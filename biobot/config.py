@@ -408,11 +408,11 @@ def _positive(key: str, value: timedelta) -> None:
         raise ValueError(f"{key}: it must be longer than nothing")
 
 
-def keys(kind: type[Any] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def every_key(kind: type[Any] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Give the path of every key there is: for the tests that keep config/biobot.toml and the docs whole."""
     hints = typing.get_type_hints(kind)
     for each in fields(kind):
         if is_dataclass(hints[each.name]):
-            yield from keys(hints[each.name], (*above, each.name))
+            yield from every_key(hints[each.name], (*above, each.name))
         elif each.name != "tables":
             yield (*above, each.name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+import traceback
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -51,14 +53,11 @@ class Options:
     file: Path | None = None
     home: Path | None = None
     verbose: bool = False
-    _config: Config | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def config(self) -> Config:
         """Read the bot's config, on first use."""
-        if self._config is None:
-            self._config = load(self.file, self.home)
-        return self._config
+        return load(self.file, self.home)
 
 
 class Commands(click.Group):
@@ -87,11 +86,12 @@ class Commands(click.Group):
             if hasattr(stream, "reconfigure"):  # F29: a console that is not UTF-8 prints what it can
                 stream.reconfigure(errors="backslashreplace")
         extra["standalone_mode"] = False
+        options = Options()
         try:
-            result = super().main(*args, **extra)
+            result = super().main(*args, obj=options, **extra)
         except BiobotError as error:
-            if "-v" in sys.argv or "--verbose" in sys.argv:
-                raise
+            if options.verbose:
+                traceback.print_exc()
             click.echo(f"biobot: {error}", err=True)
             sys.exit(error.exit_code)
         except click.ClickException as error:
@@ -115,4 +115,4 @@ class Commands(click.Group):
 @click.pass_context
 def main(context: click.Context, file: Path | None, home: Path | None, verbose: bool) -> None:
     """A bot that posts bios dreamt up by a byte-LSTM."""
-    context.obj = Options(file, home, verbose)
+    context.obj.file, context.obj.home, context.obj.verbose = file, home, verbose

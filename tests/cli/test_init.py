@@ -1,0 +1,41 @@
+"""`biobot init`: a folder one can read, run and keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from biobot import config
+from biobot.cli.init_ import command
+
+
+def test_the_folder_holds_the_whole_config_private_keys_and_an_example_filter(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(command, [str(tmp_path / "bot")])
+    assert answer.exit_code == 0, answer.output
+    folder = tmp_path / "bot"
+    assert config.read(folder / "biobot.toml").post.network == "rehearsal"
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+    assert "BIOBOT_X_API_KEY=" in (folder / ".env").read_text()
+    compile((folder / "plugins" / "example.py").read_text(), "example.py", "exec")
+
+
+def test_the_example_filter_works_once_its_comment_signs_are_taken_away(tmp_path: Path) -> None:
+    CliRunner().invoke(command, [str(tmp_path)])
+    text = (tmp_path / "plugins" / "example.py").read_text()
+    names: dict[str, object] = {}
+    exec(text.replace("\n# ", "\n").replace("\n#", "\n"), names)  # noqa: S102
+    assert callable(names["biobot_filter"])
+
+
+def test_what_is_already_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "biobot.toml").write_text("# mine\n")
+    answer = CliRunner().invoke(command, [str(tmp_path)])
+    assert (tmp_path / "biobot.toml").read_text() == "# mine\n"
+    assert "kept " in answer.output
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = CliRunner().invoke(command, [str(tmp_path / "file" / "bot")])
+    assert "cannot write" in str(answer.exception)

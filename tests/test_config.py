@@ -1,0 +1,125 @@
+"""Settings: found where the contract says, whole, and every mistake named with file, line, key and mend."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from biobot import config
+from biobot.bundled import bundled
+from biobot.errors import ConfigError
+
+SHIPPED = bundled("config") / "biobot.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "biobot.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_the_shipped_file_says_exactly_the_defaults() -> None:
+    settings = config.read(SHIPPED)
+    assert settings.filters.tables == {"length": {"min": 20, "max": 280}}
+    plain = dataclasses.replace(settings, filters=dataclasses.replace(settings.filters, tables={}))
+    assert plain == config.Settings()
+
+
+def test_the_shipped_file_explains_every_key() -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    for *sections, key in config.every_key():
+        place = table
+        for section in sections:
+            place = place[section]
+        # cron stands in the comment of `every`, since only one of the two may be given
+        assert key in place or f"{key} = " in text, f"{'.'.join([*sections, key])} is missing from config/biobot.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[post.budget]\nposts_per_dy = 3", "line 2: post.budget.posts_per_dy: there is no such key; did you mean"),
+        ("[smaple]\ntries = 3", "smaple: there is no such key; did you mean `sample`?"),
+        ("[sample]\nmax_tries = 'many'", 'line 2: sample.max_tries: "many" is not a whole number'),
+        ("[sample]\nmax_tries = true", "sample.max_tries: true is not a whole number"),
+        ("[sample]\nmax_tries = 0", "sample.max_tries: 0 is below 1"),
+        ("[sample]\ntemperatures = []", "sample.temperatures: name at least one"),
+        ("[sample]\ntemperatures = [nan]", "sample.temperatures: nan is not a finite number"),
+        ("[sample]\ntemperatures = [-0.5]", "-0.5 is not a number from 0 to 100"),
+        ('[sample]\ntemperatures = {"0.8" = 0}', "the weight of 0.8 must be above 0"),
+        ('[sample]\ntemperatures = {"warm" = 1}', "is not a number"),
+        ("[sample]\ndeadline = 90", 'give it with its unit, such as "10m"'),
+        ('[sample]\ndeadline = "soon"', '"90s", "10m", "1h30m" or "3d"'),
+        ('[post]\nnetwork = "mastodon"', '"mastodon" is not one of "rehearsal", "x", "stdout"'),
+        ('[post]\nreconcile_after = ["5m", "1m"]', "post.reconcile_after: the waits must grow"),
+        ('[schedule]\nevery = "1h"\ncron = "0 9 * * *"', "give either `every` or `cron`, not both"),
+        ('[schedule]\nquiet = ["23-7"]', "schedule.quiet: '23-7' is not a span such as \"23:00-07:00\""),
+        ('[schedule]\ntimezone = "Mars/Olympus"', "is no time zone known here"),
+        ('[x]\napi_base = "http://api.twitter.com"', "it must be https, or http on loopback"),
+        ('[x]\napi_base = "https://me:secret@example.com"', "is not an address such as"),
+        ("post = 3", "post: this is a section, not 3"),
+        ("[post", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_its_mend(tmp_path: Path, text: str, says: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError) as error:
+        config.load(file, environ={})
+    assert str(file) in str(error.value)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_temperatures_are_a_list_or_a_table_of_weights(tmp_path: Path) -> None:
+    file = written(tmp_path, "[sample]\ntemperatures = [0.8, 1, 0.8]")
+    assert config.read(file).sample.temperatures == {0.8: 2.0, 1.0: 1.0}
+    file = written(tmp_path, '[sample]\ntemperatures = {"0.8" = 3, "1.0" = 1}')
+    assert config.read(file).sample.temperatures == {0.8: 3.0, 1.0: 1.0}
+
+
+def test_durations_join_their_units(tmp_path: Path) -> None:
+    file = written(tmp_path, '[schedule]\nevery = "1h30m"\njitter = "1.5s"')
+    assert config.read(file).schedule.every == timedelta(minutes=90)
+    assert config.read(file).schedule.jitter == timedelta(seconds=1.5)
+
+
+def test_the_file_is_the_named_one_then_the_environments_then_this_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("named", "environment", "here"):
+        (tmp_path / name).mkdir()
+        written(tmp_path / name, "")
+    monkeypatch.chdir(tmp_path / "here")
+    environ = {"BIOBOT_CONFIG": str(tmp_path / "environment" / "biobot.toml")}
+    named = tmp_path / "named" / "biobot.toml"
+    assert config.load(named, environ=environ).folder.name == "named"
+    assert config.load(environ=environ).folder.name == "environment"
+    assert config.load(environ={}).folder.name == "here"
+
+
+def test_the_home_is_the_named_one_then_the_environments_then_systemds_then_state(tmp_path: Path) -> None:
+    file = written(tmp_path, "")
+    both = {"BIOBOT_HOME": "/one", "STATE_DIRECTORY": "/two:/three"}
+    assert config.load(file, Path("/zero"), both).home == Path("/zero")
+    assert config.load(file, environ=both).home == Path("/one")
+    assert config.load(file, environ={"STATE_DIRECTORY": "/two:/three"}).home == Path("/two")
+    assert config.load(file, environ={}).home == tmp_path.resolve() / "state"
+
+
+def test_without_any_file_all_is_default_and_lies_in_the_platforms_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.platform", "linux")
+    found = config.load(environ={"XDG_DATA_HOME": "/data"})
+    assert (found.settings, found.file, found.home) == (config.Settings(), None, Path("/data/biobot"))
+
+
+def test_a_file_that_is_named_and_missing_is_an_error_not_a_default(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="biobot init"):
+        config.load(tmp_path / "biobot.toml", environ={})
