@@ -1,0 +1,125 @@
+"""`biobot corpus`: bios in, out, counted and forgotten."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from biobot.cli import Options
+from biobot.corpus.readers import Skipped
+
+SHOWN = 20
+"""Skipped lines that are shown without -v."""
+
+
+@click.group("corpus")
+def command() -> None:
+    """Import, count, export and forget bios."""
+
+
+@command.command("import")
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--field", "name", help="The key or column that holds the bio; default: bio, else description.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def import_(options: Options, files: tuple[Path, ...], name: str | None, as_json: bool) -> None:
+    """Add bios from .jsonl, .csv or .txt files, each also as .gz; a killed import can be run again."""
+    from biobot.app import corpus
+
+    total = corpus.Imported()
+    shown = _Shown(options.verbose)
+    with corpus.open_store(options.config) as store, _bars(as_json) as bar:
+        for path in files:
+            size = path.stat().st_size if path.is_file() else 0
+            watch = bar(path.name, size)
+            corpus.import_file(store, path, datetime.now(UTC), total, name=name, watch=watch, skipped=shown)
+    shown.close()
+    counts = asdict(total.stored) | {"skipped": total.skipped}
+    if as_json:
+        click.echo(json.dumps(counts | {"why": dict(total.why)}))
+        return
+    if not total.stored.added:
+        click.echo("nothing new: every bio was there before")
+    for key, number in counts.items():
+        if number or key in ("added", "duplicates"):
+            click.echo(f"{key:>11} {number:>12,}")
+    for why, number in total.why.most_common():
+        click.echo(f"{'':>11} {number:>12,}  {why}")
+
+
+@command.command("stats")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def stats(options: Options, as_json: bool) -> None:
+    """Count bios, authors and bytes, and what the `[train]` policies would leave out."""
+    from biobot.app import corpus
+
+    with corpus.open_store(options.config) as store:
+        found = store.stats(options.config.settings.train)
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+        return
+    click.echo(f"{found.bios:>14,} bios, {found.bytes:,} bytes, of {found.authors:,} known authors")
+    click.echo(f"{found.forgotten:>14,} opt-outs")
+    click.echo(f"{found.learnable:>14,} bios, {found.learnable_bytes:,} bytes would be learnt; left out:")
+    for why, number in found.left_out.most_common():
+        click.echo(f"{number:>14,} by train.{why}")
+
+
+@command.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.pass_obj
+def export(options: Options, file: Path) -> None:
+    """Write everything that is stored to FILE (- for standard output) as JSON lines, which `import` reads back."""
+    from biobot.app import corpus
+
+    with corpus.open_store(options.config) as store, click.open_file(str(file), "w", "utf-8", atomic=True) as out:
+        count = corpus.export(store, out)
+    click.echo(f"{count:,} bios written to {file}", err=True)
+
+
+class _Shown:
+    """Prints skipped lines to stderr: the first few, or all with -v."""
+
+    def __init__(self, every: bool) -> None:
+        self.every, self.count = every, 0
+
+    def __call__(self, skipped: Skipped) -> None:
+        self.count += 1
+        if self.every or self.count <= SHOWN:
+            click.echo(f"{skipped.file}:{skipped.line}: skipped: {skipped.why}", err=True)
+
+    def close(self) -> None:
+        """Say how many were not shown."""
+        if self.count > SHOWN and not self.every:
+            click.echo(f"… and {self.count - SHOWN:,} more skipped lines (-v shows all)", err=True)
+
+
+@contextmanager
+def _bars(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Give a function that shows a file's progress bar with rate and ETA: on a terminal, unless quiet."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    quiet = quiet or not sys.stderr.isatty()
+    with progress.Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+
+        def add(name: str, size: int) -> Callable[[int], None]:
+            task = bars.add_task(name, total=size)
+            return lambda done: bars.update(task, completed=done)
+
+        yield add

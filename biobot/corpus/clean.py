@@ -1,0 +1,70 @@
+"""What a bio goes through before it is learnt; the store keeps bios as they were found."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from biobot.config import TrainSettings
+from biobot.corpus.readers import Bio, Skipped
+
+URL, EMAIL, PHONE = 1, 2, 4
+TRAITS = {"url": URL, "email": EMAIL, "phone": PHONE}
+"""What a bio may hold that `[train]` can leave out, as bits; the names are the keys of the policy."""
+
+RULES = 1
+"""Counts up when `traits` changes its mind, so that a store counts its bios anew."""
+
+_EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+_PHONE = re.compile(r"(?<![\w.])(?:\+\d(?:[ ().\-/]{0,2}\d){6,14}|\(?\d(?:[ ().\-/]{0,2}\d){8,14})(?!\w)")
+
+_URL = re.compile(
+    r"https?://|www\.\w|(?<![@\w])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+"
+    r"(?:com|org|net|co|me|tv|ly|be|info|gl|edu|io|uk|de|fr|jp|br|es|it|nl|ca|us|in|id)(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+def traits(text: str) -> int:
+    """Give the bits of what `text` holds: a URL (bare domains count), an e-mail address, a phone number."""
+    found = 0
+    if "@" in text and _EMAIL.search(text):
+        found |= EMAIL
+        text = _EMAIL.sub(" ", text)  # the domain of an address is no URL
+    if _PHONE.search(text):
+        found |= PHONE
+    if ("." in text or ":" in text) and _URL.search(text):
+        found |= URL
+    return found
+
+
+def lines(text: str) -> str:
+    r"""Make every line end a \n."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def reason(found: int, size: int, policy: TrainSettings) -> str | None:
+    """Say why a bio with these traits and `size` bytes of UTF-8 is not learnt: a key of the policy, or None."""
+    if size > policy.max_bytes:
+        return "max_bytes"
+    return next((name for name, bit in TRAITS.items() if found & bit and getattr(policy, name) == "drop"), None)
+
+
+def clean(
+    bios: Iterable[Bio | Skipped | str], policy: TrainSettings, left_out: Counter[str] | None = None
+) -> Iterator[str]:
+    """Give the texts to learn from, each with its line ends made \\n, and count in `left_out` why others are not.
+
+    What a reader skipped is counted as "skipped"; the other reasons are keys of `[train]`.
+    """
+    for bio in bios:
+        if isinstance(bio, Skipped):
+            why: str | None = "skipped"
+        else:
+            text = bio if isinstance(bio, str) else bio.text
+            why = reason(traits(text), len(text.encode()), policy)
+        if why is None:
+            yield lines(text)
+        elif left_out is not None:
+            left_out[why] += 1

@@ -1,0 +1,455 @@
+"""The corpus on disk: bios with their authors, and who opted out, in one SQLite file.
+
+A text is kept once, as it was found, however many people wrote it. Every batch is one transaction, so that
+what a killed import has stored stays stored, and is met again as duplicates. Totals are kept by triggers:
+counting reads no text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from biobot.config import TrainSettings
+from biobot.corpus import clean
+from biobot.corpus.readers import Bio
+from biobot.errors import CorpusError
+
+BATCH = 20_000
+"""Bios in a transaction: some 10 MB of memory, and what a kill can lose."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE bio (
+        id INTEGER PRIMARY KEY,
+        hash INTEGER NOT NULL UNIQUE,
+        text TEXT NOT NULL,
+        source TEXT,
+        seen INTEGER NOT NULL,     -- unix seconds
+        bytes INTEGER NOT NULL,
+        traits INTEGER NOT NULL,   -- see clean.traits
+        unsigned INTEGER NOT NULL  -- 1: it also came without its author, so that no author takes it away
+    ) STRICT;
+    CREATE TABLE author (
+        id INTEGER PRIMARY KEY,    -- X's; below 0 where only the handle is known
+        handle TEXT,               -- lower case
+        bio INTEGER NOT NULL REFERENCES bio (id),
+        source TEXT,
+        seen INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX author_bio ON author (bio);
+    CREATE INDEX author_handle ON author (handle);
+    CREATE TABLE forgotten (
+        key BLOB PRIMARY KEY,      -- of an id, a handle or a text: no person's words
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (at INTEGER NOT NULL, what TEXT NOT NULL) STRICT;
+    CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE tally (
+        traits INTEGER NOT NULL, bytes INTEGER NOT NULL, bios INTEGER NOT NULL, PRIMARY KEY (traits, bytes)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER bio_in AFTER INSERT ON bio BEGIN
+        INSERT INTO tally VALUES (new.traits, new.bytes, 1) ON CONFLICT DO UPDATE SET bios = bios + 1;
+    END;
+    CREATE TRIGGER bio_out AFTER DELETE ON bio BEGIN
+        UPDATE tally SET bios = bios - 1 WHERE traits = old.traits AND bytes = old.bytes;
+    END;
+    CREATE TRIGGER bio_change AFTER UPDATE OF traits ON bio WHEN old.traits != new.traits BEGIN
+        UPDATE tally SET bios = bios - 1 WHERE traits = old.traits AND bytes = old.bytes;
+        INSERT INTO tally VALUES (new.traits, new.bytes, 1) ON CONFLICT DO UPDATE SET bios = bios + 1;
+    END;
+    """,
+)
+"""Each brings a store from the version before it (PRAGMA user_version) to its own."""
+
+
+@dataclass
+class Added:
+    """What became of bios that were given to `Store.add`."""
+
+    added: int = 0
+    duplicates: int = 0
+    forgotten: int = 0
+    updated: int = 0
+    """Authors, known before, who have another bio now."""
+
+    def __iadd__(self, other: Added) -> Added:
+        self.added += other.added
+        self.duplicates += other.duplicates
+        self.forgotten += other.forgotten
+        self.updated += other.updated
+        return self
+
+
+@dataclass
+class Stats:
+    """The corpus in figures: `learnable` is what is left after what `clean` leaves out, by reason."""
+
+    bios: int = 0
+    authors: int = 0
+    bytes: int = 0
+    forgotten: int = 0
+    learnable: int = 0
+    learnable_bytes: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What was removed: rows of bios and authors; `keys` new entries bar people and texts from coming back."""
+
+    bios: int
+    authors: int
+    keys: int
+
+    def __str__(self) -> str:
+        return f"{self.bios} bios, {self.authors} authors removed, {self.keys} keys added"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Who and what opted out, as keys that hold nobody's words."""
+
+    keys: frozenset[bytes] = field(default_factory=frozenset)
+
+    def covers(self, bio: Bio) -> bool:
+        """Tell whether this bio's author opted out, or its text did."""
+        return bool(self.keys) and not self.keys.isdisjoint(keys_of(bio))
+
+
+def keys_of(bio: Bio) -> list[bytes]:
+    """Give the keys under which a bio may have been forgotten: its text, its author's id and handle."""
+    keys = [text_key(bio.text)]
+    if bio.author is not None:
+        keys.append(id_key(bio.author))
+    if bio.handle is not None:
+        keys.append(handle_key(bio.handle))
+    return keys
+
+
+def id_key(author: int) -> bytes:
+    """Give the key of a user's id."""
+    return _key("id", str(author))
+
+
+def handle_key(handle: str) -> bytes:
+    """Give the key of a handle, with or without its @, in any case."""
+    return _key("handle", handle.removeprefix("@").lower())
+
+
+def text_key(text: str) -> bytes:
+    """Give the key of a text: the same for texts that differ in case, spaces, or Unicode's ways to write them."""
+    return _key("text", " ".join(unicodedata.normalize("NFKC", text).casefold().split()))
+
+
+def _key(kind: str, value: str) -> bytes:
+    return blake2b(f"{kind}:{value}".encode(), digest_size=16, person=b"biobot-forgotten").digest()
+
+
+class Store:
+    """The corpus in `path`; made when it is not there. Not for two threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.db = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._prepare()
+        except sqlite3.Error as error:
+            raise CorpusError(f"cannot open the corpus {path}: {error}") from None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    def _prepare(self) -> None:
+        # what is forgotten must not linger in the file's free pages
+        for pragma in ("secure_delete = ON", "journal_mode = TRUNCATE", "synchronous = FULL", "cache_size = -65536"):
+            self.db.execute(f"PRAGMA {pragma}")
+        self.db.execute("PRAGMA temp_store = MEMORY")
+        version = self._version()
+        if version > len(MIGRATIONS):
+            raise CorpusError(f"{self.path} was written by a newer biobot; use that one")
+        if version < len(MIGRATIONS):
+            with self.transaction():
+                for number in range(self._version(), len(MIGRATIONS)):  # another process may have been faster
+                    for statement in _statements(MIGRATIONS[number]):
+                        self.db.execute(statement)
+                    self.db.execute(f"PRAGMA user_version = {number + 1}")
+                self.db.execute("INSERT OR IGNORE INTO fact VALUES ('rules', ?)", (str(clean.RULES),))
+        self.db.execute(
+            """CREATE TEMP TABLE incoming (
+                hash INTEGER, text TEXT, source TEXT, bytes INTEGER, traits INTEGER, author INTEGER, handle TEXT)"""
+        )
+
+    def _version(self) -> int:
+        return self._one("PRAGMA user_version")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do everything under the `with`, or nothing; CorpusError when the disk does not take it."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise CorpusError(f"cannot write the corpus {self.path}: {error}") from None
+
+    # -- adding ---------------------------------------------------------------------------------------
+
+    def add(self, bios: Iterable[Bio], now: datetime) -> Added:
+        """Add bios in batches, each one transaction; what was seen before is a duplicate, what was forgotten stays out.
+
+        An author who comes with another bio than before has changed it: the old one goes, if nobody else has it.
+        When `bios` raises, what it gave until then is kept.
+        """
+        total = Added()
+        bios = iter(bios)
+        error: BaseException | None = None
+        while error is None:
+            batch: list[Bio] = []
+            try:
+                batch.extend(islice(bios, BATCH))
+            except BaseException as raised:  # noqa: BLE001 - raised again below, after the batch is safe
+                error = raised
+            if not batch:
+                break
+            with self.transaction():
+                total += self.put(batch, now)
+        if error is not None:
+            raise error
+        return total
+
+    def put(self, batch: list[Bio], now: datetime) -> Added:
+        """Add some bios within a transaction of the caller's, who commits more with them."""
+        forgotten = self.forgotten()
+        kept = [bio for bio in batch if not forgotten.covers(bio)] if forgotten.keys else batch
+        execute = self.db.execute
+        execute("DELETE FROM incoming")
+        self.db.executemany("INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, kept))
+        seen = int(now.timestamp())
+        added = execute(
+            """INSERT OR IGNORE INTO bio (hash, text, source, seen, bytes, traits, unsigned)
+               SELECT hash, text, source, ?, bytes, traits, author IS NULL FROM incoming""",
+            (seen,),
+        ).rowcount
+        signed = any(bio.author or bio.handle for bio in kept)
+        if signed or self._one("SELECT EXISTS (SELECT 1 FROM author)"):
+            execute(
+                """UPDATE bio SET unsigned = 1
+                   WHERE NOT unsigned AND hash IN (SELECT hash FROM incoming WHERE author IS NULL)"""
+            )
+        updated = self._sign(seen) if signed else 0
+        return Added(added, len(kept) - added, len(batch) - len(kept), updated)
+
+    def _sign(self, seen: int) -> int:
+        """Point the authors of `incoming` to their bios, remove bios left by all authors, count who changed."""
+        execute = self.db.execute
+        execute("CREATE TEMP TABLE IF NOT EXISTS left_behind (bio INTEGER, author INTEGER)")
+        execute("DELETE FROM left_behind")
+        execute(
+            """INSERT INTO left_behind SELECT author.bio, author.id
+               FROM incoming JOIN author ON author.id = incoming.author JOIN bio USING (hash)
+               WHERE author.bio != bio.id"""
+        )
+        updated = self._one("SELECT count(DISTINCT author) FROM left_behind")
+        # within the batch, too, an author's last bio is the one that counts
+        execute(
+            """INSERT INTO left_behind
+               SELECT bio.id, NULL FROM incoming JOIN bio USING (hash) WHERE NOT unsigned"""
+        )
+        execute(
+            """INSERT INTO author SELECT author, handle, bio.id, incoming.source, ?
+               FROM incoming JOIN bio USING (hash) WHERE author IS NOT NULL ORDER BY incoming.rowid
+               ON CONFLICT (id) DO UPDATE SET bio = excluded.bio, source = excluded.source, seen = excluded.seen,
+                                              handle = coalesce(excluded.handle, handle)""",
+            (seen,),
+        )
+        self._drop("SELECT bio FROM left_behind")
+        return updated
+
+    def _drop(self, which: str, *values: int) -> int:
+        """Delete those bios of the query `which` that nobody signs and that came with no author unknown."""
+        return self.db.execute(
+            f"""DELETE FROM bio WHERE id IN ({which}) AND NOT unsigned
+                AND NOT EXISTS (SELECT 1 FROM author WHERE author.bio = bio.id)""",
+            values,
+        ).rowcount
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def bios(self) -> Iterator[Bio]:
+        """Give every text once, in the order of arrival, without its authors; others may write meanwhile."""
+        for _, text, source in self._pages("SELECT id, text, source FROM bio WHERE id > ? ORDER BY id LIMIT 5000"):
+            yield Bio(text, source=source)
+
+    def rows(self) -> Iterator[Bio]:
+        """Give everything that is stored: a text once for each author, and once more if it came without one."""
+        page = """SELECT some.id, text, some.source, unsigned, author.id, handle, author.source
+                  FROM (SELECT * FROM bio WHERE id > ? ORDER BY id LIMIT 5000) some
+                  LEFT JOIN author ON author.bio = some.id ORDER BY some.id"""
+        last = None
+        for key, text, source, unsigned, author, handle, signed_in in self._pages(page):
+            if unsigned and key != last:
+                yield Bio(text, source=source)
+            if author is not None:
+                yield Bio(text, author if author > 0 else None, handle, signed_in)
+            last = key
+
+    def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a query page by page, so that no read lock is held while the caller thinks."""
+        last = 0
+        while rows := self.db.execute(query, (last,)).fetchall():
+            yield from rows
+            last = rows[-1][0]
+
+    def forgotten(self) -> Forgotten:
+        """Give who opted out."""
+        return Forgotten(frozenset(key for (key,) in self.db.execute("SELECT key FROM forgotten")))
+
+    # -- counting -------------------------------------------------------------------------------------
+
+    def stats(self, policy: TrainSettings) -> Stats:
+        """Count what is there, and what `clean` would leave out under this policy; reads no text."""
+        if self._one("SELECT value FROM fact WHERE name = 'rules'") != clean.RULES:
+            self._recount()
+        stats = Stats(
+            authors=self._one("SELECT count(*) FROM author"), forgotten=self._one("SELECT count(*) FROM forgotten")
+        )
+        for found, size, bios in self.db.execute("SELECT traits, bytes, bios FROM tally"):
+            stats.bios += bios
+            stats.bytes += size * bios
+            if why := clean.reason(found, size, policy):
+                stats.left_out[why] += bios
+            else:
+                stats.learnable += bios
+                stats.learnable_bytes += size * bios
+        return stats
+
+    def _recount(self) -> None:
+        """Look at every bio again, under the rules of this version."""
+        with self.transaction():
+            for key, text in self._pages("SELECT id, text FROM bio WHERE id > ? ORDER BY id LIMIT 5000"):
+                self.db.execute("UPDATE bio SET traits = ? WHERE id = ?", (clean.traits(text), key))
+            self.db.execute("UPDATE fact SET value = ? WHERE name = 'rules'", (str(clean.RULES),))
+
+    # -- forgetting -----------------------------------------------------------------------------------
+
+    def forget(
+        self,
+        now: datetime,
+        *,
+        ids: Iterable[int] = (),
+        handles: Iterable[str] = (),
+        texts: Iterable[str] = (),
+        refuse: Callable[[list[str]], None],
+    ) -> Gone:
+        """Opt people and texts out for good: their bios go at once, and never come back.
+
+        Whoever is the only one known to have written a forgotten text is forgotten, too. `refuse` gets the
+        texts that are going, before anything is committed: if it fails, nothing was forgotten.
+        """
+        with self.transaction():
+            people = dict.fromkeys(ids, True)
+            names = {handle.removeprefix("@").lower() for handle in handles}
+            for name in names:
+                people |= dict(self.db.execute("SELECT id, 1 FROM author WHERE handle = ?", (name,)))
+            words = {text_key(text): text for text in texts}
+            bios = self._written_by(people) | self._saying(words)
+            for bio in bios:
+                writers = self.db.execute("SELECT id FROM author WHERE bio = ?", (bio,)).fetchall()
+                if len(writers) == 1:
+                    people[writers[0][0]] = True
+            for (handle,) in self._each("SELECT handle FROM author WHERE id = ? AND handle IS NOT NULL", people):
+                names.add(handle)
+            words |= {text_key(text): text for (text,) in self._each("SELECT text FROM bio WHERE id = ?", bios)}
+            refuse(list(words.values()))
+            before = self._one("SELECT count(*) FROM forgotten")
+            keys = [*words, *(id_key(author) for author in people if author > 0), *map(handle_key, names)]
+            self.db.executemany(
+                "INSERT OR IGNORE INTO forgotten VALUES (?, ?)", [(key, int(now.timestamp())) for key in keys]
+            )
+            gone = Gone(
+                bios=self._delete("DELETE FROM bio WHERE id = ?", bios),
+                authors=self._delete("DELETE FROM author WHERE id = ?", people)
+                + self._delete("DELETE FROM author WHERE bio = ?", bios),
+                keys=self._one("SELECT count(*) FROM forgotten") - before,
+            )
+            self.note(now, f"forgot on request: {gone}")
+        return gone
+
+    def remove(self, authors: Iterable[int], now: datetime, why: str) -> Gone:
+        """Drop authors and what only they wrote, without barring them; for a transaction of the caller's."""
+        people = list(authors)
+        bios = self._written_by(people)
+        gone_authors = self._delete("DELETE FROM author WHERE id = ?", people)
+        gone = Gone(bios=sum(self._drop("VALUES (?)", bio) for bio in bios), authors=gone_authors, keys=0)
+        if gone_authors:
+            self.note(now, f"{why}: {gone}")
+        return gone
+
+    def note(self, now: datetime, what: str) -> None:
+        """Write a line into the audit: what happened, never anybody's words or name."""
+        self.db.execute("INSERT INTO audit VALUES (?, ?)", (int(now.timestamp()), what))
+
+    def _written_by(self, people: Iterable[int]) -> set[int]:
+        return {bio for (bio,) in self._each("SELECT bio FROM author WHERE id = ?", people)}
+
+    def _saying(self, words: Mapping[bytes, str]) -> set[int]:
+        if not words:
+            return set()
+        every = self._pages("SELECT id, text FROM bio WHERE id > ? ORDER BY id LIMIT 5000")
+        return {bio for bio, text in every if text_key(text) in words}
+
+    def _each(self, query: str, keys: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+        for key in keys:
+            yield from self.db.execute(query, (key,))
+
+    def _delete(self, statement: str, keys: Iterable[int]) -> int:
+        return sum(self.db.execute(statement, (key,)).rowcount for key in keys)
+
+    def _one(self, query: str, *values: object) -> int:
+        return int(self.db.execute(query, values).fetchone()[0])
+
+
+def _row(bio: Bio) -> tuple[object, ...]:
+    raw = bio.text.encode()
+    digest = int.from_bytes(blake2b(raw, digest_size=8).digest(), "big", signed=True)
+    handle = bio.handle.lower() if bio.handle else None
+    author = bio.author or (_unknown_id(handle) if handle else None)
+    return digest, bio.text, bio.source, len(raw), clean.traits(bio.text), author, handle
+
+
+def _unknown_id(handle: str) -> int:
+    """Make the id, below 0, of an author of whom only the handle is known."""
+    return -1 - (int.from_bytes(handle_key(handle)[:8], "big") >> 1)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script into statements; unlike `executescript` this commits nothing on the way."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
