@@ -78,9 +78,12 @@ class FilterSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """`[train]`: what is learnt."""
+    """`[train]`: what is learnt; `clean` leaves out whole bios, it cuts nothing out of one."""
 
     max_bytes: int = 1024
+    url: Literal["drop", "keep"] = "drop"
+    email: Literal["drop", "keep"] = "drop"
+    phone: Literal["drop", "keep"] = "drop"
 
     def __post_init__(self) -> None:
         _at_least("max_bytes", self.max_bytes, 1)
