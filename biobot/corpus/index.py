@@ -1,0 +1,344 @@
+"""What was seen before, as fingerprints: a file of a training set that ships with its model, or texts in memory.
+
+The file is written in one linear pass (with numpy) and read through a memory map (without). It holds no text,
+yet it can confirm a guess: who has a bio can ask whether the model learnt it.
+
+Layout, all little-endian: a header of 64 bytes (magic, format, bios, bios with keys, grams, CRC-32 of the rest);
+64-bit hashes of the folded bios, sorted, whose order numbers the bios; a sketch for each; for each of the TABLES
+keys the start of every bucket, then for each the 3-byte numbers of its bios; and the rare grams, in buckets by
+their upper 16 bits with their lower 24 as remainders.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from biobot.bio import Layer, Match, Source
+from biobot.corpus import prints
+from biobot.corpus.prints import GRAM, LANES, TABLES, Print
+from biobot.errors import CorpusError
+
+if TYPE_CHECKING:
+    import numpy
+
+MAGIC = b"BIOSEEN\n"
+FORMAT = 1
+RARE = 3
+"""A gram that more bios than this hold is a common phrase, and no theft."""
+
+_HEAD = struct.Struct("<8sIQQQI")
+_START = 64
+_SKETCH = LANES // 8
+_BUCKETS = 1 << prints.KEY_BITS
+_GRAM_BUCKETS = 1 << 16
+_REST = prints.GRAM_BITS - 16
+_MOST = 1 << 24
+
+
+# -- looking up --------------------------------------------------------------------------------------
+
+
+class Index:
+    """A training set's fingerprints, mapped from a file; a context manager."""
+
+    def __init__(self, path: Path, memory: mmap.mmap) -> None:
+        self.path = path
+        self._memory = memory
+        _, _, self.bios, keyed, grams, _ = _HEAD.unpack_from(memory)
+        view = memoryview(memory)
+        sizes = _sizes(self.bios, keyed, grams)
+        ends = [_START + sum(sizes[: at + 1]) for at in range(len(sizes))]
+        parts = [view[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        self._exact = parts[0].cast("Q")
+        self._key_starts, self._gram_starts = parts[2].cast("I"), parts[3].cast("I")
+        self._sketch_at, self._ids_at, self._grams_at = (ends[at] - sizes[at] for at in (1, 4, 5))
+        self._keyed = keyed
+
+    @classmethod
+    def open(cls, path: Path) -> Index:
+        """Map an index; raise CorpusError if it is missing, cut short, damaged, or of another format."""
+        try:
+            with path.open("rb") as file:
+                memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"cannot read the index {path}: {getattr(error, 'strerror', None) or error}") from None
+        problem = _problem(memory)
+        if problem:
+            memory.close()
+            raise CorpusError(f"the index {path} {problem}; take it again from its model, or train anew")
+        return cls(path, memory)
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for view in (self._exact, self._key_starts, self._gram_starts):
+            view.release()
+        self._memory.close()
+
+    def matches(self, text: str) -> tuple[Match, ...]:
+        """Give every resemblance of `text` to what was learnt, the strongest of each layer."""
+        return self.look_up(prints.of(text))
+
+    def look_up(self, mark: Print) -> tuple[Match, ...]:
+        """Do as `matches`, for a fingerprint that was already taken."""
+        at = bisect_left(self._exact, mark.exact)
+        known = at < self.bios and self._exact[at] == mark.exact
+        return _matches("learnt", known, mark, self._sketches(mark), self._holds)
+
+    def _sketches(self, mark: Print) -> Iterator[int]:
+        """Give the sketch of each bio that shares a key, which is where the near ones are."""
+        memory = self._memory
+        for table, key in enumerate(mark.keys):
+            bucket = table * (_BUCKETS + 1) + key
+            start = self._ids_at + 3 * table * self._keyed
+            begin, end = self._key_starts[bucket], self._key_starts[bucket + 1]
+            ids = memory[start + 3 * begin : start + 3 * end]
+            for place in range(0, len(ids), 3):
+                row = self._sketch_at + _SKETCH * int.from_bytes(ids[place : place + 3], "little")
+                yield int.from_bytes(memory[row : row + _SKETCH], "big")
+
+    def _holds(self, gram: int) -> bool:
+        bucket = gram >> _REST
+        begin, end = self._gram_starts[bucket], self._gram_starts[bucket + 1]
+        rests = self._memory[self._grams_at + 3 * begin : self._grams_at + 3 * end]
+        sought = (gram & ((1 << _REST) - 1)).to_bytes(3, "little")
+        place = rests.find(sought)
+        while place % 3 and place >= 0:
+            place = rests.find(sought, place + 1)
+        return place >= 0
+
+
+class TextIndex:
+    """Texts in memory: what was posted, what waits, or who opted out; fingerprints are taken on first use."""
+
+    def __init__(self, texts: Iterable[str], source: Source) -> None:
+        self._marks: Callable[[], Iterator[Print]] = lambda: map(prints.of, texts)
+        self._source = source
+        self._ready = False
+
+    @classmethod
+    def of_packed(cls, packed: Iterable[bytes], source: Source) -> TextIndex:
+        """Make one from what `fingerprint` gave; the texts themselves need not be kept."""
+        index = cls((), source)
+        index._marks = lambda: map(prints.unpack, packed)
+        return index
+
+    def matches(self, text: str) -> tuple[Match, ...]:
+        """Give every resemblance of `text`, the strongest of each layer."""
+        return self.look_up(prints.of(text))
+
+    def look_up(self, mark: Print) -> tuple[Match, ...]:
+        """Do as `matches`, for a fingerprint that was already taken."""
+        if not self._ready:
+            self._take()
+        near = (sketch for keyed in enumerate(mark.keys) for sketch in self._sketches.get(keyed, ()))
+        return _matches(self._source, mark.exact in self._exact, mark, near, self._grams.__contains__)
+
+    def _take(self) -> None:
+        self._exact: set[int] = set()
+        self._sketches: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._grams: set[int] = set()
+        for mark in self._marks():
+            self._exact.add(mark.exact)
+            self._grams.update(gram for gram, _ in mark.grams)
+            for keyed in enumerate(mark.keys):
+                self._sketches[keyed].append(mark.sketch)
+        self._ready = True
+
+
+def fingerprint(text: str) -> bytes:
+    """Give what `TextIndex.of_packed` needs to recognise `text`, its near copies and its parts; not the text."""
+    return prints.pack(prints.of(text))
+
+
+def _matches(
+    source: Source, known: bool, mark: Print, sketches: Iterable[int], holds: Callable[[int], bool]
+) -> tuple[Match, ...]:
+    amounts: dict[Layer, float] = {
+        "exact": 1.0 if known else 0.0,
+        "near": max((prints.agreement(mark.sketch, sketch) for sketch in sketches), default=0.0),
+        "copied": _longest([place for gram, place in mark.grams if holds(gram)]),
+    }
+    return tuple(Match(source, layer, amount) for layer, amount in amounts.items() if amount)
+
+
+def _longest(places: Sequence[int]) -> int:
+    """Give the length of the longest run that grams at these places, in order, cover without a gap."""
+    longest = start = 0
+    end = -1
+    for place in places:
+        if place >= end:
+            start = place
+        end = place + GRAM
+        longest = max(longest, end - start)
+    return longest
+
+
+# -- building ----------------------------------------------------------------------------------------
+
+
+def build(bios: Iterable[str], path: Path, chunk: int = 20_000) -> None:
+    """Write the index of `bios`, in memory that grows by some 150 bytes a bio; raise CorpusError if it cannot be."""
+    import numpy as np
+
+    parts: list[prints.Prints] = []
+    rows = 0
+    left = iter(bios)
+    while some := list(islice(left, chunk)):
+        part = prints.of_many(some)
+        part.owners[:] += np.uint32(rows)
+        rows += len(some)
+        parts.append(part)
+    parts = parts or [prints.of_many([])]
+    exact, sketches, keys, keyed, grams, owners = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("exact", "sketches", "keys", "keyed", "grams", "owners")
+    )
+    del parts
+    # a bio that comes twice counts once: only the grams of its first row do
+    exact, first = np.unique(exact, return_index=True)
+    once = np.zeros(rows, dtype=bool)
+    once[first] = True
+    grams = _rare(grams[once[owners]], owners[once[owners]])
+    _write(path, exact, sketches[first], keys[first], keyed[first], grams)
+
+
+def merge(paths: Sequence[Path], path: Path) -> None:
+    """Write the index of all that the indexes at `paths` hold; a gram that is rare in one of them stays."""
+    import numpy as np
+
+    parts = []
+    for each in paths:
+        with Index.open(each) as index:
+            parts.append(_arrays(index))
+    exact, sketches, keys, keyed, grams = (np.concatenate(column) for column in zip(*parts, strict=True))
+    exact, first = np.unique(exact, return_index=True)
+    _write(path, exact, sketches[first], keys[first], keyed[first], np.unique(grams))
+
+
+def _rare(grams: numpy.ndarray, owners: numpy.ndarray) -> numpy.ndarray:
+    """Give each gram that at most RARE bios hold, sorted."""
+    import numpy as np
+
+    order = np.lexsort((owners, grams))
+    grams, owners = grams[order], owners[order]
+    fresh = np.ones(len(grams), dtype=bool)
+    fresh[1:] = (grams[1:] != grams[:-1]) | (owners[1:] != owners[:-1])
+    values, counts = np.unique(grams[fresh], return_counts=True)
+    rare: numpy.ndarray = values[counts <= RARE]
+    return rare
+
+
+def _write(
+    path: Path,
+    exact: numpy.ndarray,
+    sketches: numpy.ndarray,
+    keys: numpy.ndarray,
+    keyed: numpy.ndarray,
+    grams: numpy.ndarray,
+) -> None:
+    import numpy as np
+
+    if len(exact) >= _MOST:
+        raise CorpusError(f"an index holds at most {_MOST - 1} bios, not {len(exact)}")
+    numbers = np.flatnonzero(keyed)
+    starts, ids = [], []
+    for table in range(TABLES):
+        column = keys[numbers, table]
+        starts.append(_starts(column, _BUCKETS))
+        ids.append(_three_bytes(numbers[np.argsort(column, kind="stable")]))
+    gram_starts = _starts(grams >> np.uint64(_REST), _GRAM_BUCKETS)
+    body = [exact.astype("<u8"), sketches, *starts, gram_starts, *ids, _three_bytes(grams)]
+    crc = 0
+    for array in body:
+        crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+    head = _HEAD.pack(MAGIC, FORMAT, len(exact), len(numbers), len(grams), crc)
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(head.ljust(_START, b"\0"))
+            for array in body:
+                file.write(np.ascontiguousarray(array).data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise CorpusError(f"cannot write the index {path}: {error.strerror}") from None
+
+
+def _starts(buckets: numpy.ndarray, count: int) -> numpy.ndarray:
+    """Give where each bucket begins, and where the last one ends."""
+    import numpy as np
+
+    sizes = np.bincount(buckets.astype(np.int64), minlength=count)
+    return np.concatenate(([0], np.cumsum(sizes))).astype("<u4")
+
+
+def _three_bytes(numbers: numpy.ndarray) -> numpy.ndarray:
+    """Keep the lower 24 bits of each number, as rows of three bytes."""
+    return numbers.astype("<u4").view("u1").reshape(-1, 4)[:, :3]
+
+
+def _arrays(index: Index) -> tuple[numpy.ndarray, ...]:
+    """Read an index back as the arrays that `_write` takes."""
+    import numpy as np
+
+    memory, bios, keyed_count = index._memory, index.bios, index._keyed
+    exact = np.array(index._exact, dtype=np.uint64)
+    sketches = np.frombuffer(memory[index._sketch_at : index._sketch_at + _SKETCH * bios], dtype=np.uint8)
+    keys, keyed = np.zeros((bios, TABLES), dtype=np.uint16), np.zeros(bios, dtype=bool)
+    starts = np.array(index._key_starts, dtype=np.int64).reshape(TABLES, _BUCKETS + 1)
+    for table in range(TABLES):
+        begin = index._ids_at + 3 * table * keyed_count
+        ids = _numbers(memory[begin : begin + 3 * keyed_count])
+        keys[ids, table] = np.repeat(np.arange(_BUCKETS), np.diff(starts[table]))
+        keyed[ids] = True
+    gram_starts = np.array(index._gram_starts, dtype=np.int64)
+    rests = _numbers(memory[index._grams_at :])
+    upper = np.repeat(np.arange(_GRAM_BUCKETS, dtype=np.uint64), np.diff(gram_starts))
+    return exact, sketches.reshape(-1, _SKETCH), keys, keyed, upper << np.uint64(_REST) | rests.astype(np.uint64)
+
+
+def _numbers(rows: bytes) -> numpy.ndarray:
+    import numpy as np
+
+    wide = np.zeros((len(rows) // 3, 4), dtype=np.uint8)
+    wide[:, :3] = np.frombuffer(rows, dtype=np.uint8).reshape(-1, 3)
+    return wide.view("<u4").ravel()
+
+
+# -- the file ----------------------------------------------------------------------------------------
+
+
+def _sizes(bios: int, keyed: int, grams: int) -> tuple[int, ...]:
+    """Give the bytes of each part: hashes, sketches, starts of keys and of grams, numbers, grams."""
+    starts = 4 * TABLES * (_BUCKETS + 1), 4 * (_GRAM_BUCKETS + 1)
+    return 8 * bios, _SKETCH * bios, *starts, 3 * TABLES * keyed, 3 * grams
+
+
+def _problem(memory: mmap.mmap) -> str | None:
+    if len(memory) < _START or memory[: len(MAGIC)] != MAGIC:
+        return "is no index of biobot's"
+    _, version, bios, keyed, grams, crc = _HEAD.unpack_from(memory)
+    if version != FORMAT:
+        return f"has format {version}, and this biobot reads format {FORMAT}"
+    size = _START + sum(_sizes(bios, keyed, grams))
+    if len(memory) != size:
+        return f"is cut short or damaged ({len(memory)} bytes, not {size})"
+    with memoryview(memory) as view, view[_START:] as body:
+        return None if zlib.crc32(body) == crc else "is damaged (its checksum does not fit)"
