@@ -106,8 +106,8 @@ class ScheduleSettings:
             raise ValueError("every: give either `every` or `cron`, not both")
         if self.every is None and self.cron is None:
             object.__setattr__(self, "every", timedelta(hours=6))
-        if self.every is not None:
-            _positive("every", self.every)
+        if self.every is not None and (self.every < timedelta(seconds=1) or self.every.microseconds):
+            raise ValueError("every: give whole seconds, at least one")
         for span in self.quiet:
             if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
                 raise ValueError(f'quiet: {span!r} is not a span such as "23:00-07:00"')
@@ -136,6 +136,26 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """`[post.prices]`: what X charges, in dollars, as of a day; X changes its prices, and you change these."""
+
+    as_of: str = "2026-08-13"
+    post: float = 0.015
+    post_with_url: float = 0.2
+    delete: float = 0.01
+    read_post: float = 0.005
+    read_user: float = 0.01
+    read_own: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", self.as_of):
+            raise ValueError(f'as_of: {self.as_of!r} is not a day such as "2026-08-13"')
+        for each in fields(self):
+            if each.name != "as_of":
+                _at_least(each.name, getattr(self, each.name), 0)
+
+
+@dataclass(frozen=True, slots=True)
 class PostSettings:
     """`[post]`: where a post goes, who has a say, and what happens when its fate is unknown."""
 
@@ -149,9 +169,12 @@ class PostSettings:
         timedelta(hours=1),
         timedelta(hours=24),
     )
+    history: timedelta = timedelta(days=400)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
 
     def __post_init__(self) -> None:
+        _positive("history", self.history)
         _at_least("review_ahead", self.review_ahead, 1)
         _positive("review_expiry", self.review_expiry)
         if not self.reconcile_after:
