@@ -111,6 +111,8 @@ class ScheduleSettings:
         for span in self.quiet:
             if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
                 raise ValueError(f'quiet: {span!r} is not a span such as "23:00-07:00"')
+            if span[:5] == span[6:]:
+                raise ValueError(f"quiet: {span!r} ends where it begins; `biobot pause` stops all posts")
         if self.timezone != "local":
             from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
