@@ -1,0 +1,120 @@
+"""The fake X's routes for an account: post, delete, the own timeline, and who one is."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from biobot.rehearsal.faults import DUPLICATE, FAULTS, Answer, problem
+from biobot.rehearsal.server import ACCOUNT, Request, Route
+from biobot.rehearsal.state import Post
+from biobot.text.weight import weighted_length
+
+LONGEST = 280
+PRICES = {"post": 0.015, "post with a URL": 0.200, "delete": 0.010, "read": 0.001}
+"""Dollars, as of 2026-08; an own post or the own account read costs `read`."""
+
+
+def create(request: Request) -> Answer:
+    """POST /2/tweets: accept a post, or say why not."""
+    text = request.document.get("text") if isinstance(request.document, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        return _invalid("text", "must be a text")
+    if weighted_length(text) > LONGEST:
+        request.state.count("too-long")
+        return _canned("too-long", request.now)
+    if request.state.has(text):
+        request.state.count("repeats")  # the one thing that must never happen, whatever is answered
+        return DUPLICATE
+    post = request.state.add(text, request.now, request.lag)
+    request.state.count("posts")
+    request.state.count("usd", PRICES["post with a URL" if "://" in text else "post"])
+    return Answer(201, {"data": {"id": post.id, "text": _escaped(text), "edit_history_tweet_ids": [post.id]}})
+
+
+def delete(request: Request) -> Answer:
+    """DELETE /2/tweets/:id."""
+    if not request.state.delete(request.parts["id"]):
+        return problem(404, "Not Found Error", "Could not find that post.", "resource-not-found")
+    request.state.count("deleted")
+    request.state.count("usd", PRICES["delete"])
+    return Answer(200, {"data": {"deleted": True}})
+
+
+def me(request: Request) -> Answer:
+    """GET /2/users/me."""
+    request.state.count("usd", PRICES["read"])
+    return Answer(200, {"data": ACCOUNT})
+
+
+def timeline(request: Request) -> Answer:
+    """GET /2/users/:id/tweets: the newest first, what lags and what is deleted left out."""
+    size, start = request.params.get("max_results", "10"), request.params.get("start_time")
+    if not (size.isdigit() and 5 <= int(size) <= 100):
+        return _invalid("max_results", f"{size} is not between 5 and 100")
+    if request.parts["id"] != ACCOUNT["id"]:
+        return Answer(200, {"meta": {"result_count": 0}})
+    since = datetime.fromisoformat(start) if start else None
+    seen = [
+        post
+        for post in request.state.posts()
+        if not post.deleted and post.visible <= request.now and (since is None or post.created >= since)
+    ]
+    token = request.params.get("pagination_token", "")
+    if token and not any(post.id == token for post in seen):
+        return _invalid("pagination_token", "is not one of ours")
+    first = next((index for index, post in enumerate(seen) if post.id == token), 0)
+    page, rest = seen[first : first + int(size)], seen[first + int(size) :]
+    request.state.count("reads", len(page))
+    request.state.count("usd", PRICES["read"] * len(page))
+    meta: dict[str, Any] = {"result_count": len(page)}
+    if rest:
+        meta["next_token"] = rest[0].id
+    data = {"data": [_shown(post, request.params.get("tweet.fields", "")) for post in page]} if page else {}
+    return Answer(200, {**data, "meta": meta})
+
+
+ROUTES = (
+    Route("post", "POST", r"/2/tweets", create, limit=100),
+    Route("delete", "DELETE", r"/2/tweets/(?P<id>\d+)", delete, limit=50),
+    Route("me", "GET", r"/2/users/me", me, limit=75),
+    Route("timeline", "GET", r"/2/users/(?P<id>\d+)/tweets", timeline, auth=("user", "app"), limit=900),
+)
+
+
+def _shown(post: Post, fields: str) -> dict[str, Any]:
+    """Show a post as X does: links behind t.co, three characters escaped, and no field that was not asked for."""
+    text, urls = post.text, []
+    for number, link in enumerate(re.findall(r"https?://\S+", post.text)):
+        short = f"https://t.co/{post.id[-6:]}{number}"
+        text = text.replace(link, short, 1)
+        urls.append({"url": short, "expanded_url": link, "display_url": link.partition("://")[2]})
+    shown: dict[str, Any] = {"id": post.id, "text": _escaped(text), "edit_history_tweet_ids": [post.id]}
+    if "created_at" in fields:
+        shown["created_at"] = post.created.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    if "entities" in fields and urls:
+        shown["entities"] = {"urls": urls}
+    return shown
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _invalid(name: str, words: str) -> Answer:
+    return Answer(
+        400,
+        {
+            "errors": [{"message": f"The `{name}` parameter {words}.", "parameters": {name: []}}],
+            "title": "Invalid Request",
+            "detail": "One or more parameters to your request was invalid.",
+            "type": "https://api.twitter.com/2/problems/invalid-request",
+        },
+    )
+
+
+def _canned(name: str, now: datetime) -> Answer:
+    answer = FAULTS[name].answer
+    assert answer is not None
+    return answer(now)

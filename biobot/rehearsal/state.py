@@ -1,0 +1,183 @@
+"""What the fake X remembers: posts, counted calls, money, and the faults it has been told to commit.
+
+In SQLite, so that it can outlive a process and be shared; in memory when no file is named.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS post (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, text TEXT NOT NULL, plain TEXT NOT NULL,
+    created REAL NOT NULL, visible REAL NOT NULL, deleted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS calls (
+    route TEXT NOT NULL, window INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (route, window)
+) STRICT;
+CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, amount REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS fault (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL, route TEXT NOT NULL,
+    remaining INTEGER NOT NULL, seconds REAL NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A post that was accepted; `visible` is when the timeline first shows it."""
+
+    id: str
+    text: str
+    created: datetime
+    visible: datetime
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """A fault that the next matching call meets; `seconds` is its argument (a lag, a wait), where it has one."""
+
+    name: str
+    seconds: float
+
+
+class State:
+    """The fake X's memory, for many threads and, in a file, for many processes."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(
+            file or ":memory:", isolation_level=None, check_same_thread=False, timeout=10, cached_statements=32
+        )
+        self._db.execute("PRAGMA journal_mode = TRUNCATE")
+        self._db.execute("PRAGMA synchronous = OFF")  # a rehearsal survives a crash of ours, not of the machine
+        with self.transaction():
+            for statement in _TABLES.split(";"):
+                self._db.execute(statement)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what happens inside all or nothing, for threads and processes alike."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # -- posts ---------------------------------------------------------------------------------------
+
+    def add(self, text: str, now: datetime, lag: float = 0.0) -> Post:
+        """Accept a post; the timeline shows it after `lag` seconds."""
+        with self.transaction():
+            (number,) = self._row("SELECT coalesce(max(number), 0) + 1 FROM post")
+            id = str(((int(now.timestamp() * 1000) - 1288834974657) << 22) + number)  # noqa: A001
+            moment = now.timestamp()
+            self._db.execute(
+                "INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, 0)", (number, id, text, plain(text), moment, moment + lag)
+            )
+            return self.posts()[0]
+
+    def posts(self) -> list[Post]:
+        """Give every post ever accepted, newest first, deleted and not yet visible ones too."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT id, text, created, visible, deleted FROM post ORDER BY number DESC"
+            ).fetchall()
+        return [
+            Post(id, text, datetime.fromtimestamp(created, UTC), datetime.fromtimestamp(visible, UTC), bool(deleted))
+            for id, text, created, visible, deleted in rows  # noqa: A001
+        ]
+
+    def has(self, text: str) -> bool:
+        """Tell whether a post that is not deleted says the same."""
+        return self._row("SELECT count(*) FROM post WHERE plain = ? AND NOT deleted", plain(text))[0] > 0
+
+    def delete(self, id: str) -> bool:  # noqa: A002
+        """Delete a post; False when there is none."""
+        with self._lock:
+            return self._db.execute("UPDATE post SET deleted = 1 WHERE id = ? AND NOT deleted", (id,)).rowcount > 0
+
+    # -- counting ------------------------------------------------------------------------------------
+
+    def call(self, route: str, window: int) -> int:
+        """Count a call to a route in a window of time; give the count."""
+        with self._lock:
+            (count,) = self._row(
+                "INSERT INTO calls VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 RETURNING count",
+                route,
+                window,
+            )
+            return int(count)
+
+    def count(self, name: str, amount: float = 1.0) -> None:
+        """Add to a tally, such as `posts`, `repeats`, `reads`, `usd` or `faults/timeout-after`."""
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO tally VALUES (?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+                (name, amount),
+            )
+
+    def tally(self, name: str) -> float:
+        """Give one tally."""
+        return float(self._row("SELECT coalesce(sum(amount), 0) FROM tally WHERE name = ?", name)[0])
+
+    def tallies(self) -> dict[str, float]:
+        """Give every tally."""
+        with self._lock:
+            return dict(self._db.execute("SELECT name, amount FROM tally ORDER BY name").fetchall())
+
+    # -- faults --------------------------------------------------------------------------------------
+
+    def script(self, name: str, route: str, times: int, seconds: float) -> None:
+        """Have the next `times` calls to `route` meet this fault."""
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO fault (name, route, remaining, seconds) VALUES (?, ?, ?, ?)", (name, route, times, seconds)
+            )
+
+    def next_fault(self, route: str) -> Scripted | None:
+        """Take the oldest fault that waits for this route."""
+        with self.transaction():
+            row = self._db.execute(
+                "SELECT number, name, seconds FROM fault WHERE route = ? AND remaining > 0 ORDER BY number LIMIT 1",
+                (route,),
+            ).fetchone()
+            if row is None:
+                return None
+            self._db.execute("UPDATE fault SET remaining = remaining - 1 WHERE number = ?", (row[0],))
+        self.count(f"faults/{row[1]}")
+        return Scripted(row[1], row[2])
+
+    def clear_faults(self) -> None:
+        """Forget every fault that has not happened yet."""
+        with self._lock:
+            self._db.execute("DELETE FROM fault")
+
+    def _row(self, statement: str, *values: object) -> tuple[float, ...]:
+        with self._lock, closing(self._db.execute(statement, values)) as cursor:
+            row: tuple[float, ...] = cursor.fetchone()
+            return row
+
+
+def plain(text: str) -> str:
+    """Fold a text as the duplicate check does: composed, blanks collapsed."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
