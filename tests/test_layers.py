@@ -11,7 +11,7 @@ import biobot
 PACKAGE = Path(biobot.__file__).parent
 ORDER = [
     *("errors", "bio", "config", "bundled", "text", "corpus", "model", "sample", "filters", "lab"),
-    *("x", "post", "collect", "rehearsal", "app", "daemon", "web", "demo", "cli"),
+    *("x", "rehearsal", "post", "collect", "app", "daemon", "web", "demo", "cli"),
 ]
 DOORS = {
     "torch": ("model", "sample", "lab"),
