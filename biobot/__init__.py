@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from biobot.bio import Candidate, Match, Seen
+    from biobot.filters.hookspecs import hookimpl
+    from biobot.text.weight import weighted_length
 
 __version__ = "0.1.0"
 __all__ = ["Candidate", "Match", "Seen", "hookimpl", "weighted_length"]

@@ -1,4 +1,4 @@
-"""What was seen before, as fingerprints: a file of a training set that ships with its model, or texts in memory.
+"""What was seen before, as fingerprints: a training set's file that ships with its model, or texts in memory.
 
 The file is written in one linear pass (with numpy) and read through a memory map (without). It holds no text,
 yet it can confirm a guess: who has a bio can ask whether the model learnt it.
@@ -131,10 +131,17 @@ class TextIndex:
         self._ready = False
 
     @classmethod
-    def of_packed(cls, packed: Iterable[bytes], source: Source) -> TextIndex:
-        """Make one from what `fingerprint` gave; the texts themselves need not be kept."""
+    def read(cls, path: Path, source: Source) -> TextIndex:
+        """Read what `append` wrote; a file that is not there holds nothing; a damaged one is a CorpusError."""
+        try:
+            lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+            marks = [prints.unpack(bytes.fromhex(line)) for line in lines]
+        except OSError as error:
+            raise CorpusError(f"cannot read {path}: {error.strerror}") from None
+        except ValueError:
+            raise CorpusError(f"{path} is damaged: it holds something else than fingerprints") from None
         index = cls((), source)
-        index._marks = lambda: map(prints.unpack, packed)
+        index._marks = lambda: iter(marks)
         return index
 
     def matches(self, text: str) -> tuple[Match, ...]:
@@ -160,9 +167,12 @@ class TextIndex:
         self._ready = True
 
 
-def fingerprint(text: str) -> bytes:
-    """Give what `TextIndex.of_packed` needs to recognise `text`, its near copies and its parts; not the text."""
-    return prints.pack(prints.of(text))
+def append(path: Path, texts: Iterable[str]) -> None:
+    """Add the fingerprints of `texts`, not the texts, to a file that `TextIndex.read` reads: one line each."""
+    old = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    new = [prints.pack(prints.of(text)).hex() for text in texts]
+    whole = "".join(f"{line}\n" for line in dict.fromkeys(old + new))
+    _replace(path, [whole.encode("ascii")])
 
 
 def _matches(
@@ -267,18 +277,7 @@ def _write(
     for array in body:
         crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
     head = _HEAD.pack(MAGIC, FORMAT, len(exact), len(numbers), len(grams), crc)
-    fresh = path.with_name(path.name + ".new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(head.ljust(_START, b"\0"))
-            for array in body:
-                file.write(np.ascontiguousarray(array).data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise CorpusError(f"cannot write the index {path}: {error.strerror}") from None
+    _replace(path, [head.ljust(_START, b"\0"), *(np.ascontiguousarray(array).data for array in body)])
 
 
 def _starts(buckets: numpy.ndarray, count: int) -> numpy.ndarray:
@@ -329,6 +328,21 @@ def _sizes(bios: int, keyed: int, grams: int) -> tuple[int, ...]:
     """Give the bytes of each part: hashes, sketches, starts of keys and of grams, numbers, grams."""
     starts = 4 * TABLES * (_BUCKETS + 1), 4 * (_GRAM_BUCKETS + 1)
     return 8 * bios, _SKETCH * bios, *starts, 3 * TABLES * keyed, 3 * grams
+
+
+def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file in one step: a reader sees the old one or the new one."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with fresh.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise CorpusError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _problem(memory: mmap.mmap) -> str | None:

@@ -180,9 +180,7 @@ def of_many(texts: Sequence[str]) -> Prints:
 _BATCH = 256
 
 
-def _near_of_many(
-    codes: numpy.ndarray, lengths: numpy.ndarray, batch: int = 256
-) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _near_of_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     import numpy as np
 
     alphabet, letters = np.unique(codes, return_inverse=True)

@@ -1,0 +1,86 @@
+"""`biobot check`: judges given texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from biobot.cli import Options
+
+if TYPE_CHECKING:
+    from biobot.app.judging import Given
+    from biobot.bio import Verdict
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(allow_dash=True))
+@click.option("--text", "texts", multiple=True, help="Judge this text; can be given more than once.")
+@click.option("--model", help="Whose training set to compare with; by default the bot's model.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a text.")
+@click.pass_obj
+def command(options: Options, file: str | None, texts: tuple[str, ...], model: str | None, as_json: bool) -> None:
+    """Judge texts as the filters would: those of FILE (or - for standard input), or TEXT.
+
+    FILE holds one text a line, or a JSON object a line with "text" and, for the text of an outbox row, its "id":
+    that row does not count as seen. Refused texts are no failure: the exit code is 0.
+    """
+    from biobot.app import judging
+
+    if bool(texts) == bool(file):
+        raise click.UsageError("give either a FILE (- for standard input) or --text")
+    given: Iterable[Given] = map(judging.Given, texts) if file is None else _read(file)
+    for verdict in judging.check(options.config, given, model):
+        click.echo(_json(verdict) if as_json else _line(verdict))
+
+
+def _read(file: str) -> Iterator[Given]:
+    from biobot.app.judging import Given
+
+    try:
+        with click.open_file(file, "rb") as lines:
+            for number, raw in enumerate(lines, start=1):
+                # bytes that are no UTF-8 come through as lone surrogates, which the judge refuses
+                line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
+                if line.startswith("{"):
+                    yield _object(line, file, number)
+                elif line:
+                    yield Given(line)
+    except OSError as error:
+        raise click.UsageError(f"cannot read {file}: {error.strerror}") from None
+
+
+def _object(line: str, file: str, number: int) -> Given:
+    from biobot.app.judging import Given
+
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return Given(line)  # a text may begin with a brace
+    if not isinstance(found, dict) or not isinstance(found.get("text"), str):
+        raise click.UsageError(f'{file}, line {number}: the JSON object has no "text"')
+    identity = found.get("id")
+    return Given(found["text"], None if identity is None else str(identity))
+
+
+def _json(verdict: Verdict) -> str:
+    from biobot import weighted_length
+
+    return json.dumps(
+        {
+            "text": verdict.candidate.text,
+            "weighted_length": weighted_length(verdict.candidate.text),
+            "accepted": verdict.accepted,
+            "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
+        },
+        ensure_ascii=not sys.stdout.encoding.lower().startswith("utf"),
+    )
+
+
+def _line(verdict: Verdict) -> str:
+    reasons = "; ".join(f"{each.filter}: {each.reason}" for each in verdict.objections)
+    text = " ".join(verdict.candidate.text.split())
+    return f"✗ {text}\n    {reasons}" if reasons else f"✓ {text}"

@@ -1,0 +1,31 @@
+"""The hooks of a filter plugin: the whole extension surface.
+
+A hook takes the arguments it names, in any order, and without default values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pluggy
+
+from biobot.bio import Candidate, Seen
+
+hookspec = pluggy.HookspecMarker("biobot")
+hookimpl = pluggy.HookimplMarker("biobot")
+"""Marks a function of a plugin as the implementation of the hook whose name it bears."""
+
+
+@hookspec
+def biobot_filter(candidate: Candidate, settings: Any, seen: Seen) -> str | None:  # type: ignore[empty-body]
+    """Say why `candidate` must not be posted, or return None to let it pass."""
+
+
+@hookspec
+def biobot_settings() -> type:  # type: ignore[empty-body]
+    """Return a frozen dataclass: the keys of this plugin's table in biobot.toml, with their types and defaults."""
+
+
+@hookspec
+def biobot_score(candidate: Candidate, settings: Any) -> float:  # type: ignore[empty-body]
+    """Say how good `candidate` is: of drafts that no filter refuses, the one with the greatest sum comes first."""

@@ -1,0 +1,254 @@
+"""Finding plugins and readying them: the bundled ones, those of the bot's own folder, installed packages."""
+
+from __future__ import annotations
+
+import difflib
+import grp
+import importlib.util
+import os
+import pwd
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pluggy
+
+from biobot.bundled import bundled
+from biobot.config import Config, Where, build
+from biobot.errors import ConfigError, PluginError
+from biobot.filters import hookspecs
+
+GROUP = "biobot"
+"""The entry point group of installed plugins."""
+RESERVED = ("wellformed", "disabled", "required", "timeout")
+"""What no plugin may be called: the judge's own check, and the keys of `[filters]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One implementation of a hook, and the arguments it names."""
+
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+
+    def __call__(self, **given: Any) -> Any:
+        """Call it with those of the arguments that it names."""
+        return self.function(**{name: given[name] for name in self.arguments})
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin: its name, where it came from, whether it is on, its hooks and its checked settings."""
+
+    name: str
+    origin: str
+    enabled: bool = True
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    kind: type | None = None
+    settings: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Every plugin that was found, by name."""
+
+    found: tuple[Plugin, ...]
+
+    def __iter__(self) -> Iterator[Plugin]:
+        return iter(self.found)
+
+    def with_hook(self, hook: str) -> Iterator[tuple[Plugin, Hook]]:
+        """Give each enabled plugin that implements `hook`, with its implementation."""
+        return ((plugin, plugin.hooks[hook]) for plugin in self.found if hook in plugin.hooks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a plugin is, before it is loaded."""
+
+    name: str
+    origin: str
+    load: Callable[[], Any]
+
+
+def load(config: Config, *, require: bool = True) -> Plugins:
+    """Load the plugins of a bot and check their settings.
+
+    Raises PluginError when one cannot be loaded or is not safe to load, or when one that `filters.required`
+    names is missing (unless `require` is false); ConfigError when a table or a name in `[filters]` is wrong.
+    """
+    settings, where = config.settings.filters, _where(config)
+    sources = _sources(config)
+    for key, names in (("disabled", settings.disabled), (None, settings.tables)):
+        for name in names:
+            if name not in sources:
+                place = where.at("filters").at(key or name)
+                raise place.error(f"there is no plugin {name!r}; {_near(name, sources)}")
+    manager = pluggy.PluginManager("biobot")
+    manager.add_hookspecs(hookspecs)
+    found = []
+    for name, source in sources.items():
+        if name in settings.disabled:
+            found.append(Plugin(name, source.origin, enabled=False))
+        else:
+            found.append(_ready(manager, source, settings.tables.get(name), where.at("filters").at(name)))
+    plugins = Plugins(tuple(found))
+    if require:
+        _require(plugins, settings.required, where)
+    return plugins
+
+
+def load_file(path: Path) -> Plugin:
+    """Load one plugin from a file, with its default settings: for trying it out."""
+    manager = pluggy.PluginManager("biobot")
+    manager.add_hookspecs(hookspecs)
+    source = _Source(path.stem, str(path), lambda: _import(path))
+    return _ready(manager, source, None, Where("biobot.toml", "", ("filters", path.stem)))
+
+
+# -- finding -----------------------------------------------------------------------------------------
+
+
+def _sources(config: Config) -> dict[str, _Source]:
+    """Find every plugin: a file of the bot's own folder takes the place of a bundled one of that name."""
+    own = config.folder / "plugins"
+    found: dict[str, _Source] = {}
+    for path in _files(bundled("plugins")):
+        found[path.stem] = _Source(path.stem, f"bundled ({path.name})", _importer(path))
+    if own.is_dir() and own.resolve() != bundled("plugins").resolve():
+        for path in _files(own):
+            _check_safe(path)
+            found[path.stem] = _Source(path.stem, str(path), _importer(path))
+    for point in entry_points(group=GROUP):
+        package = point.dist.name if point.dist else "a package"
+        if point.name in found:
+            raise PluginError(
+                f"the package {package} brings a plugin {point.name!r}, but there is one already "
+                f"({found[point.name].origin}); uninstall one of them"
+            )
+        found[point.name] = _Source(point.name, f"package {package}", point.load)
+    for name in RESERVED:
+        if name in found:
+            raise PluginError(f"the plugin {found[name].origin} cannot be called {name!r}; give it another name")
+    return dict(sorted(found.items()))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!_.]*.py")) if folder.is_dir() else []
+
+
+def _check_safe(path: Path) -> None:
+    """Refuse a plugin that another user of this machine could have written."""
+    for each in (path.parent, path):
+        facts = each.stat()
+        others = facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and not _private(facts.st_gid))
+        if others:
+            raise PluginError(f"others can write {each}, so it is not loaded; mend it with: chmod go-w '{each}'")
+        if facts.st_uid not in (0, os.geteuid()):
+            raise PluginError(f"{each} belongs to another user, so it is not loaded; take it over with chown")
+
+
+def _private(group: int) -> bool:
+    """Tell whether a group is the one that bears this user's name and has no other member."""
+    try:
+        found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
+
+
+def _importer(path: Path) -> Callable[[], ModuleType]:
+    return lambda: _import(path)
+
+
+def _import(path: Path) -> ModuleType:
+    name = f"biobot_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: a dataclass looks its module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+# -- readying ----------------------------------------------------------------------------------------
+
+
+def _ready(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, Any] | None, where: Where) -> Plugin:
+    try:
+        manager.register(source.load(), name=source.name)
+        manager.check_pending()  # a misspelt hook is an error, not a silent pass
+    except Exception as error:
+        raise PluginError(f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}") from error
+    hooks = {}
+    for caller in manager.get_hookcallers(manager.get_plugin(source.name)) or ():
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin_name == source.name:
+                hooks[caller.name] = Hook(implementation.function, tuple(implementation.argnames))
+                if implementation.kwargnames:
+                    raise PluginError(
+                        f"the plugin {source.name} ({source.origin}): {caller.name} gives its argument "
+                        f"{implementation.kwargnames[0]!r} a default value; leave that out"
+                    )
+    if not hooks:
+        raise PluginError(
+            f"the plugin {source.name} ({source.origin}) has no hook; is there an @hookimpl above its function?"
+        )
+    kind = _kind(source, hooks)
+    if kind is None:
+        return Plugin(source.name, source.origin, hooks=hooks, settings=MappingProxyType(dict(table or {})))
+    return Plugin(source.name, source.origin, hooks=hooks, kind=kind, settings=build(kind, table or {}, where))
+
+
+def _kind(source: _Source, hooks: Mapping[str, Hook]) -> type | None:
+    """Ask a plugin for the class of its settings."""
+    if "biobot_settings" not in hooks:
+        return None
+    try:
+        kind = hooks["biobot_settings"]()
+    except Exception as error:
+        raise PluginError(f"the plugin {source.name} cannot say its settings: {_say(error)}") from error
+    if not (isinstance(kind, type) and is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise PluginError(f"the plugin {source.name}: biobot_settings must return a frozen dataclass, not {kind!r}")
+    return kind
+
+
+def _require(plugins: Plugins, names: Iterable[str], where: Where) -> None:
+    filters = {plugin.name for plugin, _ in plugins.with_hook("biobot_filter")}
+    for name in names:
+        if name not in filters:
+            off = any(plugin.name == name and not plugin.enabled for plugin in plugins)
+            raise PluginError(
+                f"the filter {name!r} is required ({where.file}: filters.required) but "
+                f"{'disabled' if off else 'not there'}; {'enable it' if off else _near(name, filters)}, "
+                "or take it off that list"
+            )
+
+
+def _where(config: Config) -> Where:
+    if config.file is None:
+        return Where("biobot.toml")
+    try:
+        return Where(str(config.file), config.file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {config.file}: {error.strerror}") from None
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names) or 'none'}"
+
+
+def _say(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,47 @@
+"""Whether a text is one at all: what no reader should ever be shown, whatever the filters say."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_FORBIDDEN = {
+    "half a character (a lone surrogate)": "[\ud800-\udfff]",
+    "a control character": "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]",
+    "a sign that turns the direction of writing": "[\u202a-\u202e\u2066-\u2069]",
+    "a replacement character, where something was lost": "\ufffd",
+    "a code point that is no character": "[\ufdd0-\ufdef\ufeff"
+    + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+    + "]",
+    "invisible tag characters": "(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]",
+    "an old format character": "[\u206a-\u206f\ufff9-\ufffb]",
+}
+_ANY = re.compile("|".join(_FORBIDDEN.values()))
+_EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Fillers and the blank Braille cell: letters and symbols by category, nothing to the eye."""
+_MARKS_IN_A_ROW = 4
+
+
+def problem(text: str) -> str | None:
+    """Say why `text` is not fit to be shown, or return None.
+
+    Refused are lone surrogates, control characters other than the line feed, bidi overrides and isolates,
+    non-characters, storms of combining marks, and texts with nothing to see in them (F26).
+    """
+    if text.isascii() and text.isprintable():
+        return None if text.strip() else "there is nothing to see in it"
+    if _ANY.search(text):
+        return "it holds " + next(name for name, pattern in _FORBIDDEN.items() if re.search(pattern, text))
+    visible = marks = row = 0
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Mn", "Me"):
+            marks, row = marks + 1, row + 1
+            if row > _MARKS_IN_A_ROW:
+                return "it holds a storm of combining marks"
+            continue
+        row = 0
+        visible += not (category[0] in "ZC" and category != "Co" and category != "Cn") and character not in _EMPTY
+    if not visible:
+        return "there is nothing to see in it"
+    return "it holds a storm of combining marks" if marks > 2 * visible else None
