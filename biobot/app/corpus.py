@@ -1,10 +1,11 @@
-"""The verbs around the corpus: import files, export."""
+"""The verbs around the corpus: import, export, forget."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import IO
 from biobot.config import Config
 from biobot.corpus import readers
 from biobot.corpus.readers import Bio, Skipped
-from biobot.corpus.store import Added, Store
+from biobot.corpus.store import Added, Gone, Store
+from biobot.errors import CorpusError
 
 
 def open_store(config: Config) -> Store:
@@ -69,3 +71,25 @@ def export(store: Store, file: IO[str]) -> int:
         file.write(json.dumps({key: value for key, value in record.items() if value is not None}, ensure_ascii=False))
         file.write("\n")
     return count
+
+
+def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime) -> Gone:
+    """Opt people (ids, or handles with their @) and texts out for good; ValueError names what is neither."""
+    ids, handles = [], []
+    for each in who:
+        if re.fullmatch(r"@\w{1,50}", each):
+            handles.append(each)
+        elif re.fullmatch(r"[1-9]\d{0,18}", each) and int(each) < 1 << 63:
+            ids.append(int(each))
+        else:
+            raise ValueError(f"{each!r} is neither an id nor a handle with its @")
+    return store.forget(now, ids=ids, handles=handles, texts=texts)
+
+
+def opt_outs(path: Path) -> list[str]:
+    """Read a list of ids and @handles, one a line; what follows a # is a remark."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"cannot read {path}: {error}") from None
+    return [who for line in lines if (who := line.partition("#")[0].strip())]

@@ -85,6 +85,39 @@ def export(options: Options, file: Path) -> None:
     click.echo(f"{count:,} bios written to {file}", err=True)
 
 
+@command.command("forget")
+@click.argument("who", metavar="[ID|@HANDLE]…", nargs=-1)
+@click.option("--text", "texts", multiple=True, help="A bio's text; its only known author goes with it.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Ids and @handles, one a line.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def forget(
+    options: Options, who: tuple[str, ...], texts: tuple[str, ...], files: tuple[Path, ...], as_json: bool
+) -> None:
+    """Opt authors and texts out for good: out of the corpus now, never imported, collected, learnt or posted again."""
+    from biobot.app import corpus
+
+    people = [*who, *(each for path in files for each in corpus.opt_outs(path))]
+    if not people and not texts:
+        raise click.UsageError("say whom: an id, an @handle, --text or --file")
+    with corpus.open_store(options.config) as store:
+        try:
+            gone = corpus.forget(store, people, texts, datetime.now(UTC))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(asdict(gone)))
+        return
+    click.echo(f"forgotten: {gone.bios:,} bios and {gone.authors:,} authors removed; {gone.keys:,} new opt-outs")
+    click.echo("posts like them are refused from now on; `biobot train` makes a model that never saw them")
+
+
 class _Shown:
     """Prints skipped lines to stderr: the first few, or all with -v."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from biobot.config import TrainSettings
-from biobot.corpus import clean
+from biobot.corpus import clean, index
 from biobot.corpus.readers import Bio
 from biobot.errors import CorpusError
+
+REFUSED = "forgotten.idx"
+"""The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
 
 BATCH = 20_000
 """Bios in a transaction: some 10 MB of memory, and what a kill can lose."""
@@ -362,12 +365,11 @@ class Store:
         ids: Iterable[int] = (),
         handles: Iterable[str] = (),
         texts: Iterable[str] = (),
-        refuse: Callable[[list[str]], None],
     ) -> Gone:
         """Opt people and texts out for good: their bios go at once, and never come back.
 
-        Whoever is the only one known to have written a forgotten text is forgotten, too. `refuse` gets the
-        texts that are going, before anything is committed: if it fails, nothing was forgotten.
+        Whoever is the only one known to have written a forgotten text is forgotten, too. What the texts look
+        like is kept as fingerprints, so that none of them is ever posted.
         """
         with self.transaction():
             people = dict.fromkeys(ids, True)
@@ -383,7 +385,8 @@ class Store:
             for (handle,) in self._each("SELECT handle FROM author WHERE id = ? AND handle IS NOT NULL", people):
                 names.add(handle)
             words |= {text_key(text): text for (text,) in self._each("SELECT text FROM bio WHERE id = ?", bios)}
-            refuse(list(words.values()))
+            # if this process dies before the commit, too much is refused for a while, never too little
+            index.append(self.path.with_name(REFUSED), words.values())
             before = self._one("SELECT count(*) FROM forgotten")
             keys = [*words, *(id_key(author) for author in people if author > 0), *map(handle_key, names)]
             self.db.executemany(
