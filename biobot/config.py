@@ -203,10 +203,52 @@ class XSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PaceSettings:
+    """`[collect.pace]`: requests that X allows in 15 minutes, to tell beforehand how long collecting takes."""
+
+    users: int = 300
+    followers: int = 300
+    following: int = 300
+    lists: int = 900
+    search: int = 450
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _at_least(each.name, getattr(self, each.name), 1)
+
+
+@dataclass(frozen=True, slots=True)
 class CollectSettings:
-    """`[collect]`: fetching fresh bios from X; off until you have read docs/collecting.md."""
+    """`[collect]`: fetching fresh bios from X; off until you have read docs/collecting.md.
+
+    Accounts are handles with their @, or ids.
+    """
 
     enabled: bool = False
+    followers: tuple[str, ...] = ()
+    following: tuple[str, ...] = ()
+    friends: tuple[str, ...] = ()
+    depth: int = 2
+    lists: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    limit: int = 10_000
+    usd_per_month: float = 20.0
+    again: timedelta = timedelta(days=30)
+    pace: PaceSettings = field(default_factory=PaceSettings)
+
+    def __post_init__(self) -> None:
+        for key in ("followers", "following", "friends", "lists"):
+            for target in getattr(self, key):
+                if not re.fullmatch(r"[1-9]\d{0,18}" if key == "lists" else r"@\w{1,50}|[1-9]\d{0,18}", target):
+                    raise ValueError(f"{key}: {target!r} is no {'id' if key == 'lists' else '@handle and no id'}")
+        for query in self.search:
+            if not 1 <= len(query) <= 512:
+                raise ValueError("search: a query has 1 to 512 characters")
+        _at_least("depth", self.depth, 1)
+        _at_least("limit", self.limit, 1)
+        _at_least("usd_per_month", self.usd_per_month, 0)
+        _positive("again", self.again)
 
 
 @dataclass(frozen=True, slots=True)
