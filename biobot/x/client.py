@@ -139,24 +139,24 @@ class XClient:
         """Look up at most 100 users by handle, without the @."""
         return self._page(self._tweepy.get_users, usernames=list(handles))
 
-    def followers(self, id: str, token: str | None = None) -> Page:  # noqa: A002
-        """Read up to 1,000 of a user's followers, from where `token` says."""
-        return self._page(self._tweepy.get_users_followers, id=id, max_results=1000, pagination_token=token)
+    def followers(self, id: str, token: str | None = None, size: int = 1000) -> Page:  # noqa: A002
+        """Read `size` of a user's followers, 1,000 at most, from where `token` says."""
+        return self._page(self._tweepy.get_users_followers, id=id, max_results=size, pagination_token=token)
 
-    def following(self, id: str, token: str | None = None) -> Page:  # noqa: A002
-        """Read up to 1,000 of those whom a user follows, from where `token` says."""
-        return self._page(self._tweepy.get_users_following, id=id, max_results=1000, pagination_token=token)
+    def following(self, id: str, token: str | None = None, size: int = 1000) -> Page:  # noqa: A002
+        """Read `size` of those whom a user follows, 1,000 at most, from where `token` says."""
+        return self._page(self._tweepy.get_users_following, id=id, max_results=size, pagination_token=token)
 
-    def list_members(self, id: str, token: str | None = None) -> Page:  # noqa: A002
-        """Read up to 100 members of a list, from where `token` says."""
-        return self._page(self._tweepy.get_list_members, id=id, max_results=100, pagination_token=token)
+    def list_members(self, id: str, token: str | None = None, size: int = 100) -> Page:  # noqa: A002
+        """Read `size` members of a list, 100 at most, from where `token` says."""
+        return self._page(self._tweepy.get_list_members, id=id, max_results=size, pagination_token=token)
 
-    def search(self, query: str, token: str | None = None) -> Page:
-        """Read the authors of up to 100 posts of the last week that match `query`, from where `token` says."""
+    def search(self, query: str, token: str | None = None, size: int = 100) -> Page:
+        """Read the authors of `size` (10 to 100) posts of the last week that match `query`, from where `token` says."""
         return self._page(
             self._tweepy.search_recent_tweets,
             query=query,
-            max_results=100,
+            max_results=size,
             next_token=token,
             expansions=["author_id"],
         )
