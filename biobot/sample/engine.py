@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,12 +27,21 @@ from biobot.sample.chance import uniforms
 from biobot.sample.controls import Controls, Request
 from biobot.sample.stepper import LEAST_ROWS, Kind, Stepper, best_kind
 from biobot.sample.utf8 import NOTHING, Automaton
+from biobot.text.graphemes import whole
 
 _NEVER = -1e6
 """What is added to a logit that must not be drawn: finite, so that nothing times it is not a number."""
 
 _COLUMNS = ("code", "probability", "entropy", "bits", "lost")
 """What is recorded of each draw."""
+
+
+def device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """Find the device that the config names; SampleError when there is none such here."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise SampleError('there is no GPU that torch can use; set model.device to "auto" or "cpu"')
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +245,7 @@ class _Draw:
         codes, chances, entropies, bits, lost = self.record[row, :count].T.tolist()
         cut = codes[-1] != STOP  # if so, what was drawn instead of the stop is past the limit
         drawn = self.engine.codec.decode(int(code) for code in codes[:-1])
-        raw = whole(prefix + drawn) if cut else prefix + drawn
+        raw = whole(prefix + drawn).encode() if cut else prefix + drawn
         kept = max(len(raw) - len(prefix), 0) if cut else count
         text, chances, entropies = _one_line_end(
             raw, [1.0] * len(prefix) + chances[:kept], [0.0] * len(prefix) + entropies[:kept]
@@ -252,16 +262,6 @@ class _Draw:
             sum(lost) / count,
             cut,
         )
-
-
-def whole(text: bytes) -> bytes:
-    """Drop what a cut leaves of a character or grapheme at the end: lead bytes, a joiner, half a flag."""
-    kept = text.decode(errors="ignore").rstrip("\u200d")
-    flags = len(kept) - len(kept.rstrip(_FLAG_LETTERS))
-    return (kept[:-1] if flags % 2 else kept).encode()
-
-
-_FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 
 
 def _one_line_end(text: bytes, chances: list[float], entropies: list[float]) -> tuple[bytes, list[float], list[float]]:

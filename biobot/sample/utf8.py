@@ -3,8 +3,8 @@
 Its states are the boundary between two characters and every distinct way to stand inside one. A byte that
 cannot go on to a valid UTF-8 character has no way out of a state: overlong forms, surrogates and what lies
 beyond U+10FFFF are no characters. Nor do these come out, though they are: control characters (line feed and
-carriage return apart), bidi controls, the line and paragraph separators, the byte order mark and the
-noncharacters that X refuses (F26).
+carriage return apart), bidi controls, the line and paragraph separators, the byte order mark and
+noncharacters (F26).
 
 A bio may stop at a boundary once it shows something: until then it stands in state 0, where white space and
 invisible characters lead back.
@@ -31,9 +31,10 @@ FORBIDDEN: Spans = (
     (0x2028, 0x202E),  # separators; bidi: embeddings and overrides
     (0x2066, 0x2069),  # bidi: isolates
     (0xD800, 0xDFFF),  # surrogates
+    (0xFDD0, 0xFDEF),  # noncharacters
     (0xFEFF, 0xFEFF),  # the byte order mark
     (0xFFF9, 0xFFFB),  # interlinear annotation
-    (0xFFFE, 0xFFFF),  # noncharacters
+    *((plane << 16 | 0xFFFE, plane << 16 | 0xFFFF) for plane in range(17)),  # noncharacters
 )
 """Code points that never come out of the sampler."""
 

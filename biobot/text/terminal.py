@@ -1,0 +1,119 @@
+"""Bios on a terminal: tinted by entropy, wrapped by what they show, harmless."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TextIO
+
+from biobot.text import graphemes
+
+_RAMP = (27, 33, 39, 45, 50, 84, 154, 190, 226, 220, 214, 208, 202, 196)
+"""Colours of the 256-colour cube from cold to hot: sure of itself to anything goes."""
+
+HOT = 7.0
+"""The entropy in bits at which a sign is tinted hottest: a choice among 128."""
+
+_RESET = "\x1b[0m"
+_LTR = "\u200e"  # makes a terminal that knows bidi lay out the line from the left, where the margin is
+
+
+def colours(stream: TextIO) -> bool:
+    """Tell whether to write colours to `stream`: a terminal that is not dumb, unless NO_COLOR forbids it."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def clean(text: str) -> str:
+    """Make a text harmless to a terminal: a control or bidi character is shown by its code, only line feeds act."""
+    return "".join(
+        each
+        if each == "\n" or not (unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") or each in _BIDI)
+        else f"<{ord(each):02X}>"
+        for each in text
+    )
+
+
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def tint(text: str, entropies: Sequence[float]) -> str:
+    """Colour each grapheme of `text` by the entropy (bits) of its UTF-8 bytes, summed: blue is sure, red is bold."""
+    return _paint(_measured(text, entropies))
+
+
+def legend() -> str:
+    """Give the scale of `tint` in its own colours."""
+    scale = "".join(f"\x1b[38;5;{colour}m█" for colour in _RAMP)
+    return f"0 {scale}{_RESET} {HOT:g} bits"
+
+
+def draft(
+    text: str,
+    entropies: Sequence[float],
+    label: str,
+    objections: Iterable[str] | None,
+    *,
+    colour: bool,
+    columns: int | None = None,
+) -> str:
+    """Lay out one bio: a line with the verdict (None: not judged) and `label`, the text, and each objection.
+
+    `columns` is the width to wrap to, the terminal's by default.
+    """
+    columns = columns or shutil.get_terminal_size((80, 24)).columns
+    reasons = None if objections is None else list(objections)
+    mark = "·" if reasons is None else "✗" if reasons else "✓"
+    shade = {"✓": "32", "✗": "31", "·": "2"}[mark]
+    lines = [f"\x1b[{shade}m{mark}{_RESET} \x1b[2m{label}{_RESET}" if colour else f"{mark} {label}"]
+    for line in _wrap(text, entropies, max(columns - 2, 10)):
+        margin = f"{_LTR}  " if any(graphemes.right_to_left(each) for each, _ in line) else "  "
+        lines.append(margin + (_paint(line) if colour else clean("".join(each for each, _ in line))))
+    for reason in reasons or ():
+        said = clean(" ".join(reason.split()))
+        lines.append(f"  \x1b[31m{said}{_RESET}" if colour else f"  - {said}")
+    return "\n".join(lines)
+
+
+def _paint(signs: Iterable[tuple[str, float]]) -> str:
+    pieces, last = [], -1
+    for each, entropy in signs:
+        colour = _RAMP[min(int(max(entropy, 0.0) / HOT * len(_RAMP)), len(_RAMP) - 1)]
+        if colour != last:
+            pieces.append(f"\x1b[38;5;{colour}m")
+        pieces.append(clean(each))
+        last = colour
+    return "".join(pieces) + _RESET if pieces else ""
+
+
+def _measured(text: str, entropies: Sequence[float]) -> Iterator[tuple[str, float]]:
+    at = 0
+    for each in graphemes.split(text):
+        size = len(each.encode(errors="surrogatepass"))
+        yield each, sum(entropies[at : at + size])
+        at += size
+
+
+def _wrap(text: str, entropies: Sequence[float], columns: int) -> Iterator[list[tuple[str, float]]]:
+    """Break a text into lines of at most `columns`, at spaces where there are some."""
+    line: list[tuple[str, float]] = []
+    used = space = 0  # columns in use; where the last space stands in the line, plus one
+    for each, entropy in _measured(text, entropies):
+        if each == "\n":
+            yield line
+            line, used, space = [], 0, 0
+            continue
+        wide = graphemes.width(each)
+        if used + wide > columns:
+            at = space or len(line)
+            yield line[:at]
+            line = line[at:]
+            used, space = sum(graphemes.width(sign) for sign, _ in line), 0
+        line.append((each, entropy))
+        used += wide
+        if each == " ":
+            space = len(line)
+    yield line
