@@ -75,6 +75,7 @@ def _json(verdict: Verdict) -> str:
             "weighted_length": weighted_length(verdict.candidate.text),
             "accepted": verdict.accepted,
             "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
+            "filters": [name for name, _ in verdict.seconds],
         },
         ensure_ascii=not sys.stdout.encoding.lower().startswith("utf"),
     )
