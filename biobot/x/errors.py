@@ -111,7 +111,10 @@ def classify_failure(error: BaseException, begun: bool = True) -> NetworkError:
     if isinstance(error, NetworkError):
         return error
     causes = list(_causes(error))
-    words = _line(str(causes[-1]) or type(causes[-1]).__name__)
+    try:
+        words = _line(str(causes[-1])) or type(causes[-1]).__name__
+    except Exception:  # noqa: BLE001 - an exception that cannot even say itself must not stop the sorting
+        words = type(causes[-1]).__name__
     if not begun and any(_while_connecting(each) for each in causes):
         return Unsent(f"X cannot be reached: {words}; check the network, and `x.api_base`")
     return Unknown(f"no answer that can be trusted ({type(error).__name__}: {words}); the request may have been done")
