@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from biobot.cli import Options
+from biobot.cli.collect_ import bounds, show, stopper, tell
 from biobot.corpus.readers import Skipped
 
 SHOWN = 20
@@ -64,7 +66,7 @@ def stats(options: Options, as_json: bool) -> None:
     with corpus.open_store(options.config) as store:
         found = store.stats(options.config.settings.train)
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        click.echo(json.dumps(vars(found)))
         return
     click.echo(f"{found.bios:>14,} bios, {found.bytes:,} bytes, of {found.authors:,} known authors")
     click.echo(f"{found.forgotten:>14,} opt-outs")
@@ -116,6 +118,22 @@ def forget(
         return
     click.echo(f"forgotten: {gone.bios:,} bios and {gone.authors:,} authors removed; {gone.keys:,} new opt-outs")
     click.echo("posts like them are refused from now on; `biobot train` makes a model that never saw them")
+
+
+@command.command("recheck")
+@bounds
+@click.pass_obj
+def recheck(options: Options, dry_run: bool, limit: int | None, budget: float | None, as_json: bool) -> None:
+    """Look up every stored author on X: take over new bios, drop who was deleted, protected or suspended.
+
+    Costs money; it can be stopped at any moment, and goes on from there.
+    """
+    from biobot.app import collecting
+
+    tell(collecting.estimate_recheck(options.config, datetime.now(UTC), limit, budget), as_json and dry_run)
+    if not dry_run:
+        clock = partial(datetime.now, UTC)
+        show(collecting.recheck(options.config, clock, stopper(), limit=limit, budget=budget), as_json)
 
 
 class _Shown:

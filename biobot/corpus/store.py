@@ -71,6 +71,31 @@ MIGRATIONS = (
         INSERT INTO tally VALUES (new.traits, new.bytes, 1) ON CONFLICT DO UPDATE SET bios = bios + 1;
     END;
     """,
+    """
+    -- what biobot.collect keeps here, so that it is committed with the rows that it brought
+    CREATE TABLE source (
+        number INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        target TEXT NOT NULL,      -- as the config has it, or an id that was found on the way
+        root TEXT NOT NULL,        -- "kind:target" of the configured source that led here
+        depth INTEGER NOT NULL,    -- steps from that one
+        account INTEGER,           -- the id behind a handle
+        token TEXT,                -- where to go on
+        state TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed')),
+        why TEXT NOT NULL,
+        people INTEGER NOT NULL,   -- fetched so far
+        restarts INTEGER NOT NULL, -- how often its token had expired
+        changed INTEGER NOT NULL,
+        UNIQUE (root, kind, target)
+    ) STRICT;
+    CREATE INDEX source_open ON source (root, state, depth, number);
+    CREATE TABLE paid (            -- who was paid for on a UTC day: once a day is charged
+        day TEXT NOT NULL, user INTEGER NOT NULL, PRIMARY KEY (day, user)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE spend (
+        day TEXT NOT NULL, kind TEXT NOT NULL, units INTEGER NOT NULL, usd REAL NOT NULL, PRIMARY KEY (day, kind)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each brings a store from the version before it (PRAGMA user_version) to its own."""
 
@@ -325,6 +350,19 @@ class Store:
         while rows := self.db.execute(query, (last,)).fetchall():
             yield from rows
             last = rows[-1][0]
+
+    def authors(self, after: int, most: int) -> list[int]:
+        """Give the next ids of known authors, in order."""
+        query = "SELECT id FROM author WHERE id > ? ORDER BY id LIMIT ?"
+        return [author for (author,) in self.db.execute(query, (max(after, 0), most))]
+
+    def count_authors(self, after: int) -> int:
+        """Count the known authors whose ids are higher than `after`."""
+        return self._one("SELECT count(*) FROM author WHERE id > ?", max(after, 0))
+
+    def knows(self, author: int) -> bool:
+        """Tell whether a bio of this author is stored."""
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM author WHERE id = ?)", author))
 
     def forgotten(self) -> Forgotten:
         """Give who opted out."""

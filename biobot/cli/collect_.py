@@ -1,0 +1,120 @@
+"""`biobot collect`: fresh bios from X, for as much as you allow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING
+
+import click
+
+from biobot.cli import Options
+
+if TYPE_CHECKING:
+    from biobot.collect.collector import Step, Tally
+    from biobot.collect.sources import Estimate
+
+EVERY = 10.0
+"""Seconds between two lines of progress where no one watches."""
+
+
+def bounds(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every run that costs money has."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line."),
+        click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Spend no more than this."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Fetch no more people than this."),
+        click.option("--dry-run", is_flag=True, help="Only say what it would cost; make no connection."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("collect")
+@bounds
+@click.pass_obj
+def command(options: Options, dry_run: bool, limit: int | None, budget: float | None, as_json: bool) -> None:
+    """Fetch fresh bios from the sources in [collect]: the cost first, then page by page.
+
+    It can be stopped at any moment, and goes on from there. Read docs/collecting.md before you turn it on.
+    """
+    from biobot.app import collecting
+
+    config = options.config
+    tell(collecting.estimate(config, datetime.now(UTC), limit, budget), as_json and dry_run)
+    if not dry_run:
+        clock = partial(datetime.now, UTC)
+        show(collecting.collect(config, clock, stopper(), limit=limit, budget=budget), as_json)
+
+
+def tell(estimate: Estimate, as_json: bool) -> None:
+    """Show what a run will take at most."""
+    if as_json:
+        sizes = {source.root: size for source, size in estimate.sizes.items()}
+        figures = {"people": estimate.people, "requests": estimate.requests, "usd": round(estimate.usd, 4)}
+        figures["seconds"] = estimate.time.total_seconds()
+        click.echo(json.dumps({"event": "estimate", **figures, "sources": sizes}))
+        return
+    for source, size in estimate.sizes.items():
+        left = "as many as X has" if size is None else f"{size:,} people" if size else "nothing new"
+        click.echo(f"  {source.kind:<10} {source.target:<30} {left}", err=True)
+    click.echo(
+        f"at most {estimate.people:,} people in {estimate.requests:,} requests, ${estimate.usd:,.2f}, "
+        f"about {_clock(estimate.time)}",
+        err=True,
+    )
+
+
+def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
+    """Show a run as it goes: JSON lines, or a line of text that is written over on a terminal."""
+    began = shown = time.monotonic()
+    live = sys.stderr.isatty()
+    start = "\r\x1b[K" if live else ""
+    for step, tally in steps:
+        now = time.monotonic()
+        if as_json:
+            figures = {**vars(tally), "usd": round(tally.usd, 4)}
+            figures |= {"source": step.source, "why": step.why, "wait_s": step.wait.total_seconds()}
+            click.echo(json.dumps({"event": step.event, **figures}))
+            continue
+        line = (
+            f"{tally.people:,} people, {tally.added:,} new bios, ${tally.usd:,.2f}, "
+            f"{tally.people / max(now - began, 0.1):,.0f} people/s"
+        )
+        if step.event == "page":
+            if live or now - shown >= EVERY:
+                shown = now
+                click.echo(f"{start}{line}  {step.source}", err=True, nl=not live)
+            continue
+        if step.event == "wait":
+            click.echo(f"{start}waiting {_clock(step.wait)}: {step.why}", err=True)
+        elif step.event == "source":
+            click.echo(f"{start}{step.source}: {step.why}", err=True)
+        else:
+            click.echo(f"{start}{line}")
+            for why, count in tally.left_out.most_common():
+                click.echo(f"  {count:,} not stored: {why}")
+            if tally.removed:
+                click.echo(f"  {tally.removed:,} removed: deleted, protected, suspended or withheld by now")
+            click.echo(step.why)
+
+
+def stopper() -> Callable[[timedelta], bool]:
+    """Give a pause that SIGTERM and Ctrl-C end at once, and that then says so."""
+    over = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    return lambda wait: over.wait(wait.total_seconds()) if wait else over.is_set()
+
+
+def _clock(time: timedelta) -> str:
+    seconds = round(time.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h {seconds % 3600 // 60} min"

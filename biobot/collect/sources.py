@@ -1,0 +1,111 @@
+"""Where people are found: each configured source, how it is read page by page, and what that will cost."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from biobot.config import CollectSettings, PaceSettings, PriceSettings
+from biobot.corpus import readers
+
+Kind = Literal["followers", "following", "friends", "lists", "search", "ids", "recheck"]
+"""The keys of `[collect]` that name sources; `recheck` looks up those who are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a kind of source is read: by which of X's routes (a key of `[collect.pace]`), how many people a page."""
+
+    route: str
+    most: int
+    least: int = 1
+
+
+WAYS: dict[Kind, Way] = {
+    "followers": Way("followers", 1000),
+    "following": Way("following", 1000),
+    "friends": Way("following", 1000),
+    "lists": Way("lists", 100),
+    "search": Way("search", 100, least=10),
+    "ids": Way("users", 100),
+    "recheck": Way("users", 100),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured place to find people."""
+
+    kind: Kind
+    target: str
+
+    @property
+    def root(self) -> str:
+        """Its name in the store."""
+        return f"{self.kind}:{self.target}"
+
+
+RECHECK = Source("recheck", "authors")
+
+
+def configured(settings: CollectSettings) -> list[Source]:
+    """Give the sources of the config, in the order in which they are read; files first, since they are surest."""
+    kinds: tuple[Kind, ...] = ("ids", "lists", "following", "followers", "friends", "search")
+    return [Source(kind, target) for kind in kinds for target in getattr(settings, kind)]
+
+
+def price(kind: Kind, people: int, prices: PriceSettings) -> float:
+    """Tell what a page with so many people costs at most, in dollars: a search is paid for its posts as well."""
+    return people * (prices.read_user + (prices.read_post if kind == "search" else 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will take at most: `sizes` is how many people each source gives, None where only X knows."""
+
+    sizes: dict[Source, int | None]
+    people: int
+    requests: int
+    usd: float
+    time: timedelta
+
+
+def estimate(
+    sources: Iterable[Source],
+    sizes: dict[Source, int | None],
+    *,
+    limit: int,
+    budget: float,
+    prices: PriceSettings,
+    pace: PaceSettings,
+) -> Estimate:
+    """Bound a run from above: sources in their order until `limit` people or `budget` dollars are used up.
+
+    A source whose size is not known is taken to fill what is left.
+    """
+    requests: Counter[str] = Counter()
+    people, usd = 0, 0.0
+    for source in sources:
+        way = WAYS[source.kind]
+        each = price(source.kind, 1, prices)
+        affordable = math.floor((budget - usd) / each + 1e-9) if each else limit
+        size = sizes.get(source)
+        count = max(min(limit - people, affordable, limit if size is None else size), 0)
+        people += count
+        usd += count * each
+        requests[way.route] += math.ceil(count / way.most)
+        requests["users"] += source.target.startswith("@")
+    # X counts in windows of 15 minutes: whatever exceeds the first of them waits for the next
+    windows = max((math.ceil(count / getattr(pace, route)) for route, count in requests.items()), default=0)
+    time = timedelta(minutes=15 * max(windows - 1, 0)) + timedelta(seconds=sum(requests.values()))
+    return Estimate(sizes, people, sum(requests.values()), usd, time)
+
+
+def count_ids(file: Path) -> int:
+    """Count the ids of a file."""
+    return sum(1 for _ in readers.ids(file))
