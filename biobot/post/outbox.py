@@ -206,17 +206,23 @@ class Outbox:
         )
         return {moment(slot) for (slot,) in rows}
 
+    def remote_ids(self, ids: Sequence[str]) -> set[str]:
+        """Give those of the network's ids that already belong to a row."""
+        marks = ", ".join("?" * len(ids))
+        query = f"SELECT remote_id FROM post WHERE network = ? AND remote_id IN ({marks})"
+        return {found for (found,) in self.ask(query, self.network, *ids)}
+
     def tries(self, slot: datetime) -> int:
         """Count the texts that already lost this slot."""
-        query = "SELECT count(*) FROM post WHERE network = ? AND slot = ? AND freed = 1"
+        query = "SELECT count(*) FROM post WHERE network = ? AND slot = ? AND freed = 1 AND missed = 0"
         ((count,),) = self.ask(query, self.network, slot_key(slot))
         return int(count)
 
     def last_posted(self, until: datetime) -> datetime | None:
         """Tell when the newest attempt began that is, or may be, on the account; none after `until` counts."""
-        query = f"SELECT max(sending) FROM post WHERE network = ? AND sending <= ? AND ({_any(_SENT)})"
-        ((found,),) = self.ask(query, self.network, stamp(until), *_SENT)
-        return moment(found) if found else None
+        query = f"SELECT sending FROM post WHERE network = ? AND sending <= ? AND ({_any(_SENT)})"
+        found = self.ask(f"{query} ORDER BY sending DESC LIMIT 1", self.network, stamp(until), *_SENT)
+        return moment(found[0][0]) if found else None
 
     def unconfirmed_run(self, now: datetime) -> int:
         """Count how many of the newest attempts are unconfirmed, up to the first that is not.
@@ -287,7 +293,10 @@ class Outbox:
         return made.lastrowid
 
     def skip(self, slots: Iterable[datetime], reason: str, now: datetime, *, missed: bool = False) -> None:
-        """Account for slots that get no text, in one transaction; a draft that had one of them gets none."""
+        """Account for slots that get no text, in one transaction; those that belong to a row stay as they are."""
+        slots = list(slots)
+        if not slots:
+            return
         with self.transaction() as db:
             for slot in slots:
                 made = db.execute(
@@ -320,7 +329,15 @@ class Outbox:
         """Take an approval back that no person gave: review was turned on after the draft was made."""
         return self._move(post, State.HELD, now, "policy", "review is on", approved_by=None)
 
-    def claim(self, post: int, now: datetime, *, review: bool, charge: Callable[[sqlite3.Connection], None]) -> Post:
+    def claim(
+        self,
+        post: int,
+        now: datetime,
+        *,
+        review: bool,
+        charge: Callable[[sqlite3.Connection], None],
+        rev: int | None = None,
+    ) -> Post:
         """Put a row on disk as `sending`, with its cost, before the one call that posts it.
 
         `charge` books the cost in the same transaction, or raises and so forbids the post. With `review`, a
@@ -332,7 +349,7 @@ class Outbox:
                 raise OutboxError(f"no person has approved post {row.id}, and `post.review` is on")
             charge(db)
 
-        return self._move(post, State.SENDING, now, "policy", check=allowed, sending=stamp(now), checks=0)
+        return self._move(post, State.SENDING, now, "policy", rev=rev, check=allowed, sending=stamp(now), checks=0)
 
     def posted(self, post: int, remote_id: str, now: datetime, reason: str | None = None) -> Post:
         """Note the network's id: the post is there."""

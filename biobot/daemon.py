@@ -1,0 +1,140 @@
+"""The daemon: drives `Bot.step` in real time until it is told to stop.
+
+APScheduler only wakes the loop at the moment that the last step named; what is due is decided by the step.
+The loop also looks every few seconds by itself, since another process may have changed the outbox, and the
+clock may have been set. Readiness and watchdog are told to systemd from this very loop: when it hangs, they end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from biobot.app.bot import Bot, Drafter
+from biobot.app.posting import Draw, Poster, open_poster, spawn
+from biobot.config import Config
+from biobot.errors import ConfigError
+from biobot.post import locks, schedule
+
+log = logging.getLogger("biobot")
+
+HEARTBEAT = timedelta(seconds=5)
+"""How long the loop sleeps at most."""
+
+
+def clock() -> datetime:
+    """Read the machine's clock."""
+    return datetime.now(UTC)
+
+
+def run(
+    config: Config,
+    *,
+    opened: Callable[..., Poster] = open_poster,
+    drawing: Callable[[Config], Draw] = spawn,
+    clock: Callable[[], datetime] = clock,
+) -> None:
+    """Be the daemon of this home until SIGTERM or SIGINT; raise LockHeld when there is one already.
+
+    `opened`, `drawing` and `clock` are what tests put other things in place of.
+    """
+    stop, wake = threading.Event(), threading.Event()
+    with locks.lock(config.home, locks.DAEMON, "the daemon", clock()), _signals(stop, wake):
+        check(config, clock())
+        poster = opened(config, clock, who="the daemon", stop=stop)
+        try:
+            bot = Bot(config, poster, Drafter(drawing(config), wake.set))
+            _greet(config, bot, clock())
+            serve(bot, stop, wake, clock)
+        finally:
+            tell("STOPPING=1")
+            poster.close()
+            poster.outbox.close()
+    log.info("stopped")
+
+
+def check(config: Config, now: datetime) -> None:
+    """Raise what would keep the bot from ever posting: a schedule without slots, filters or keys that lack."""
+    from biobot.filters import loader
+    from biobot.x.secrets import POSTING, load
+
+    loader.load(config)
+    if next(schedule.slots(config.settings.schedule, now), None) is None:
+        raise ConfigError("schedule: no slot ever comes; look at `schedule.cron` and `schedule.quiet`")
+    if config.settings.post.network == "x":
+        load(config).require(*POSTING)
+
+
+def serve(bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callable[[], datetime]) -> None:
+    """Step, sleep, and step again until `stop` is set."""
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    alarm = BackgroundScheduler(timezone=UTC)
+    alarm.start()
+    try:
+        tell("READY=1")
+        while not stop.is_set():
+            wake.clear()
+            now = clock()
+            following = bot.step(now)
+            tell("WATCHDOG=1")
+            if following > now:
+                alarm.add_job(
+                    wake.set, "date", run_date=following, id="wake", replace_existing=True, misfire_grace_time=None
+                )
+                wake.wait(HEARTBEAT.total_seconds())
+    finally:
+        alarm.shutdown(wait=False)
+
+
+def tell(state: str) -> None:
+    """Tell systemd how we are (sd_notify); nothing where no systemd asks."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        try:
+            channel.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+        except OSError as error:
+            log.debug("systemd was not told: %s", error)
+
+
+@contextmanager
+def _signals(stop: threading.Event, wake: threading.Event) -> Iterator[None]:
+    def asked(number: int, _: FrameType | None) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        stop.set()
+        wake.set()
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _greet(config: Config, bot: Bot, now: datetime) -> None:
+    if config.settings.post.network == "rehearsal":
+        log.info(
+            "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put X's keys into .env, "
+            'set post.network = "x" in biobot.toml, and ask `biobot doctor --online`',
+            config.home / "rehearsal.db",
+        )
+    first = next(schedule.slots(config.settings.schedule, now))
+    waiting = bot.outbox.counts()
+    log.info(
+        "the next slot is %s; %d approved, %d held, %d unconfirmed",
+        first.astimezone(schedule.zone(config.settings.schedule)).isoformat(),
+        waiting["approved"],
+        waiting["held"],
+        waiting["unconfirmed"],
+    )
