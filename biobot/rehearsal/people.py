@@ -55,23 +55,6 @@ class World:
     def invent(cls, people: int, seed: int = 0) -> World:
         """Make up so many users, some protected, withheld or without a bio; nobody is anywhere yet."""
         draw = random.Random(seed)
-        words = [
-            "tea",
-            "maps",
-            "rain",
-            "vinyl",
-            "bread",
-            "oceans",
-            "chess",
-            "bees",
-            "novels",
-            "trains",
-            "clouds",
-            "drums",
-            "puns",
-            "moss",
-            "kites",
-        ]
         world = cls()
         while len(world.users) < people:
             number = draw.randrange(10**9, 10**18)
