@@ -127,6 +127,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(plain, half, {"biobot": json.dumps(facts, ensure_ascii=False)})
+        half.chmod(0o644)  # safetensors writes for the owner alone
         replace(half, path)
     except (OSError, SafetensorError) as error:
         half.unlink(missing_ok=True)

@@ -1,0 +1,393 @@
+"""Corpus to model: a training that can be stopped at any step and gone on with as if it had never stopped.
+
+A `Training` lives in a folder: `state.safetensors` (weights, the optimiser's memory, the state of the dice, the
+place in the order of batches, the curve so far) and `best.safetensors` (the best model yet, a checkpoint like
+any other). Everything that happens at a step depends on the seed, the bios and the number of the step alone;
+the number of steps is fixed once, from the epochs or from the speed of the first steps, and kept in the state.
+So on a CPU, with the same number of threads, a resumed run equals an uninterrupted one bit for bit (F31).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from biobot.errors import ModelError
+from biobot.model import checkpoint
+from biobot.model.batches import CHUNK, PADDING, Position, batches, cut, pack
+from biobot.model.bytefile import ByteFile
+from biobot.model.checkpoint import Checkpoint
+from biobot.model.codec import STOP, Codec
+from biobot.model.engine import Engine, fast_dtype
+from biobot.model.lstm import ByteLSTM, Shape
+
+Clock = Callable[[], float]
+"""Seconds since some moment; `time.monotonic`, or a test's own."""
+
+_FIRST_STEPS = 30  # their speed fixes the number of steps of a training that was given minutes
+_CAUTION = 0.97  # of the minutes are planned for
+_FORWARD = 2.5  # so much faster is looking than learning
+_DEV_BYTES = 100_000  # of dev are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model is trained: its sizes, and what is done how fast.
+
+    A batch has `batch[0]` bytes at the first step and `batch[1]` at the last. The learning rate climbs to
+    `rate` over `warm_up` steps, stays until the share `constant` of all steps, and then falls to zero.
+    """
+
+    embedding: int
+    hidden: int
+    layers: int
+    dropout: float
+    rate: float
+    batch: tuple[int, int]
+    epochs: float
+    constant: float = 0.3
+    warm_up: int = 100
+    decay: float = 0.01
+    clip: float = 1.0
+
+
+PRESETS = {
+    "tiny": Recipe(32, 96, 1, 0.0, 1e-2, (2048, 4096), epochs=3),
+    "small": Recipe(64, 256, 2, 0.0, 5e-3, (3072, 8192), epochs=4),
+    "base": Recipe(128, 512, 2, 0.05, 3.5e-3, (7168, 12288), epochs=8),
+    "blog": Recipe(206, 512, 4, 0.5, 1e-3, (6144, 12288), epochs=30),
+    "large": Recipe(256, 1024, 3, 0.4, 2e-3, (16384, 65536), epochs=40),
+}
+"""By name: a minute, some minutes, a CPU's default, the blog author's sizes, a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands; bits are per byte, stops included, and `dev_bits` is there after a look at dev."""
+
+    step: int
+    steps: int | None
+    epoch: int
+    seen_bytes: int
+    seconds: float
+    bytes_per_second: float
+    train_bits: float
+    dev_bits: float | None
+    eta: float | None
+
+
+@dataclass
+class _Where:
+    """What a state holds besides tensors; all of it plain JSON."""
+
+    seed: int
+    recipe: Recipe
+    corpus: str
+    dtype: str
+    step: int = 0
+    steps: int | None = None
+    position: Position = field(default_factory=Position)
+    seen: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    train_bits: float = math.nan  # a moving average
+    curve: list[tuple[int, int, float, float]] = field(default_factory=list)  # step, bytes, train, dev
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> _Where:
+        facts = dict(facts)
+        recipe = facts.pop("recipe")
+        recipe["batch"] = tuple(recipe["batch"])
+        curve = [tuple(each) for each in facts.pop("curve")]
+        return cls(recipe=Recipe(**recipe), position=Position(**facts.pop("position")), curve=curve, **facts)
+
+
+class Training:
+    """One training, in its folder.
+
+    `bios` are learnt, `dev` chooses the best; `start` is a model to go on from, whose sizes are kept.
+    `minutes` (or else the recipe's epochs) fix the number of steps. `keep_every` is in seconds.
+    """
+
+    looks = 20
+    """How often dev is looked at."""
+
+    def __init__(
+        self,
+        folder: Path,
+        bios: ByteFile,
+        dev: ByteFile,
+        recipe: Recipe,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        start: Checkpoint | None = None,
+        minutes: float | None = None,
+        clock: Clock,
+        keep_every: float = 60.0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.folder, self.bios, self.dev, self.device = folder, bios, dev, torch.device(device)
+        self.minutes, self.clock, self.keep_every = minutes, clock, keep_every
+        if not len(bios):
+            raise ModelError("there is no bio to learn from; `biobot corpus import FILE` adds some")
+        if not len(dev):
+            raise ModelError("there is no bio to measure with; import more, or give some with --dev FILE")
+        torch.manual_seed(seed)
+        dtype = dtype or fast_dtype(self.device)
+        if start is None:
+            self.codec = Codec(bios.values())
+            self.model = fresh(Shape(self.codec.size, recipe.embedding, recipe.hidden, recipe.layers, recipe.dropout))
+        else:
+            self.codec = Codec(bytes(sorted({*start.codec.values, *bios.values()})))
+            self.model = widen(start, self.codec, recipe.dropout)
+            shape = self.model.shape
+            recipe = replace(recipe, embedding=shape.embedding, hidden=shape.hidden, layers=shape.layers)
+        self.where = _Where(seed, recipe, bios.digest(), str(dtype).removeprefix("torch."))
+        if minutes is None:
+            self.where.steps = self._steps_by_epochs()
+        self._set_up()
+
+    @classmethod
+    def resume(
+        cls, folder: Path, bios: ByteFile, dev: ByteFile, *, device: str = "cpu", clock: Clock, keep_every: float = 60.0
+    ) -> Training:
+        """Go on where `folder`'s state ends; ModelError when there is none, or the bios are not the same."""
+        path = folder / "state.safetensors"
+        if not path.exists():
+            raise ModelError(f"there is no training to go on with in {folder}; leave out --resume")
+        tensors, facts = checkpoint.read(path)
+        if "where" not in facts:
+            raise ModelError(f"{path} is a model, not the state of a training; leave out --resume")
+        self = cls.__new__(cls)
+        self.folder, self.bios, self.dev, self.device = folder, bios, dev, torch.device(device)
+        self.minutes, self.clock, self.keep_every = None, clock, keep_every
+        self.where = _Where.of(facts["where"])
+        if self.where.corpus != bios.digest():
+            raise ModelError(f"the bios have changed since {path} was written; train anew without --resume")
+        self.codec = Codec(bytes.fromhex(facts["values"]))
+        self.model = ByteLSTM(Shape(**facts["shape"]))
+        self.model.load_state_dict({n[6:]: each for n, each in tensors.items() if n.startswith("model.")})
+        self._set_up()
+        for name, parameter in self.model.named_parameters():
+            self.optimizer.state[parameter] = {
+                kind: tensors[f"{kind}.{name}"].to(self.device if kind != "step" else "cpu")
+                for kind in ("exp_avg", "exp_avg_sq", "step")
+                if f"{kind}.{name}" in tensors
+            }
+        torch.set_rng_state(tensors["dice"])
+        return self
+
+    def _set_up(self) -> None:
+        recipe = self.where.recipe
+        self.model.to(self.device).train()
+        self.engine = Engine(self.model, getattr(torch, self.where.dtype))
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=recipe.decay, fused=True
+        )
+        # dev is looked at often, so it is a sample of some 100 KB at most, the same at every look
+        every = max(1, len(self.dev.text) // _DEV_BYTES)
+        ids = np.arange(0, len(self.dev), every)
+        self.dev_batches = cut(ids, self.dev.lengths(ids), 16_384)
+
+    # -- the loop ---------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end, giving the progress after every step; what is kept on disk is always whole.
+
+        Closing the generator (Ctrl-C) saves first. Raises ModelError when the loss is no number (F32):
+        then the best model and the last good state are still there.
+        """
+        where = self.where
+        began, saved = self.clock() - where.seconds, self.clock()
+        pace: deque[float] = deque(maxlen=50)
+        order = batches(self.bios, where.seed, self._size, where.position, where.step)
+        try:
+            while where.steps is None or where.step < where.steps:
+                start = self.clock()
+                ids, position = next(order)
+                bits, count = self._step(ids)
+                where.train_bits = bits if math.isnan(where.train_bits) else 0.98 * where.train_bits + 0.02 * bits
+                where.step, where.position, where.seen = where.step + 1, position, where.seen + count
+                where.seconds = self.clock() - began
+                pace.append(count / max(self.clock() - start, 1e-9))
+                if where.steps is None and where.step == _FIRST_STEPS:
+                    where.steps = self._steps_in_time(median(pace))
+                if self.minutes is not None and where.seconds > 60 * self.minutes:
+                    where.steps = where.step
+                dev = self._look() if self._looks_now() else None
+                if self.clock() - saved >= self.keep_every or where.step == where.steps:
+                    self.save()
+                    saved = self.clock()
+                yield self._progress(dev, median(pace))
+        except GeneratorExit:
+            self._look()
+            self.save()
+            raise
+
+    def _step(self, ids: Any) -> tuple[float, int]:
+        """Learn one batch; give its bits per byte and its bytes, stops included."""
+        where, recipe = self.where, self.where.recipe
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(where.step)
+        into, out = pack(map(self.bios.__getitem__, ids), self.codec)
+        count = int((out != PADDING).sum())
+        loss = self._loss(into, out) / count
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        if not math.isfinite(loss.item() + norm.item()):
+            raise ModelError(
+                f"the loss is no longer a number at step {where.step + 1}; the best model so far is kept in "
+                f"{self.folder}, and does not go live: train again with another --seed or a lower rate"
+            )
+        self.optimizer.step()
+        return loss.item() / math.log(2), count
+
+    def _loss(self, into: Tensor, out: Tensor) -> Tensor:
+        logits = self.engine.logits(into.to(self.device))
+        return functional.cross_entropy(logits, out.flatten().to(self.device), ignore_index=PADDING, reduction="sum")
+
+    def _look(self) -> float:
+        """Measure bits per byte on the sample of dev, and keep the model if it is the best yet."""
+        self.model.eval()
+        nats = count = 0.0
+        with torch.no_grad():
+            for ids in self.dev_batches:
+                into, out = pack(map(self.dev.__getitem__, ids), self.codec)
+                nats += self._loss(into, out).item()
+                count += int((out != PADDING).sum())
+        self.model.train()
+        bits = nats / count / math.log(2)
+        where = self.where
+        where.curve.append((where.step, where.seen, where.train_bits, bits))
+        if math.isfinite(bits) and (where.best is None or bits < where.best):
+            where.best = bits
+            checkpoint.save(self.folder / "best.safetensors", Checkpoint(self.model, self.codec, self.card()))
+        return bits
+
+    def card(self) -> dict[str, Any]:
+        """Give what is known of the model by its training alone."""
+        where = self.where
+        return {
+            "step": where.step,
+            "steps": where.steps,
+            "seen_bytes": where.seen,
+            "seconds": round(where.seconds, 1),
+            "dev_sample_bits_per_byte": where.best,
+            "recipe": asdict(where.recipe),
+            "seed": where.seed,
+            "arithmetic": where.dtype,
+            "corpus_sha256": where.corpus,
+            "corpus_bios": len(self.bios),
+            "corpus_bytes": len(self.bios.text),
+            "curve": where.curve,
+        }
+
+    def save(self) -> None:
+        """Write the whole state: a reader finds this one or the one before it, never half of one."""
+        tensors = {f"model.{name}": each for name, each in self.model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            tensors |= {f"{kind}.{name}": each for kind, each in self.optimizer.state.get(parameter, {}).items()}
+        tensors["dice"] = torch.get_rng_state()
+        facts = {
+            "format": checkpoint.FORMAT,
+            "where": asdict(self.where),
+            "shape": self.model.shape.as_dict(),
+            "values": self.codec.values.hex(),
+        }
+        checkpoint.write(self.folder / "state.safetensors", tensors, facts)
+
+    # -- the schedule -----------------------------------------------------------------------------------
+
+    def _rate(self, step: int) -> float:
+        """Give the learning rate of a step: up, along, and down to zero."""
+        recipe, steps = self.where.recipe, self.where.steps
+        if steps is None:
+            return recipe.rate * min((step + 1) / recipe.warm_up, 1.0)
+        rising = (step + 1) / min(recipe.warm_up, 1 + steps // 10)
+        return recipe.rate * min(rising, 1.0, (steps - step) / (steps * (1 - recipe.constant)))
+
+    def _size(self, step: int) -> int:
+        """Give the bytes of a batch at a step: small ones learn more early on, large ones later."""
+        first, last = self.where.recipe.batch
+        return int(first + (last - first) * (step / self.where.steps if self.where.steps else 0.0))
+
+    def _steps_by_epochs(self) -> int:
+        """Give the number of steps in which the recipe's epochs pass."""
+        recipe, bios = self.where.recipe, self.bios
+        ids = np.arange(min(len(bios), CHUNK))
+        size = sum(recipe.batch) // 2
+        mean = (bios.lengths(ids).sum() + len(ids)) / len(cut(ids, bios.lengths(ids), size))
+        return max(1, math.ceil(recipe.epochs * (len(bios.text) + len(bios)) / float(mean)))
+
+    def _steps_in_time(self, pace: float) -> int:
+        """Give the number of steps that fit into the minutes, at `pace` bytes a second."""
+        assert self.minutes is not None
+        where = self.where
+        left = 60 * self.minutes * _CAUTION - where.seconds - self.looks * _DEV_BYTES / (_FORWARD * pace)
+        first, last = where.recipe.batch
+        mean = where.seen / where.step * (first + last) / 2 / first
+        return int(where.step + max(1.0, left * pace / mean))
+
+    def _looks_now(self) -> bool:
+        """Tell whether dev is due after this step: so many times in all, and at the last one."""
+        step, steps = self.where.step, self.where.steps
+        return steps is not None and step * self.looks // steps != (step - 1) * self.looks // steps
+
+    def _progress(self, dev_bits: float | None, pace: float) -> Progress:
+        where = self.where
+        eta = None
+        if where.steps is not None and where.step:
+            ahead = (where.steps - where.step) / where.step
+            eta = ahead * where.seconds
+        return Progress(
+            where.step,
+            where.steps,
+            where.position.epoch,
+            where.seen,
+            where.seconds,
+            pace,
+            where.train_bits,
+            dev_bits,
+            eta,
+        )
+
+
+def fresh(shape: Shape) -> ByteLSTM:
+    """Make an untrained model: orthogonal recurrent weights, and gates that begin by remembering."""
+    model = ByteLSTM(shape)
+    hidden = shape.hidden
+    with torch.no_grad():
+        for name, parameter in model.lstm.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.chunk(4):
+                    torch.nn.init.orthogonal_(gate)
+            elif name.startswith("bias"):
+                parameter.zero_()
+                if name.startswith("bias_ih"):
+                    parameter[hidden : 2 * hidden] = 1.0
+    return model
+
+
+def widen(start: Checkpoint, codec: Codec, dropout: float) -> ByteLSTM:
+    """Copy a model to a wider byte table: what it knows stays, bytes that are new to it begin untrained."""
+    old = start.model
+    model = fresh(replace(old.shape, vocabulary=codec.size, dropout=dropout))
+    rows = [STOP, *(codec.lookup(value) for value in start.codec.values)]
+    with torch.no_grad():
+        model.lstm.load_state_dict(old.lstm.state_dict())
+        model.embedding.weight[rows] = old.embedding.weight
+        model.linear.weight[rows] = old.linear.weight
+        model.linear.bias[rows] = old.linear.bias
+    return model
