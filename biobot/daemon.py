@@ -19,11 +19,12 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from biobot.app.bot import Bot, Drafter
-from biobot.app.posting import Draw, Poster, open_poster, spawn
+from biobot.app.bot import WAITING, Bot, Drafter
+from biobot.app.posting import Draw, Poster, one, open_poster, spawn
 from biobot.config import Config
 from biobot.errors import ConfigError
 from biobot.post import locks, schedule
+from biobot.post.outbox import Post
 
 log = logging.getLogger("biobot")
 
@@ -60,6 +61,22 @@ def run(
             poster.close()
             poster.outbox.close()
     log.info("stopped")
+
+
+def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
+    """Fill one slot now: the one that came last, if it is open still; else make one post more."""
+    with locks.lock(config.home, locks.DAEMON, "`biobot run --once`", clock()):
+        check(config, clock())
+        poster = open_poster(config, clock, who="`biobot run --once`")
+        try:
+            now, settings = clock(), config.settings.schedule
+            last = schedule.slots_between(settings, now - 2 * schedule.interval(settings, now), now, 1)[-1:]
+            row = poster.outbox.at(last[0]) if last else None
+            open_still = last and (row is None or (row.state in WAITING and not row.attempted))
+            return one(config, poster, spawn(config), None, last[0] if open_still else None)
+        finally:
+            poster.close()
+            poster.outbox.close()
 
 
 def check(config: Config, now: datetime) -> None:

@@ -190,6 +190,8 @@ class Bot:
                 if row.approved_by != "person":
                     self.outbox.hold(row.id, now)
         for row in self.outbox.posts(State.HELD):
+            if row.slot is None:
+                self._put_off(row, now)  # it waits for a person now, and goes out at a slot
             if now - row.created > self.config.settings.post.review_expiry:
                 self.outbox.reject(row.id, now, "nobody approved it in time (`post.review_expiry`)", "policy")
         if self._pruned is None or abs(now - self._pruned) > timedelta(days=1):

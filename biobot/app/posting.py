@@ -99,7 +99,9 @@ def drawn(requests: Sequence[Mapping[str, Any]], draw: Draw, slots: Mapping[str,
         if found["accepted"]:
             done.add(name)
             text, temperature, seed, model = (found[key] for key in ("text", "temperature", "seed", "model"))
-            yield Drawn(name, Draft(text, slots[name], temperature, seed, model, json.dumps(found.get("controls", {}))))
+            noted = {key: found[key] for key in ("bits", "bits_per_byte", "entropy") if key in found}
+            controls = json.dumps({**found.get("controls", {}), **noted})
+            yield Drawn(name, Draft(text, slots[name], temperature, seed, model, controls))
             continue
         objected[name].update({each["filter"] for each in found["objections"]})
         if tries[name] >= limits[name]:
@@ -389,8 +391,8 @@ def spawn(config: Config) -> Draw:
 def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: datetime | None = None) -> Post:
     """Make one post now, whatever the schedule says: `text`, else the draft that waits longest, else a new one.
 
-    With review on, a text that no person has seen is only held. Raises OutboxError when there is no text that
-    may be posted, or when posting is hindered.
+    `slot` is the slot that it fills; None leaves all of them to others. With review on, a text that no person
+    has seen is only held. Raises OutboxError when there is no text that may be posted, or posting is hindered.
     """
     outbox, now = poster.outbox, poster.clock()
     hindered = hindrance(outbox, poster.budget, now)
@@ -405,7 +407,7 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
     else:
         ready = (row for row in outbox.posts(State.APPROVED) if not review or row.approved_by == "person")
         row = next((row for row in ready if not row.attempted), None)
-        if row is not None and slot is not None and row.slot != slot:
+        if row is not None:
             outbox.give(slot, row.id, now)
         if row is None:
             name = f"manual {stamp(now)}"
@@ -418,3 +420,20 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
     if row is None:
         raise OutboxError("the outbox already has a text like that; nothing is posted twice")
     return row if row.state is State.HELD else poster.send(row.id)
+
+
+def reconcile_now(poster: Poster, post: int | None = None) -> list[Post]:
+    """Look for unconfirmed posts on the timeline before it is time; what is not found stays as it is."""
+    with locks.lock(poster.config.home, locks.POST, poster.who, poster.clock(), timedelta(seconds=2)):
+        poster.adopt_orphans()
+        rows = poster.outbox.posts(State.UNCONFIRMED) if post is None else [poster.outbox.get(post)]
+        return poster.settle(rows, early=True)
+
+
+def resend(poster: Poster, post: int) -> Post:
+    """Send a text again on a person's word, unless the timeline shows that it is there."""
+    row = reconcile_now(poster, post)[0]
+    if row.state is State.POSTED:
+        return row
+    poster.outbox.resend(post, poster.clock())
+    return poster.send(post)

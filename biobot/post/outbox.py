@@ -3,7 +3,8 @@
     held ──────► approved ──► sending ──► posted ──► deleted
       │            │  ▲          │ ├────► unconfirmed ──► posted | failed
       └► rejected ◄┘  └──────────┘ └────► failed
-                     (not sent: later)          unconfirmed | failed ──► approved: only a person sends again
+                     (not sent: later)
+    a person may also: rejected | approved ──► held (taken back), unconfirmed | failed ──► approved (sent again)
 
 X has no idempotency key, so a row is `sending`, on disk, before the one call that posts it is made. Whoever
 dies in between leaves a row whose fate is unknown; it is looked for on the timeline and never sent again by
@@ -50,12 +51,12 @@ class State(StrEnum):
 
 MOVES = {
     State.HELD: {State.APPROVED, State.REJECTED},
-    State.APPROVED: {State.SENDING, State.REJECTED, State.HELD},  # held: review was turned on meanwhile
+    State.APPROVED: {State.SENDING, State.REJECTED, State.HELD},  # held: review was turned on, or a yes taken back
     State.SENDING: {State.POSTED, State.UNCONFIRMED, State.FAILED, State.APPROVED},
     State.UNCONFIRMED: {State.POSTED, State.FAILED, State.APPROVED},
-    State.FAILED: {State.APPROVED},
+    State.FAILED: {State.APPROVED, State.POSTED},  # only one that was never found, by a person, or when found late
     State.POSTED: {State.DELETED},
-    State.REJECTED: set[State](),
+    State.REJECTED: {State.HELD},  # a person takes a no back
     State.DELETED: set[State](),
     State.SKIPPED: set[State](),
 }
@@ -87,6 +88,7 @@ class Post:
     state: State
     text: str | None
     slot: datetime | None
+    freed: bool
     network: str
     account: str
     temperature: float | None
@@ -125,7 +127,7 @@ class Audit:
 
 COLUMNS = tuple(each.name for each in fields(Post))
 _TIMES = {"slot", "created", "not_before", "sending", "posted"}
-_FLAGS = {"edited", "missed"}
+_FLAGS = {"edited", "missed", "freed"}
 
 
 def stamp(moment: datetime) -> str:
@@ -325,6 +327,26 @@ class Outbox:
         waiting = (State.HELD, State.APPROVED)
         return self._move(post, State.REJECTED, now, by, reason, rev=rev, only=waiting, freed=1)
 
+    def reopen(self, post: int, now: datetime, rev: int | None = None) -> Post:
+        """Take a person's yes or no back; a slot that went to another draft meanwhile is not taken from it."""
+        row = self.get(post)
+        if row.attempted:
+            raise OutboxError(f"post {post} was sent; nothing can be taken back but by `biobot undo {post}`")
+        other = self.at(row.slot) if row.slot else None
+        gone = {"slot": None} if other is not None and other.id != post else {}
+        return self._move(
+            post,
+            State.HELD,
+            now,
+            "person",
+            "taken back",
+            rev=row.rev if rev is None else rev,
+            only=(State.APPROVED, State.REJECTED),
+            approved_by=None,
+            freed=0,
+            **gone,
+        )
+
     def hold(self, post: int, now: datetime) -> Post:
         """Take an approval back that no person gave: review was turned on after the draft was made."""
         return self._move(post, State.HELD, now, "policy", "review is on", approved_by=None)
@@ -383,6 +405,8 @@ class Outbox:
         row = self.get(post)
         if not row.attempted:
             raise OutboxError(f"post {post} is {row.state}: it was never sent, so there is nothing to send again")
+        if row.freed:
+            raise OutboxError(f"post {post} was refused ({row.reason}); it is not sent again: give another text")
         return self._move(
             post,
             State.APPROVED,
@@ -428,25 +452,23 @@ class Outbox:
         except sqlite3.IntegrityError:
             raise Taken(f"the outbox already has a text like that; post {post} stays as it was") from None
 
-    def give(self, slot: datetime, post: int, now: datetime) -> None:
-        """Let a waiting row have `slot`; a waiting row that had it gets the other one's slot instead."""
+    def give(self, slot: datetime | None, post: int, now: datetime) -> None:
+        """Let a waiting row have `slot` (None: no slot); a waiting row that had it gets the other one's instead."""
         with self.transaction() as db:
             mine = self._one(db, post)
-            held = "network = ? AND slot = ? AND freed = 0 AND id != ?"
-            other = next(_rows(db, held, (self.network, slot_key(slot), post)), None)
             if mine.slot == slot:
                 return
-            for each in (mine, *([other] if other else [])):
-                if each.state not in (State.HELD, State.APPROVED):
-                    raise OutboxError(f"post {each.id} is {each.state}; its slot cannot change")
-                db.execute("UPDATE post SET slot = NULL, rev = rev + 1 WHERE id = ?", (each.id,))
-            where = [(mine.id, slot_key(slot))]
-            if other is not None:
-                where.append((other.id, slot_key(mine.slot) if mine.slot else None))  # type: ignore[arg-type]
-            for row, key in where:
-                db.execute("UPDATE post SET slot = ? WHERE id = ?", (key, row))
-                state = self._one(db, row).state
-                self._note(db, row, state, state, now, "policy", f"moved to {key or 'no slot'}")
+            held = "network = ? AND slot = ? AND freed = 0"
+            other = next(_rows(db, held, (self.network, slot_key(slot))), None) if slot else None
+            moves = [(mine, slot)] if other is None else [(other, mine.slot), (mine, slot)]
+            for row, _ in moves:
+                if row.state not in (State.HELD, State.APPROVED):
+                    raise OutboxError(f"post {row.id} is {row.state}; its slot cannot change")
+                db.execute("UPDATE post SET slot = NULL, rev = rev + 1 WHERE id = ?", (row.id,))
+            for row, where in moves:
+                key = slot_key(where) if where else None
+                db.execute("UPDATE post SET slot = ? WHERE id = ?", (key, row.id))
+                self._note(db, row.id, row.state, row.state, now, "policy", f"moved to {key or 'no slot'}")
 
     def _move(
         self,

@@ -44,7 +44,8 @@ def settle(
     `early`: a person asked before it was time; what is not found waits for its next time. Raises NetworkError
     when the timeline cannot be read; nothing changes then.
     """
-    wanted = [row for row in rows if row.state is State.UNCONFIRMED]
+    # one that was given up may turn up after all; one that was refused never does: what is there is not ours (F20)
+    wanted = [row for row in rows if row.state is State.UNCONFIRMED or (row.state is State.FAILED and not row.freed)]
     if not wanted:
         return list(rows)
     tweets = timeline(min(map(_since, wanted)), min(LIMIT * len(wanted), 100))

@@ -1,0 +1,19 @@
+"""`biobot post`: one post, now."""
+
+from __future__ import annotations
+
+import click
+
+from biobot.cli import Options
+from biobot.cli.outcome import poster, tell
+
+
+@click.command()
+@click.option("--text", help="Post this text, if the filters let it pass; by default a draft.")
+@click.pass_obj
+def command(options: Options, text: str | None) -> None:
+    """Post once, now: schedule and quiet hours are ignored, filters and budget are not."""
+    from biobot.app import posting
+
+    with poster(options, "`biobot post`") as writer:
+        tell(posting.one(options.config, writer, posting.spawn(options.config), text))

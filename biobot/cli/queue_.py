@@ -1,0 +1,38 @@
+"""`biobot queue`: what waits, and what became of it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from biobot.cli import Options
+
+STATES = ("held", "approved", "rejected", "sending", "posted", "unconfirmed", "failed", "deleted", "skipped")
+
+
+@click.group()
+def command() -> None:
+    """Look at the outbox."""
+
+
+@command.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only rows in this state.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
+@click.pass_obj
+def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json: bool) -> None:
+    """List every row of the outbox, oldest first."""
+    from biobot.app import health
+    from biobot.post.outbox import State
+    from biobot.text.terminal import clean
+
+    with health.look(options.config) as outbox:
+        for row in outbox.posts(*(State(each) for each in states), limit=limit):
+            facts = health.row_facts(row)
+            if as_json:
+                click.echo(json.dumps(facts, ensure_ascii=False))
+                continue
+            text = clean((row.text or "").replace("\n", " ⏎ "))
+            reason = f"  ({row.reason})" if row.reason else ""
+            click.echo(f"{row.id:>5}  {row.state:<11}  {facts['slot'] or '-':<20}  {text}{reason}")

@@ -1,0 +1,32 @@
+"""`biobot reconcile`: settles posts whose fate is unknown."""
+
+from __future__ import annotations
+
+import click
+
+from biobot.cli import Options
+from biobot.cli.outcome import poster, tell
+
+
+@click.command()
+@click.argument("post", metavar="[ID]", type=int, required=False)
+@click.option("--resend", is_flag=True, help="If it is not on the timeline, send it again, on your word.")
+@click.pass_obj
+def command(options: Options, post: int | None, resend: bool) -> None:
+    """Look on the timeline for unconfirmed posts: for all of them, or for one.
+
+    What is not found stays unconfirmed, since a timeline may lag; only --resend sends a text a second time.
+    """
+    from biobot.app import posting
+
+    if resend and post is None:
+        raise click.UsageError("--resend needs the ID of the post: a text is sent again only on your word for it")
+    with poster(options, "`biobot reconcile`") as writer:
+        if resend and post is not None:
+            tell(posting.resend(writer, post))
+            return
+        rows = posting.reconcile_now(writer, post)
+    for row in rows:
+        click.echo(f"{row.id} is {row.state}: {row.reason}")
+    if not rows:
+        click.echo("nothing is unconfirmed")

@@ -1,0 +1,29 @@
+"""`biobot run`: the daemon, or one slot of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import click
+
+from biobot.cli import Options
+from biobot.cli.outcome import tell
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Fill one slot now, whatever the schedule says, and leave.")
+@click.pass_obj
+def command(options: Options, once: bool) -> None:
+    """Post on schedule until told to stop (SIGTERM, Ctrl-C); a line for each post goes to standard error."""
+    from biobot import daemon
+
+    # the journal writes its own time before each line
+    line = "%(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, format=line, datefmt="%Y-%m-%d %H:%M:%S", force=True)
+    logging.getLogger("biobot").setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    if once:
+        tell(daemon.once(options.config))
+    else:
+        daemon.run(options.config)

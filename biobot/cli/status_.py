@@ -1,0 +1,37 @@
+"""`biobot status`: how the bot is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from biobot.cli import Options
+from biobot.cli.outcome import clock
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def command(options: Options, as_json: bool) -> None:
+    """Say how the bot is, when it posts next, and what is wrong."""
+    from biobot.app import health
+
+    found = health.status(options.config, clock())
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    budget = found["budget"]
+    queue = ", ".join(f"{count} {state}" for state, count in found["queue"].items() if count) or "empty"
+    lines = [
+        f"{found['state']}" + (f": {found['daemon']}" if found["daemon"] else ""),
+        f"network    {found['network']}, review {found['review']}, model {found['model']}",
+        f"last post  {found['last_post'] or 'none yet'}",
+        f"next slot  {found['next_slot'] or 'none'}",
+        f"queue      {queue}",
+        f"budget     {budget['posts_today']} of {budget['posts_per_day']} posts today, "
+        f"${budget['usd_this_month']:.2f} of ${budget['usd_per_month']:.2f} this month",
+    ]
+    return [*lines, *(f"problem    {each}" for each in found["problems"])]

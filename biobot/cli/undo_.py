@@ -1,0 +1,18 @@
+"""`biobot undo`: deletes a post from the network."""
+
+from __future__ import annotations
+
+import click
+
+from biobot.cli import Options
+from biobot.cli.outcome import poster
+
+
+@click.command()
+@click.argument("post", metavar="ID", type=int)
+@click.pass_obj
+def command(options: Options, post: int) -> None:
+    """Delete a post from the network; only one that this bot is known to have posted."""
+    with poster(options, "`biobot undo`") as writer:
+        row = writer.undo(post)
+    click.echo(f"deleted {row.id} ({row.remote_id})")
