@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -57,7 +57,7 @@ def import_file(
                 total.why[each.why] += 1
                 skipped(each)
             else:
-                yield each if each.source else replace(each, source=path.name)
+                yield each if each.source else Bio(each.text, each.author, each.handle, path.name)
 
     total.stored += store.add(good(), now)
 

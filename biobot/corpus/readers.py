@@ -22,7 +22,7 @@ from biobot.errors import CorpusError
 FIELDS = ("bio", "description")
 """Where a bio is looked for when no field is named."""
 
-LONGEST_LINE = 1 << 24
+LONGEST_LINE = 1 << 22
 """Bytes; a longer line is no bio and no tweet, and would only fill the memory."""
 
 LONGEST_BIO = 1 << 16
@@ -111,7 +111,7 @@ def _jsonl(path: Path, lines: Lines, field: str | None) -> Iterator[Bio | Skippe
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())
         except UnicodeDecodeError:
             yield Skipped(str(path), number, "not UTF-8")
             continue
@@ -194,11 +194,11 @@ def _named(record: Any, field: str) -> Bio | None:
 
 
 def _found(text: str, record: dict[str, Any]) -> Bio:
-    handle = next((record[name] for name in ("handle", "screen_name", "username") if record.get(name)), None)
+    get = record.get
+    handle = get("handle") or get("screen_name") or get("username")
     # a bare `id` beside no handle is as likely the number of a row as that of a person
-    names = ("id_str", "user_id", "author_id", "author", *(("id",) if handle else ()))
-    author = next((record[name] for name in names if record.get(name)), None)
-    source = record.get("source")
+    author = get("id_str") or get("user_id") or get("author_id") or get("author") or (get("id") if handle else None)
+    source = get("source")
     return Bio(
         text,
         author=_id(author),

@@ -27,6 +27,9 @@ from biobot.errors import CorpusError
 REFUSED = "forgotten.idx"
 """The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
 
+DAY = 86_400
+"""Seconds; when an author was last seen is kept to the day, so that seeing everyone again writes little."""
+
 BATCH = 20_000
 """Bios in a transaction: some 10 MB of memory, and what a kill can lose."""
 
@@ -276,6 +279,7 @@ class Store:
         execute("DELETE FROM incoming")
         self.db.executemany("INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, kept))
         seen = int(now.timestamp())
+        last = self._one("SELECT coalesce(max(id), 0) FROM bio")
         added = execute(
             """INSERT OR IGNORE INTO bio (hash, text, source, seen, bytes, traits, unsigned)
                SELECT hash, text, source, ?, bytes, traits, author IS NULL FROM incoming""",
@@ -287,11 +291,14 @@ class Store:
                 """UPDATE bio SET unsigned = 1
                    WHERE NOT unsigned AND hash IN (SELECT hash FROM incoming WHERE author IS NULL)"""
             )
-        updated = self._sign(seen) if signed else 0
+        updated = self._sign(seen, last) if signed else 0
         return Added(added, len(kept) - added, len(batch) - len(kept), updated)
 
-    def _sign(self, seen: int) -> int:
-        """Point the authors of `incoming` to their bios, remove bios left by all authors, count who changed."""
+    def _sign(self, seen: int, last: int) -> int:
+        """Point the authors of `incoming` to their bios, remove bios left by all authors, count who changed.
+
+        Bios with a higher id than `last` came with this batch.
+        """
         execute = self.db.execute
         execute("CREATE TEMP TABLE IF NOT EXISTS left_behind (bio INTEGER, author INTEGER)")
         execute("DELETE FROM left_behind")
@@ -304,14 +311,17 @@ class Store:
         # within the batch, too, an author's last bio is the one that counts
         execute(
             """INSERT INTO left_behind
-               SELECT bio.id, NULL FROM incoming JOIN bio USING (hash) WHERE NOT unsigned"""
+               SELECT bio.id, NULL FROM incoming JOIN bio USING (hash) WHERE bio.id > ? AND NOT unsigned""",
+            (last,),
         )
         execute(
             """INSERT INTO author SELECT author, handle, bio.id, incoming.source, ?
                FROM incoming JOIN bio USING (hash) WHERE author IS NOT NULL ORDER BY incoming.rowid
                ON CONFLICT (id) DO UPDATE SET bio = excluded.bio, source = excluded.source, seen = excluded.seen,
-                                              handle = coalesce(excluded.handle, handle)""",
-            (seen,),
+                                              handle = coalesce(excluded.handle, handle)
+               WHERE author.bio != excluded.bio OR author.handle IS NOT excluded.handle
+                  OR author.seen + ? < excluded.seen""",
+            (seen, DAY),
         )
         self._drop("SELECT bio FROM left_behind")
         return updated

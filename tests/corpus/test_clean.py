@@ -1,0 +1,72 @@
+"""What is left out of training, and that it is left out by the policy alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from biobot.config import TrainSettings
+from biobot.corpus.clean import EMAIL, PHONE, URL, clean, traits
+from biobot.corpus.readers import Bio, Skipped
+
+HOLDS = {
+    "see https://example.org/x": URL,
+    "www.example.org": URL,
+    "shop at example.com!": URL,
+    "my blog: Foo-Bar.Co.UK": URL,
+    "mail me: a.b+c@example.org": EMAIL,
+    "A.B@EXAMPLE.ORG or https://example.org": EMAIL | URL,
+    "call +49 (0)30 123456-78": PHONE,
+    "call 030 1234 5678": PHONE,
+    "tel:555-867-5309": PHONE,
+}
+HOLDS_NOTHING = [
+    "Baker. Gardener. Pirate.",
+    "born 1987, since 2009-2013",
+    "e.g. tea, i.e. coffee",
+    "@someone and @someone.else",
+    "v2.0 of me...so what",
+    "1990 - 2013 / 2014 - 2020",
+    "10:30 or 11:45?",
+]
+
+
+@pytest.mark.parametrize(("text", "found"), HOLDS.items())
+def test_finds_urls_addresses_and_phone_numbers(text: str, found: int) -> None:
+    assert traits(text) == found
+
+
+@pytest.mark.parametrize("text", HOLDS_NOTHING)
+def test_leaves_ordinary_words_alone(text: str) -> None:
+    assert traits(text) == 0
+
+
+def test_leaves_out_whole_bios_counts_why_and_mends_line_ends() -> None:
+    left_out: Counter[str] = Counter()
+    bios: list[Bio | Skipped | str] = [
+        Bio("one\r\ntwo\rthree\n"),
+        "https://example.org",
+        Bio("a@example.org"),
+        Bio("+49 30 1234567"),
+        Bio("é" * 6),
+        Skipped("f", 1, "not JSON"),
+    ]
+    policy = TrainSettings(max_bytes=16)
+    assert list(clean(bios, TrainSettings(max_bytes=11), left_out)) == []
+    left_out.clear()
+    assert list(clean(bios, policy, left_out)) == ["one\ntwo\nthree\n", "éééééé"]
+    assert left_out == {"max_bytes": 1, "email": 1, "phone": 1, "skipped": 1}
+
+
+def test_keeps_what_the_policy_keeps() -> None:
+    keep = TrainSettings(url="keep", email="keep", phone="keep")
+    assert list(clean(HOLDS, keep)) == list(HOLDS)
+
+
+def test_does_not_touch_a_made_up_bio(tmp_path: Path) -> None:
+    from tests.conftest import made_up_bios
+
+    bios = made_up_bios(1000)
+    assert list(clean(bios, TrainSettings())) == bios
