@@ -1,0 +1,71 @@
+"""`biobot web`: the console in a browser."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from biobot.cli import Options
+from biobot.errors import BiobotError
+
+if TYPE_CHECKING:
+    from biobot.web.guard import Door
+
+MISSING = "the console needs starlette, jinja2 and uvicorn: pip install 'biobot[web]'"
+
+
+@click.command()
+@click.option("-p", "--port", type=click.IntRange(0, 65535), help="Where to listen; 4280 unless told otherwise.")
+@click.option("--link", "again", is_flag=True, help="Make another link to the console that is running.")
+@click.option("--bind", metavar="ADDRESS", help="The address to listen on; by default a loopback address of its own.")
+@click.option(
+    "--behind-tls", metavar="URL", help="The https:// origin of a proxy in front; needed for a public address."
+)
+@click.pass_obj
+def command(options: Options, port: int | None, again: bool, bind: str | None, behind_tls: str | None) -> None:
+    """Open the console: review, temperature lab, training, history.
+
+    It listens on this machine only. The link that lets a browser in works once, for ten minutes; it is printed
+    to a terminal only, and otherwise written to a file that only you can read.
+    """
+    try:
+        from biobot.web import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "jinja2", "markupsafe", "uvicorn", "h11", "anyio"):
+            raise
+        raise BiobotError(MISSING) from None
+
+    config = options.config
+    if again:
+        if port is not None or bind or behind_tls:
+            raise click.UsageError("--link takes no other option: the console that runs knows its address")
+        _say(serve.runtime(config) / "link", *serve.link(config, _now))
+        return
+    # uvicorn repeats the signal that ended it: an end on request is no failure
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    number = serve.PORT if port is None else port
+    with serve.console(config, address=bind, port=number, public=behind_tls, clock=_now) as running:
+        _say(serve.runtime(config) / "link", running.door, running.token)
+        running.run()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _say(file: Path, door: Door, token: str) -> None:
+    """Give the link to a person at a terminal; a log or a pipe is told where to read it instead."""
+    from biobot.web.keys import write_private
+
+    link = f"{door.origin}/?token={token}"
+    if sys.stdout.isatty():
+        click.echo(f"the console: {link}")
+        click.echo("the link works once, within ten minutes; `biobot web --link` makes another", err=True)
+    else:
+        write_private(file, f"{link}\n")
+        click.echo(f"the console is at {door.origin}; its one-time link is in {file}", err=True)

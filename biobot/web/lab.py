@@ -1,0 +1,178 @@
+"""The temperature lab: bios as they come, tinted by what the model knew, and curves over temperature."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from biobot.app import console as shown
+from biobot.errors import BiobotError
+from biobot.model.registry import Registry
+from biobot.post.outbox import Draft
+from biobot.web.desk import Console, form
+from biobot.web.tuning import Tuner
+
+PATIENCE = timedelta(minutes=2)
+"""How long one request for bios may take."""
+
+PARTS = "lab_parts.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the lab is asked for; whatever is out of range is left to `biobot preview`, which says so."""
+
+    temperature: float = 0.8
+    prefix: str = ""
+    seed: str = ""
+    top_p: float = 1.0
+    n: int = 12
+    model: str = ""
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> Wish:
+        """Read an address; raise BiobotError for what is no number."""
+        try:
+            return cls(
+                temperature=float(query.get("temperature") or 0.8),
+                prefix=query.get("prefix", "").replace("\0", ""),
+                seed=query.get("seed", "").strip(),
+                top_p=float(query.get("top_p") or 1),
+                n=max(1, min(200, int(query.get("n") or 12))),
+                model=query.get("model", ""),
+            )
+        except ValueError as error:
+            raise BiobotError(f"temperature, top-p and the number of bios are numbers: {error}") from None
+
+    def command(self) -> list[str]:
+        """Give the command that grants it."""
+        seed = self.seed or str(secrets.randbits(32))
+        words = ["preview", "--json", "--per-byte", f"--temperature={self.temperature:g}", f"-n{self.n}"]
+        words += [f"--seed={seed}", f"--top-p={self.top_p:g}"]
+        words += [f"--prefix={self.prefix}"] if self.prefix else []
+        return [*words, f"--model={self.model}"] if self.model else words
+
+
+@dataclass
+class Tally:
+    """How many bios were drawn, how many were accepted, and by which filters the others fell."""
+
+    drawn: int = 0
+    accepted: int = 0
+    fallen: Counter[str] = field(default_factory=Counter)
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        """Count a bio."""
+        self.drawn += 1
+        self.accepted += bool(found["accepted"])
+        self.fallen.update({each["filter"] for each in found["objections"]})
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Give the filters, the strictest first."""
+        return self.fallen.most_common()
+
+
+def routes(console: Console) -> list[Route]:
+    """Give the lab's routes."""
+    lab = Lab(console)
+    return [
+        Route("/lab", lab.page),
+        Route("/lab/live", lab.live),
+        Route("/lab/stream", lab.stream),
+        Route("/lab/queue", lab.queue, methods=["POST"]),
+        Route("/lab/tune", lab.tune, methods=["POST"]),
+    ]
+
+
+class Lab:
+    """The lab's answers."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.render = console.render
+        self.tuner = Tuner(console.config, console.jobs)
+
+    async def page(self, request: Request) -> Response:
+        """Answer with the whole page."""
+        wish = Wish.read(request.query_params)
+        registry = Registry(self.console.config.home)
+
+        def facts(_: object) -> dict[str, Any]:
+            return {
+                "wish": wish,
+                "start": "temperature" in request.query_params,
+                "models": registry.list(),
+                "tuned": self.tuner.shown(),
+                "live": "/lab/live",
+                "plots": True,
+            }
+
+        return await self.console.page("lab.html", "Lab", facts)
+
+    async def live(self, request: Request) -> Response:
+        """Answer with what may have changed."""
+        return await self.console.live(request, "lab_live.html", lambda _: {"tuned": self.tuner.shown()})
+
+    async def stream(self, request: Request) -> Response:
+        """Answer with bios as they are drawn, as server-sent events; the child ends with the connection."""
+        return StreamingResponse(self._events(Wish.read(request.query_params)), media_type="text/event-stream")
+
+    async def _events(self, wish: Wish) -> AsyncIterator[str]:
+        tally = Tally()
+        try:
+            async with aclosing(self.console.jobs.lines(wish.command(), "", PATIENCE)) as lines:
+                async for line in lines:
+                    found = json.loads(line)
+                    tally.add(found)
+                    yield event("bio", self.render.part(PARTS, "sample", found, wish))
+                    yield event("tally", self.render.part(PARTS, "tally", tally))
+        except BiobotError as error:
+            yield event("trouble", str(error))
+            return
+        yield event("done", f"{tally.drawn} bios, {tally.accepted} accepted.")
+
+    async def queue(self, request: Request) -> Response:
+        """Put a bio into the queue, if the filters let it pass now."""
+        fields = await form(request)
+        facts = {"bits_per_byte": float(fields["bits_per_byte"]), "top_p": float(fields["top_p"])}
+        draft = Draft(
+            fields["text"].replace("\r\n", "\n"),
+            temperature=float(fields["temperature"]),
+            seed=int(fields["seed"]),
+            model=fields["model"],
+            controls=json.dumps(facts | ({"prefix": fields["prefix"]} if fields.get("prefix") else {})),
+        )
+
+        def make() -> str:
+            try:
+                with self.console.outbox(write=True) as outbox:
+                    row = shown.submit(self.console.config, outbox, draft, self.console.clock())
+            except BiobotError as error:
+                return self.render.part(PARTS, "refused", str(error))
+            return self.render.part(PARTS, "queued", row)
+
+        return HTMLResponse(await run_in_threadpool(make))
+
+    async def tune(self, _request: Request) -> Response:
+        """Begin to measure the curves."""
+        self.tuner.start(asyncio.get_running_loop())
+        return HTMLResponse(self.render.part(PARTS, "curves", self.tuner.shown()))
+
+
+def event(name: str, text: str) -> str:
+    """Write a server-sent event."""
+    lines = "".join(f"data: {line}\n" for line in text.replace("\r", "").split("\n"))
+    return f"event: {name}\n{lines}\n"

@@ -1,0 +1,138 @@
+"""Templates, and how times, numbers and texts are shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from biobot.text import graphemes
+from biobot.web.assets import Assets
+
+LEVELS = 8
+"""How many tints there are; level 0 is no tint."""
+
+MOST_ENTROPY, MOST_SURPRISE = 4.8, 12.0
+"""The bits at which a tint is at its strongest: of entropy, and of -log2 p."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of text of one tint: its levels by entropy and by probability."""
+
+    text: str
+    entropy: int
+    surprise: int
+
+
+def runs(text: str, columns: Sequence[Mapping[str, float]]) -> Iterator[Run]:
+    """Cut `text` into stretches of one tint; `columns` has each byte's `entropy` (bits) and `probability`.
+
+    What a reader sees as one sign has one tint: the mean entropy of its bytes, and the surprise of them all.
+    """
+    at, last = 0, Run("", -1, -1)
+    for sign in graphemes.split(text):
+        mine = columns[at : at + len(sign.encode())]
+        at += len(mine)
+        entropy = sum(each["entropy"] for each in mine) / max(len(mine), 1)
+        surprise = -sum(math.log2(max(each["probability"], 1e-12)) for each in mine)
+        run = Run(sign, _level(entropy, MOST_ENTROPY), _level(surprise, MOST_SURPRISE))
+        if (run.entropy, run.surprise) == (last.entropy, last.surprise):
+            last = Run(last.text + sign, last.entropy, last.surprise)
+            continue
+        if last.text:
+            yield last
+        last = run
+    if last.text:
+        yield last
+
+
+def _level(bits: float, most: float) -> int:
+    return max(0, min(LEVELS, round(bits / most * LEVELS)))
+
+
+class Render:
+    """Makes pages and their parts; every text in them is escaped."""
+
+    def __init__(self, assets: Assets, zone: tzinfo, clock: Callable[[], datetime]) -> None:
+        self.zone = zone
+        self.clock = clock
+        self._env = Environment(
+            loader=PackageLoader("biobot.web", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._env.globals |= {"asset": assets.url, "runs": runs, "zone": str(zone), "timedelta": timedelta}
+        self._env.filters |= {
+            "when": self.when,
+            "clock": self.clock_time,
+            "day": self.day,
+            "ago": self.ago,
+            "count": lambda number: f"{number:,}".replace(",", "\u202f"),
+            "percent": lambda share: f"{share * 100:.0f}\u202f%" if share * 100 >= 10 else f"{share * 100:.1f}\u202f%",
+            "usd": lambda dollars: f"${dollars:,.2f}",
+            "plot": lambda facts: json.dumps(facts, allow_nan=False),
+        }
+        for name in self._env.list_templates():
+            self._env.get_template(name)  # a page that cannot be compiled is a fault at the start, not in use
+
+    def __call__(self, name: str, **facts: Any) -> str:
+        """Render a template."""
+        return self._env.get_template(name).render(**facts)
+
+    def part(self, name: str, macro: str, *facts: Any) -> str:
+        """Render one macro of a template."""
+        return str(getattr(self._env.get_template(name).make_module({}), macro)(*facts))
+
+    def _local(self, moment: datetime) -> datetime:
+        return moment.astimezone(self.zone)
+
+    def _time(self, moment: datetime, shown: str) -> Markup:
+        whole = f"{self._local(moment):%A %d %B %Y, %H:%M:%S %Z}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            moment.astimezone(UTC).isoformat(timespec="seconds"), whole, shown
+        )
+
+    def when(self, moment: datetime) -> Markup:
+        """Write a time: "18:00" today, "Tue 18:00" within six days, else "3 Nov 18:00"."""
+        return self._time(moment, f"{self._day(moment, today='')} {self._local(moment):%H:%M}".strip())
+
+    def clock_time(self, moment: datetime) -> Markup:
+        """Write the time of day."""
+        return self._time(moment, f"{self._local(moment):%H:%M}")
+
+    def day(self, moment: datetime) -> str:
+        """Name the day: "today", "Tue", "3 Nov"."""
+        return self._day(moment, today="today")
+
+    def _day(self, moment: datetime, today: str) -> str:
+        local, now = self._local(moment), self._local(self.clock())
+        days = (local.date() - now.date()).days
+        if days == 0:
+            return today
+        if days == 1:
+            return "tomorrow" if today else f"{local:%a}"
+        if abs(days) < 6:
+            return f"{local:%a}"
+        year = "" if local.year == now.year else f" {local.year}"
+        return f"{local.day} {local:%b}{year}"
+
+    def ago(self, moment: datetime) -> Markup:
+        """Write how long ago, or until, a time is: "3 min ago", "in 2 h"."""
+        seconds = (moment - self.clock()).total_seconds()
+        size = abs(seconds)
+        for length, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+            if size >= length:
+                shown = f"{size / length:.0f} {unit}"
+                break
+        else:
+            shown = "a moment"
+        return self._time(moment, f"{shown} ago" if seconds <= 0 else f"in {shown}")

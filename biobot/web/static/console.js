@@ -1,0 +1,324 @@
+// What the pages do in the browser: keys, live regions, the confirm dialog, the lab's stream, curves.
+// Nothing is decided here; every answer is HTML from the server, where texts are escaped.
+"use strict";
+
+const one = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const typing = (element) => element?.closest("input:not([type=checkbox], [type=radio], [type=range]), textarea, select");
+
+// -- messages ----------------------------------------------------------------------------------------
+
+let hush;
+function say(text, bad = false) {
+  const toast = one("#toast");
+  toast.textContent = text;
+  toast.classList.toggle("bad", bad);
+  clearTimeout(hush);
+  hush = setTimeout(() => { toast.textContent = ""; }, bad ? 9000 : 4000);
+}
+
+document.addEventListener("say", (event) => say(event.detail.value ?? event.detail));
+document.addEventListener("htmx:responseError", (event) => {
+  const { status, responseText } = event.detail.xhr;
+  if (status === 401) location.reload();
+  else say(responseText.length < 400 ? responseText : `The console answered with ${status}.`, true);
+});
+document.addEventListener("htmx:sendError", () => say("The console does not answer. Is `biobot web` still running?", true));
+
+document.addEventListener("htmx:confirm", (event) => {
+  if (!event.detail.question) return;
+  event.preventDefault();
+  const dialog = one("#confirm");
+  one("p", dialog).textContent = event.detail.question;
+  one("button.go", dialog).textContent = event.detail.elt.dataset.yes ?? "Yes";
+  dialog.returnValue = "";
+  dialog.onclose = () => { if (dialog.returnValue === "yes") event.detail.issueRequest(true); };
+  dialog.showModal();
+});
+
+document.addEventListener("settled", (event) => {
+  sessionStorage.setItem("said", event.detail.value);
+  location.reload();
+});
+if (sessionStorage.getItem("said")) {
+  say(sessionStorage.getItem("said"));
+  sessionStorage.removeItem("said");
+}
+
+// -- live regions: the page asks again every few seconds while it is looked at ----------------------------
+
+async function refresh() {
+  const main = one("main[data-live]");
+  if (!main || document.hidden) return;
+  let answer;
+  try {
+    const url = new URL(main.dataset.live, location.href);
+    url.searchParams.set("seen", main.dataset.version);
+    answer = await fetch(url, { headers: { "x-biobot-poll": "1" } });
+  } catch {
+    return;
+  }
+  if (answer.status === 401) return location.reload();
+  if (answer.status !== 200) return;
+  main.dataset.version = answer.headers.get("x-version") ?? "";
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const region of all("[data-region]", fresh)) {
+    const old = document.getElementById(region.id);
+    if (!old) continue;
+    if (region.dataset.region === "merge") merge(old, region);
+    else if (old.outerHTML !== region.outerHTML && !(old.contains(document.activeElement) && typing(document.activeElement))) {
+      const open = all("details[open][id]", old).map((each) => each.id);
+      const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+      old.replaceWith(region);
+      for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+      if (focused) document.getElementById(focused)?.focus();
+      htmx.process(region);
+    }
+  }
+  draw();
+  mark();
+  ask();
+}
+
+// what the filters say of drafts that have just come is asked once for all of them
+async function ask() {
+  if (!one("#drafts .verdicts[data-ask]")) return;
+  const answer = await fetch("/queue/verdicts");
+  if (!answer.ok) return;
+  for (const found of all(".verdicts", new DOMParser().parseFromString(await answer.text(), "text/html"))) {
+    const waiting = document.getElementById(found.id);
+    if (waiting?.hasAttribute("data-ask")) waiting.replaceWith(found);
+  }
+}
+
+// A list keeps the rows that somebody is working on; others come, change and go with the server's.
+function merge(list, fresh) {
+  const busy = (row) => row.matches(".undo") || one("textarea", row) || one(":checked", row);
+  const wanted = new Map(all(":scope > [id]", fresh).map((row) => [row.id, row]));
+  for (const row of all(":scope > [id]", list)) {
+    const other = wanted.get(row.id);
+    if (!other && !busy(row)) row.remove();
+    else if (other && other.dataset.rev !== row.dataset.rev && !busy(row)) {
+      const focus = row.contains(document.activeElement);
+      row.replaceWith(other);
+      htmx.process(other);
+      if (focus) point(other);
+    }
+  }
+  let before = null;
+  for (const row of wanted.values()) {
+    const here = document.getElementById(row.id);
+    if (here) { before = here; continue; }
+    if (before) before.after(row); else list.prepend(row);
+    htmx.process(row);
+    before = row;
+  }
+}
+
+setInterval(refresh, 3000);
+document.addEventListener("visibilitychange", refresh);
+document.addEventListener("changed", refresh);
+
+// -- the queue: keys and picking many -----------------------------------------------------------------------
+
+const drafts = () => all("#drafts > li");
+const here = () => one("#drafts > .here") ?? null;
+
+function point(row) {
+  if (!row) return;
+  all(".here").forEach((each) => each.classList.remove("here"));
+  row.classList.add("here");
+  row.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest", behavior: "auto" });
+}
+
+function step(by) {
+  const rows = drafts();
+  const at = rows.indexOf(here());
+  point(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
+}
+
+const press = (selector) => one(selector, here() ?? document.createElement("i"))?.click();
+const KEYS = {
+  j: () => step(1),
+  k: () => step(-1),
+  a: () => press("[data-key=a]"),
+  r: () => press("[data-key=r]"),
+  e: () => press("[data-key=e]"),
+  u: () => (one("[data-key=u]", here() ?? undefined) ?? all("[data-key=u]").at(-1))?.click(),
+  x: () => { const box = here() && one(".pick input", here()); if (box) box.click(); },
+  "?": () => one("#keys")?.showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
+  if (typing(event.target)) {
+    if (event.key === "Escape") one("[data-key=escape]", event.target.closest("li, form"))?.click();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.form?.requestSubmit();
+    return;
+  }
+  if (one("#drafts") && KEYS[event.key]) {
+    event.preventDefault();
+    KEYS[event.key]();
+  }
+});
+
+document.addEventListener("focusin", (event) => {
+  const row = event.target.closest("#drafts > li");
+  if (row && !row.classList.contains("here")) {
+    all(".here").forEach((each) => each.classList.remove("here"));
+    row.classList.add("here");
+  }
+});
+
+function mark() {
+  const bar = one("#bulk");
+  if (!bar) return;
+  const picked = all(".pick input:checked");
+  bar.hidden = picked.length === 0;
+  one("[data-picked]", bar).textContent = `${picked.length} chosen`;
+  one("[name=posts]", bar).value = picked.map((each) => each.value).join(" ");
+  const whole = one("#pick-all");
+  if (whole) {
+    whole.checked = picked.length > 0 && picked.length === all(".pick input").length;
+    whole.indeterminate = picked.length > 0 && !whole.checked;
+  }
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "pick-all") all(".pick input").forEach((each) => { each.checked = event.target.checked; });
+  mark();
+  if (event.target.matches("[data-go]")) location.search = new URLSearchParams(new FormData(event.target.form));
+});
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-open], [data-unpick]");
+  if (target?.dataset.open) document.getElementById(target.dataset.open).showModal();
+  if (target?.matches("[data-unpick]")) { all(".pick input").forEach((each) => { each.checked = false; }); mark(); }
+});
+
+// after a decision the next draft is the one in hand
+document.addEventListener("htmx:afterSwap", (event) => {
+  const area = one("textarea[autofocus]", event.target) ?? (event.target.matches?.("#drafts > li") && one("textarea", event.target));
+  if (area) { area.focus(); area.setSelectionRange(area.value.length, area.value.length); }
+  draw();
+  mark();
+  ask();
+});
+document.addEventListener("decided", (event) => {
+  const row = document.getElementById(event.detail.row);
+  if (!row) return;
+  point(row.nextElementSibling ?? row.previousElementSibling ?? row);
+  setTimeout(() => { if (row.isConnected) { row.remove(); refresh(); } }, 12000);
+});
+
+// -- the lab ------------------------------------------------------------------------------------------------
+
+const LAB = one("#lab");
+let stream;
+let soon;
+
+function stopStream(state) {
+  stream?.close();
+  stream = undefined;
+  if (state !== undefined) one("#lab-state").textContent = state;
+  one("#lab-stop").hidden = true;
+  one("#lab-go").hidden = false;
+}
+
+function sample() {
+  stopStream();
+  const query = new URLSearchParams(new FormData(LAB));
+  history.replaceState(null, "", `?${query}`);
+  const bios = one("#bios");
+  bios.replaceChildren();
+  one("#lab-state").textContent = "Waking the model …";
+  one("#lab-stop").hidden = false;
+  one("#lab-go").hidden = true;
+  stream = new EventSource(`/lab/stream?${query}`);
+  stream.addEventListener("bio", (event) => {
+    bios.insertAdjacentHTML("beforeend", event.data);
+    htmx.process(bios.lastElementChild);
+    one("#lab-state").textContent = "Sampling …";
+  });
+  stream.addEventListener("tally", (event) => { one("#tally").outerHTML = event.data; });
+  stream.addEventListener("trouble", (event) => { say(event.data, true); stopStream("Stopped."); });
+  stream.addEventListener("done", (event) => stopStream(event.data));
+  stream.onerror = () => { if (stream) stopStream("The stream broke off."); };
+}
+
+if (LAB) {
+  const dial = one("#temperature");
+  const turn = () => {
+    one("#dial").textContent = Number(dial.value).toFixed(2);
+    draw();
+  };
+  dial.addEventListener("input", () => { turn(); clearTimeout(soon); soon = setTimeout(sample, 500); });
+  LAB.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(soon); sample(); });
+  one("#lab-stop").addEventListener("click", () => stopStream("Stopped."));
+  all("[name=tint]").forEach((each) => each.addEventListener("change", () => { one("#bios").dataset.tint = each.value; }));
+  addEventListener("pagehide", () => stream?.close());
+  turn();
+  if (LAB.dataset.start === "yes") sample();
+}
+
+// -- curves ---------------------------------------------------------------------------------------------------
+
+const drawn = new Map();
+
+function draw() {
+  if (typeof uPlot === "undefined") return;
+  for (const [box, plot] of drawn) if (!box.isConnected) { plot.destroy(); drawn.delete(box); }
+  for (const box of all("[data-plot]")) {
+    const at = Number(one("#temperature")?.value ?? NaN);
+    const old = drawn.get(box);
+    if (old) { old.at = at; old.redraw(false); continue; }
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const { data, series, x, percent, marker } = JSON.parse(box.dataset.plot);
+    const show = (value) => value == null ? "" : percent ? `${Math.round(value * 100)} %` : `${+value.toPrecision(3)}`;
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const strokes = [colour("--accent"), colour("--wait"), colour("--info")];
+    const plot = new uPlot({
+      width: box.clientWidth,
+      height: box.clientHeight,
+      legend: { show: false },
+      cursor: { drag: { x: false, y: false }, points: { size: 7 } },
+      scales: { x: { time: false }, ...(percent ? { y: { range: [0, 1] } } : {}) },
+      axes: [
+        { ...axis, grid: { show: false }, size: 34, label: x, labelSize: 18, labelFont: "12px system-ui, sans-serif" },
+        { ...axis, size: 50, values: (_, ticks) => ticks.map(show) },
+      ],
+      series: [{}, ...series.map((label, i) => ({ label, stroke: strokes[i], width: 2.2, dash: i ? [6, 5] : [], spanGaps: true, points: { show: data[0].length < 30, size: 6 } }))],
+      hooks: {
+        draw: [(self) => {
+          if (!marker || Number.isNaN(self.at)) return;
+          const left = self.valToPos(self.at, "x", true);
+          self.ctx.save();
+          self.ctx.strokeStyle = colour("--ink");
+          self.ctx.setLineDash([3, 4]);
+          self.ctx.beginPath();
+          self.ctx.moveTo(left, self.bbox.top);
+          self.ctx.lineTo(left, self.bbox.top + self.bbox.height);
+          self.ctx.stroke();
+          self.ctx.restore();
+        }],
+      },
+    }, data, box);
+    plot.at = at;
+    plot.redraw(false);
+    drawn.set(box, plot);
+  }
+}
+
+function redrawAll() {
+  for (const [box, plot] of drawn) { plot.destroy(); drawn.delete(box); box.replaceChildren(); }
+  draw();
+}
+addEventListener("resize", () => { clearTimeout(redrawAll.soon); redrawAll.soon = setTimeout(redrawAll, 150); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+
+draw();
+mark();
+ask();
+document.documentElement.dataset.ready = "yes";
