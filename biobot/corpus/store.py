@@ -387,7 +387,7 @@ class Store:
         stats = Stats(
             authors=self._one("SELECT count(*) FROM author"), forgotten=self._one("SELECT count(*) FROM forgotten")
         )
-        for found, size, bios in self.db.execute("SELECT traits, bytes, bios FROM tally"):
+        for found, size, bios in self.db.execute("SELECT traits, bytes, bios FROM tally WHERE bios > 0"):
             stats.bios += bios
             stats.bytes += size * bios
             if why := clean.reason(found, size, policy):
