@@ -7,6 +7,7 @@ pays for torch, and ends. What the child prints is the contract of `biobot previ
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -60,7 +61,7 @@ class Desk:
 
     def __init__(self, config: Config, model: str | None = None, *, judge: bool = True, rows: int = 256) -> None:
         """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once."""
-        # the filters come first: they fail sooner than torch is imported
+        # the filters come first: what is wrong with them is said before torch is imported
         folder = Registry(config.home).find(model or config.settings.model.name)
         self.model = folder.id
         self._judge: Judge | None = None
@@ -68,6 +69,9 @@ class Desk:
             plugins = loader.load(config)
             self._judge = Judge(plugins, seen(config, folder.path), config.settings.filters.timeout)
 
+        # threads that spin while they wait make products 20 to 50 times slower as soon as another process takes a
+        # core; torch's OpenMP reads this once, when it is loaded
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from biobot.model import checkpoint
         from biobot.sample.engine import Engine, device
 

@@ -141,7 +141,7 @@ class _Draw:
         self.record = torch.zeros(rows, width, len(_COLUMNS), device=device)
         self.every = torch.arange(rows, device=device)
         self.start_code, self.start_state, self.start_bits = STOP, NOTHING, 0.0
-        self.origin: list[Tensor] = []
+        self.origin = [each[0] for each in self.stepper.state]
 
     @torch.inference_mode()
     def start(self) -> None:
