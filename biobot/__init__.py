@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from biobot.bio import Candidate, Match, Seen
     from biobot.filters.hookspecs import hookimpl
+    from biobot.text.fold import fold
+    from biobot.text.links import Span, links
     from biobot.text.weight import weighted_length
 
 __version__ = "0.1.0"
-__all__ = ["Candidate", "Match", "Seen", "hookimpl", "weighted_length"]
+__all__ = ["Candidate", "Match", "Seen", "Span", "fold", "hookimpl", "links", "weighted_length"]
 
 _HOMES = {
     "Candidate": "biobot.bio",
     "Match": "biobot.bio",
     "Seen": "biobot.bio",
+    "Span": "biobot.text.links",
+    "fold": "biobot.text.fold",
     "hookimpl": "biobot.filters.hookspecs",
+    "links": "biobot.text.links",
     "weighted_length": "biobot.text.weight",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from biobot import Candidate, Seen, hookimpl
+from biobot import Candidate, Match, Seen, fold, hookimpl
 
 WHERE = {
     "learnt": "a bio that the model learnt from",
@@ -12,14 +12,22 @@ WHERE = {
     "queued": "a text in the queue",
     "forgotten": "a bio whose author opted out",
 }
+SHORT, NEAR_SHORT = 20, 0.8
+"""Below so many characters two people write the same by chance: there only a nearly equal text is near."""
 
 
 @dataclass(frozen=True)
 class Dedupe:
-    """`[filters.dedupe]`: from when on a resemblance is too close."""
+    """`[filters.dedupe]`: how much of a resemblance is too much.
+
+    near: from this share of equal 3-grams on (0.56: some three edits in 40 characters, six in 60);
+    copied: from a run of so many characters on that at most three real bios hold;
+    share: from a shorter run on, of 24 or more, that is so much of the text.
+    """
 
     near: float = 0.5625
-    copied: int = 28
+    copied: int = 32
+    share: float = 0.45
 
 
 @hookimpl
@@ -30,13 +38,22 @@ def biobot_settings() -> type[Dedupe]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Dedupe, seen: Seen) -> str | None:
-    """Refuse what resembles something seen; say how closely, and never what it was."""
+    """Refuse what resembles something seen; say in which way and how closely, never what it was."""
+    length = len(fold(candidate.text))
     for match in seen.matches(candidate.text):
-        where = WHERE[match.source]
-        if match.layer == "exact":
-            return f"exact: the same text as {where}"
-        if match.layer == "near" and match.amount >= settings.near:
-            return f"near: {match.amount:.0%} like {where}"
-        if match.layer == "copied" and match.amount >= settings.copied:
-            return f"copied: {match.amount:.0f} characters in a row from {where}"
+        if reason := _theft(match, length, settings):
+            return f"{reason} {WHERE[match.source]}"
+    return None
+
+
+def _theft(match: Match, length: int, settings: Dedupe) -> str | None:
+    if match.layer == "exact":
+        return "exact: the same text as"
+    if match.layer == "near":
+        near = settings.near if length >= SHORT else max(settings.near, NEAR_SHORT)
+        return f"near: {match.amount:.0%} like" if match.amount >= near else None
+    # a bot may use a phrase twice: of its own texts only a large part is a copy
+    own = match.source in ("posted", "queued")
+    if match.amount >= settings.share * length or (match.amount >= settings.copied and not own):
+        return f"copied: {match.amount:.0f} characters in a row from"
     return None

@@ -3,10 +3,11 @@
 The file is written in one linear pass (with numpy) and read through a memory map (without). It holds no text,
 yet it can confirm a guess: who has a bio can ask whether the model learnt it.
 
-Layout, all little-endian: a header of 64 bytes (magic, format, bios, bios with keys, grams, CRC-32 of the rest);
-64-bit hashes of the folded bios, sorted, whose order numbers the bios; a sketch for each; for each of the TABLES
-keys the start of every bucket, then for each the 3-byte numbers of its bios; and the rare grams, in buckets by
-their upper 16 bits with their lower 24 as remainders.
+Layout, little-endian but for rows of 3 and 5 bytes: a header of 64 bytes (magic, format, bios, bios with keys,
+grams, CRC-32 of the rest); 64-bit hashes of the folded bios, sorted, whose order numbers the bios; a sketch for
+each; for each of the TABLES keys the start of every bucket, then for each the 3-byte numbers of its bios; and the
+rare grams, in buckets by the upper 16 bits of their hashes, each as 5 bytes: the lower 16 bits, and the 24 of what
+stood beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from biobot.bio import Layer, Match, Source
 from biobot.corpus import prints
-from biobot.corpus.prints import GRAM, LANES, TABLES, Print
+from biobot.corpus.prints import LANES, TABLES, Kept, Print
 from biobot.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ _START = 64
 _SKETCH = LANES // 8
 _BUCKETS = 1 << prints.KEY_BITS
 _GRAM_BUCKETS = 1 << 16
-_REST = prints.GRAM_BITS - 16
+_REST = prints.GRAM_BITS - 16 + prints.SIDE_BITS
+_GRAM = _REST // 8
 _MOST = 1 << 24
 
 
@@ -97,7 +99,7 @@ class Index:
         """Do as `matches`, for a fingerprint that was already taken."""
         at = bisect_left(self._exact, mark.exact)
         known = at < self.bios and self._exact[at] == mark.exact
-        return _matches("learnt", known, mark, self._sketches(mark), self._holds)
+        return _matches("learnt", known, mark, self._sketches(mark), self._sides)
 
     def _sketches(self, mark: Print) -> Iterator[int]:
         """Give the sketch of each bio that shares a key, which is where the near ones are."""
@@ -108,25 +110,29 @@ class Index:
             begin, end = self._key_starts[bucket], self._key_starts[bucket + 1]
             ids = memory[start + 3 * begin : start + 3 * end]
             for place in range(0, len(ids), 3):
-                row = self._sketch_at + _SKETCH * int.from_bytes(ids[place : place + 3], "little")
+                row = self._sketch_at + _SKETCH * int.from_bytes(ids[place : place + 3], "big")
                 yield int.from_bytes(memory[row : row + _SKETCH], "big")
 
-    def _holds(self, gram: int) -> bool:
-        bucket = gram >> _REST
+    def _sides(self, gram: int) -> list[int]:
+        """Give what stood beside each rare gram of this hash."""
+        bucket = gram >> 16
         begin, end = self._gram_starts[bucket], self._gram_starts[bucket + 1]
-        rests = self._memory[self._grams_at + 3 * begin : self._grams_at + 3 * end]
-        sought = (gram & ((1 << _REST) - 1)).to_bytes(3, "little")
-        place = rests.find(sought)
-        while place % 3 and place >= 0:
-            place = rests.find(sought, place + 1)
-        return place >= 0
+        rows = self._memory[self._grams_at + _GRAM * begin : self._grams_at + _GRAM * end]
+        sought = (gram & 0xFFFF).to_bytes(2, "big")
+        sides = []
+        at = rows.find(sought)
+        while at >= 0:
+            if at % _GRAM == 0:
+                sides.append(int.from_bytes(rows[at + 2 : at + _GRAM], "big"))
+            at = rows.find(sought, at + 1)
+        return sides
 
 
 class TextIndex:
     """Texts in memory: what was posted, what waits, or who opted out; fingerprints are taken on first use."""
 
     def __init__(self, texts: Iterable[str], source: Source) -> None:
-        self._marks: Callable[[], Iterator[Print]] = lambda: map(prints.of, texts)
+        self._marks: Callable[[], Iterator[Kept]] = lambda: (prints.keep(prints.of(text)) for text in texts)
         self._source = source
         self._ready = False
 
@@ -153,15 +159,16 @@ class TextIndex:
         if not self._ready:
             self._take()
         near = (sketch for keyed in enumerate(mark.keys) for sketch in self._sketches.get(keyed, ()))
-        return _matches(self._source, mark.exact in self._exact, mark, near, self._grams.__contains__)
+        return _matches(self._source, mark.exact in self._exact, mark, near, lambda gram: self._sides.get(gram, ()))
 
     def _take(self) -> None:
         self._exact: set[int] = set()
         self._sketches: dict[tuple[int, int], list[int]] = defaultdict(list)
-        self._grams: set[int] = set()
+        self._sides: dict[int, list[int]] = defaultdict(list)
         for mark in self._marks():
             self._exact.add(mark.exact)
-            self._grams.update(gram for gram, _ in mark.grams)
+            for gram in mark.grams:
+                self._sides[gram >> prints.SIDE_BITS].append(gram & ((1 << prints.SIDE_BITS) - 1))
             for keyed in enumerate(mark.keys):
                 self._sketches[keyed].append(mark.sketch)
         self._ready = True
@@ -170,32 +177,20 @@ class TextIndex:
 def append(path: Path, texts: Iterable[str]) -> None:
     """Add the fingerprints of `texts`, not the texts, to a file that `TextIndex.read` reads: one line each."""
     old = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-    new = [prints.pack(prints.of(text)).hex() for text in texts]
+    new = [prints.pack(prints.keep(prints.of(text))).hex() for text in texts]
     whole = "".join(f"{line}\n" for line in dict.fromkeys(old + new))
     _replace(path, [whole.encode("ascii")])
 
 
 def _matches(
-    source: Source, known: bool, mark: Print, sketches: Iterable[int], holds: Callable[[int], bool]
+    source: Source, known: bool, mark: Print, sketches: Iterable[int], sides: Callable[[int], Sequence[int]]
 ) -> tuple[Match, ...]:
     amounts: dict[Layer, float] = {
         "exact": 1.0 if known else 0.0,
         "near": max((prints.agreement(mark.sketch, sketch) for sketch in sketches), default=0.0),
-        "copied": _longest([place for gram, place in mark.grams if holds(gram)]),
+        "copied": prints.longest(mark, sides),
     }
     return tuple(Match(source, layer, amount) for layer, amount in amounts.items() if amount)
-
-
-def _longest(places: Sequence[int]) -> int:
-    """Give the length of the longest run that grams at these places, in order, cover without a gap."""
-    longest = start = 0
-    end = -1
-    for place in places:
-        if place >= end:
-            start = place
-        end = place + GRAM
-        longest = max(longest, end - start)
-    return longest
 
 
 # -- building ----------------------------------------------------------------------------------------
@@ -244,13 +239,14 @@ def _rare(grams: numpy.ndarray, owners: numpy.ndarray) -> numpy.ndarray:
     """Give each gram that at most RARE bios hold, sorted."""
     import numpy as np
 
-    order = np.lexsort((owners, grams))
-    grams, owners = grams[order], owners[order]
-    fresh = np.ones(len(grams), dtype=bool)
-    fresh[1:] = (grams[1:] != grams[:-1]) | (owners[1:] != owners[:-1])
-    values, counts = np.unique(grams[fresh], return_counts=True)
-    rare: numpy.ndarray = values[counts <= RARE]
-    return rare
+    hashes = grams >> np.uint64(prints.SIDE_BITS)
+    order = np.lexsort((owners, hashes))
+    hashes, owners = hashes[order], owners[order]
+    new = np.concatenate(([True], hashes[1:] != hashes[:-1]))[: len(hashes)]
+    another = new | np.concatenate(([True], owners[1:] != owners[:-1]))[: len(hashes)]
+    which = np.cumsum(new) - 1
+    holders = np.bincount(which, weights=another)
+    return np.unique(grams[order[holders[which] <= RARE]]) if len(grams) else grams
 
 
 def _write(
@@ -270,9 +266,9 @@ def _write(
     for table in range(TABLES):
         column = keys[numbers, table]
         starts.append(_starts(column, _BUCKETS))
-        ids.append(_three_bytes(numbers[np.argsort(column, kind="stable")]))
+        ids.append(_last_bytes(numbers[np.argsort(column, kind="stable")], 3))
     gram_starts = _starts(grams >> np.uint64(_REST), _GRAM_BUCKETS)
-    body = [exact.astype("<u8"), sketches, *starts, gram_starts, *ids, _three_bytes(grams)]
+    body = [exact.astype("<u8"), sketches, *starts, gram_starts, *ids, _last_bytes(grams, _GRAM)]
     crc = 0
     for array in body:
         crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
@@ -288,9 +284,9 @@ def _starts(buckets: numpy.ndarray, count: int) -> numpy.ndarray:
     return np.concatenate(([0], np.cumsum(sizes))).astype("<u4")
 
 
-def _three_bytes(numbers: numpy.ndarray) -> numpy.ndarray:
-    """Keep the lower 24 bits of each number, as rows of three bytes."""
-    return numbers.astype("<u4").view("u1").reshape(-1, 4)[:, :3]
+def _last_bytes(numbers: numpy.ndarray, count: int) -> numpy.ndarray:
+    """Keep the lowest `count` bytes of each number, as rows of bytes, the highest first."""
+    return numbers.astype(">u8").view("u1").reshape(-1, 8)[:, 8 - count :]
 
 
 def _arrays(index: Index) -> tuple[numpy.ndarray, ...]:
@@ -304,21 +300,22 @@ def _arrays(index: Index) -> tuple[numpy.ndarray, ...]:
     starts = np.array(index._key_starts, dtype=np.int64).reshape(TABLES, _BUCKETS + 1)
     for table in range(TABLES):
         begin = index._ids_at + 3 * table * keyed_count
-        ids = _numbers(memory[begin : begin + 3 * keyed_count])
+        ids = _numbers(memory[begin : begin + 3 * keyed_count], 3).astype(np.int64)
         keys[ids, table] = np.repeat(np.arange(_BUCKETS), np.diff(starts[table]))
         keyed[ids] = True
     gram_starts = np.array(index._gram_starts, dtype=np.int64)
-    rests = _numbers(memory[index._grams_at :])
+    rests = _numbers(memory[index._grams_at :], _GRAM)
     upper = np.repeat(np.arange(_GRAM_BUCKETS, dtype=np.uint64), np.diff(gram_starts))
-    return exact, sketches.reshape(-1, _SKETCH), keys, keyed, upper << np.uint64(_REST) | rests.astype(np.uint64)
+    return exact, sketches.reshape(-1, _SKETCH), keys, keyed, upper << np.uint64(_REST) | rests
 
 
-def _numbers(rows: bytes) -> numpy.ndarray:
+def _numbers(rows: bytes, count: int) -> numpy.ndarray:
+    """Read back what `_last_bytes` wrote."""
     import numpy as np
 
-    wide = np.zeros((len(rows) // 3, 4), dtype=np.uint8)
-    wide[:, :3] = np.frombuffer(rows, dtype=np.uint8).reshape(-1, 3)
-    return wide.view("<u4").ravel()
+    wide = np.zeros((len(rows) // count, 8), dtype=np.uint8)
+    wide[:, 8 - count :] = np.frombuffer(rows, dtype=np.uint8).reshape(-1, count)
+    return wide.view(">u8").ravel().astype(np.uint64)
 
 
 # -- the file ----------------------------------------------------------------------------------------
@@ -327,7 +324,7 @@ def _numbers(rows: bytes) -> numpy.ndarray:
 def _sizes(bios: int, keyed: int, grams: int) -> tuple[int, ...]:
     """Give the bytes of each part: hashes, sketches, starts of keys and of grams, numbers, grams."""
     starts = 4 * TABLES * (_BUCKETS + 1), 4 * (_GRAM_BUCKETS + 1)
-    return 8 * bios, _SKETCH * bios, *starts, 3 * TABLES * keyed, 3 * grams
+    return 8 * bios, _SKETCH * bios, *starts, 3 * TABLES * keyed, _GRAM * grams
 
 
 def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:

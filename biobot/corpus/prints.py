@@ -3,9 +3,10 @@
 Three layers, all of the folded text:
 - exact: a 64-bit hash;
 - near: 256 MinHashes of its 3-grams, of which one bit each is the *sketch* (two texts that share a part J of
-  their 3-grams agree in (1 + J) / 2 of the bits), and eight pairs of full ones are *keys* by which to look up;
-- copied: winnowed 20-grams: of every 9 that follow each other at least one, so that any run of 28 characters
-  that two texts share leaves at least one equal 40-bit hash in both.
+  their 3-grams agree in (1 + J) / 2 of the bits), and seven pairs of full ones are *keys* by which to look up;
+- copied: 24-grams as 32-bit hashes. Of a text that was seen some are kept, of every 9 that follow each other at
+  least one (winnowing), so that any run of 32 characters that another text shares holds one. With each lie 12
+  bits of the 8 characters before it and 12 of the 8 after: how far a run goes on, to the character.
 
 The same numbers come out of `of` (one text, plain Python) and of `of_many` (numpy); they are part of the
 format of the index, so changing anything here needs a new version of it.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -27,18 +28,23 @@ if TYPE_CHECKING:
 
 LANES = 256
 """MinHash functions, and so bits of a sketch."""
-TABLES = 8
-"""Pairs of MinHashes that serve as keys."""
+KEY_LANES = ((34, 127), (10, 56), (73, 68), (84, 194), (134, 22), (110, 91), (55, 39))
+"""The pairs of MinHashes that serve as keys: those of the 256 whose values the fewest bios share (measured)."""
+TABLES = len(KEY_LANES)
 KEY_BITS = 14
-GRAM = 20
-"""Characters of a winnowed gram."""
+GRAM = 24
+"""Characters of a gram."""
 WINDOW = 9
-GRAM_BITS = 40
+GRAM_BITS = 32
+SIDE = WINDOW - 1
+"""Characters beside a gram of which something is known; each second one gets two bits, the others one."""
+SIDE_BITS = 3 * SIDE
 
 _WORD = (1 << 64) - 1
 _BASE = 0x9E3779B97F4A7C15
-_TOP = pow(_BASE, GRAM, 1 << 64)
-_MIX = 0xD6E8FEB86659FD93
+_BLOCK = 4
+_REACH = (0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8)
+_ODD = 0xD6E8FEB86659FD93
 _KEY = 0x9E3B
 _EACH = sum(1 << (16 * lane) for lane in range(LANES))
 _GUARDS = _EACH << 15
@@ -48,24 +54,61 @@ _DIGITS = bytes(ord("0") + (value & 1) for value in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """A text's fingerprint.
+    """The fingerprint of a text that is compared.
 
-    `exact` has 64 bits and `sketch` LANES bits; `keys` are TABLES numbers of KEY_BITS bits; `grams` pairs each
-    winnowed gram's GRAM_BITS-bit hash with its place in the folded text. A text of fewer than 3 characters has
-    no keys, one of fewer than GRAM characters has no grams.
+    `exact` has 64 bits and `sketch` LANES bits; `keys` are TABLES numbers of KEY_BITS bits (none for a text of
+    fewer than 3 characters); `grams` are the hashes of all grams in their order; `blocks` are 2-bit hashes of every
+    4 characters that follow each other.
     """
 
     exact: int
     sketch: int
     keys: tuple[int, ...]
-    grams: tuple[tuple[int, int], ...]
+    grams: tuple[int, ...]
+    blocks: tuple[int, ...]
+
+    def side(self, place: int) -> int:
+        """Give SIDE_BITS bits of what stands beside the gram at `place`; beyond the text there are zeros."""
+        before = after = shift = 0
+        for step in range(1, SIDE + 1):
+            mask = 1 if step % 2 else 3
+            if step <= place:
+                before |= (self.blocks[place - step] & mask) << shift
+            if step < len(self.grams) - place:
+                after |= (self.blocks[place + GRAM - _BLOCK + step] & mask) << shift
+            shift += 1 if step % 2 else 2
+        return before << (SIDE_BITS // 2) | after
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a text that was seen: as `Print`, but each of `grams` is a winnowed one's hash over its side."""
+
+    exact: int
+    sketch: int
+    keys: tuple[int, ...]
+    grams: tuple[int, ...]
 
 
 def of(text: str) -> Print:
     """Take one text's fingerprint, without numpy."""
     folded = fold(text)
     sketch, keys = _near(folded)
-    return Print(_exact(folded), sketch, keys, tuple(_winnow(folded)))
+    codes = [ord(character) for character in folded]
+    grams = tuple(value >> (64 - GRAM_BITS) for value in _rolled(codes, GRAM))
+    return Print(_exact(folded), sketch, keys, grams, tuple(value >> 62 for value in _rolled(codes, _BLOCK)))
+
+
+def keep(mark: Print) -> Kept:
+    """Choose what is kept of a text: of every WINDOW grams that follow each other at least one, by its hash."""
+    grams = mark.grams
+    chosen: set[int] = set()
+    for start in range(max(len(grams) - WINDOW + 1, min(len(grams), 1))):
+        window = grams[start : start + WINDOW]
+        least = min(window)
+        chosen.update(start + at for at, each in enumerate(window) if each == least)
+    kept = (grams[place] << SIDE_BITS | mark.side(place) for place in sorted(chosen))
+    return Kept(mark.exact, mark.sketch, mark.keys, tuple(kept))
 
 
 def agreement(one: int, other: int) -> float:
@@ -73,14 +116,13 @@ def agreement(one: int, other: int) -> float:
     return max(0.0, 1 - 2 * (one ^ other).bit_count() / LANES)
 
 
-def pack(mark: Print) -> bytes:
-    """Write a fingerprint as bytes, without its grams' places; `unpack` reads them."""
-    grams = sorted({gram for gram, _ in mark.grams})
-    head = struct.pack("<QB", mark.exact, len(mark.keys)) + mark.sketch.to_bytes(LANES // 8, "little")
-    return head + struct.pack(f"<{len(mark.keys)}H{len(grams)}Q", *mark.keys, *grams)
+def pack(kept: Kept) -> bytes:
+    """Write what is kept of a text as bytes; `unpack` reads them."""
+    head = struct.pack("<QB", kept.exact, len(kept.keys)) + kept.sketch.to_bytes(LANES // 8, "little")
+    return head + struct.pack(f"<{len(kept.keys)}H{len(kept.grams)}Q", *kept.keys, *kept.grams)
 
 
-def unpack(packed: bytes) -> Print:
+def unpack(packed: bytes) -> Kept:
     """Read what `pack` wrote; raise ValueError for anything else."""
     start = 9 + LANES // 8
     if len(packed) < start or packed[8] not in (0, TABLES) or (len(packed) - start - 2 * packed[8]) % 8:
@@ -89,7 +131,7 @@ def unpack(packed: bytes) -> Print:
     sketch = int.from_bytes(packed[9:start], "little")
     grams = (len(packed) - start - 2 * keys) // 8
     numbers = struct.unpack_from(f"<{keys}H{grams}Q", packed, start)
-    return Print(exact, sketch, numbers[:keys], tuple((gram, 0) for gram in numbers[keys:]))
+    return Kept(exact, sketch, numbers[:keys], numbers[keys:])
 
 
 def _exact(folded: str) -> int:
@@ -119,33 +161,61 @@ def _near(folded: str) -> tuple[int, tuple[int, ...]]:
         larger = ((least | _GUARDS) - value) & _GUARDS  # the guard bit survives where least >= value
         least ^= (least ^ value) & (larger - (larger >> 15))
     row = least.to_bytes(2 * LANES, "little")
-    values = struct.unpack_from(f"<{2 * TABLES}H", row)
-    keys = tuple(_key(one, other) for one, other in zip(values[::2], values[1::2], strict=True))
+    values = struct.unpack(f"<{LANES}H", row)
+    keys = tuple(_key(values[one], values[other]) for one, other in KEY_LANES)
     return int(row[::2].translate(_DIGITS), 2), keys
 
 
 def _key(first: Any, second: Any) -> Any:
     """Mix two 15-bit MinHashes (numbers, or arrays of uint64) into a key."""
-    return (((first << 15 | second) * _MIX & _WORD) >> 40) & ((1 << KEY_BITS) - 1)
+    return (((first << 15 | second) * _ODD & _WORD) >> 40) & ((1 << KEY_BITS) - 1)
 
 
-def _winnow(folded: str) -> Iterator[tuple[int, int]]:
-    hashes: list[int] = []
-    value = 0
-    codes = [ord(character) for character in folded]
+def _rolled(codes: Sequence[int], width: int) -> list[int]:
+    """Give the mixed polynomial hash of every `width` codes that follow each other."""
+    hashes, value = [], 0
+    top = pow(_BASE, width, 1 << 64)
     for at, code in enumerate(codes):
         value = (value * _BASE + code) & _WORD
-        if at >= GRAM:
-            value = (value - codes[at - GRAM] * _TOP) & _WORD
-        if at >= GRAM - 1:
-            mixed = (value ^ value >> 32) * _MIX & _WORD
-            hashes.append((mixed ^ mixed >> 29) >> (64 - GRAM_BITS))
-    chosen: set[int] = set()
-    for start in range(max(len(hashes) - WINDOW + 1, min(len(hashes), 1))):
-        window = hashes[start : start + WINDOW]
-        least = min(window)
-        chosen.update(start + at for at, each in enumerate(window) if each == least)
-    yield from ((hashes[at], at) for at in sorted(chosen))
+        if at >= width:
+            value = (value - codes[at - width] * top) & _WORD
+        if at >= width - 1:
+            hashes.append(_mix(value))
+    return hashes
+
+
+def _mix(value: Any) -> Any:
+    """Scatter the bits of a number below 2 ** 64, or of an array of uint64."""
+    value = (value ^ value >> 32) * _ODD & _WORD
+    return value ^ value >> 29
+
+
+def longest(mark: Print, sides: Callable[[int], Sequence[int]]) -> int:
+    """Give the length of the longest run that a text shares with what `sides` knows.
+
+    `sides(hash)` gives what stood beside a gram of that hash wherever it was seen. A run is as long as the grams
+    that overlap in it and what goes on beside them. One that is at least GRAM + SIDE long is found and never
+    measured shorter than that; by chance one may be measured a character or two too long.
+    """
+    best = start = end = 0
+    last = -GRAM
+    for place, gram in enumerate(mark.grams):
+        seen = sides(gram)
+        if not seen:
+            continue
+        here, half = mark.side(place), SIDE_BITS // 2
+        before = min(max(_reach((here ^ there) >> half) for there in seen), place)
+        after = min(max(_reach((here ^ there) & ((1 << half) - 1)) for there in seen), len(mark.grams) - 1 - place)
+        if place - last >= GRAM:
+            start, end = place, 0
+        start, end, last = min(start, place - before), max(end, place + GRAM + after), place
+        best = max(best, end - start)
+    return best
+
+
+def _reach(differ: int) -> int:
+    """Give how many characters are equal, from the bits in which two sides differ."""
+    return _REACH[(differ & -differ).bit_length() - 1] if differ else SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +275,8 @@ def _near_of_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.n
                 np.bitwise_xor(value[:count], other[:count], out=value[:count])
             np.minimum(low[:count], value[:count], out=low[:count])
         least[some] = low
-    wide = least[:, : 2 * TABLES].astype(np.uint64)
-    keys = _key(wide[:, ::2], wide[:, 1::2]).astype(np.uint16)
+    ones, others = (least[:, lanes].astype(np.uint64) for lanes in zip(*KEY_LANES, strict=True))
+    keys = _key(ones, others).astype(np.uint16)
     sketches = np.packbits((least & 1).astype(np.uint8), axis=1)
     sketches[lengths < 3] = 0
     return sketches, keys
@@ -215,13 +285,7 @@ def _near_of_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.n
 def _winnow_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     import numpy as np
 
-    mixer = np.uint64(_MIX)
-    value = np.zeros(max(len(codes) - GRAM + 1, 0), dtype=np.uint64)
-    for place in range(GRAM):
-        value *= np.uint64(_BASE)
-        value += codes[place : place + len(value)]
-    mixed = (value ^ value >> np.uint64(32)) * mixer
-    hashes = (mixed ^ mixed >> np.uint64(29)) >> np.uint64(64 - GRAM_BITS)
+    hashes = _mix(_roll(codes, GRAM)) >> (64 - GRAM_BITS)
     owners = np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)[: len(hashes)]
     ends = np.cumsum(lengths)
     places = np.arange(len(hashes)) - (ends - lengths)[owners]
@@ -232,8 +296,30 @@ def _winnow_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.nd
     leasts = _slide(np.minimum, hashes, WINDOW, _WORD)
     leasts[~(real & ((places == 0) | (places <= counts - WINDOW)))] = 0
     greatest = _slide(np.maximum, leasts[::-1], WINDOW, 0)[::-1]
-    chosen = real & (greatest == hashes)
-    return hashes[chosen], owners[chosen]
+    chosen = np.flatnonzero(real & (greatest == hashes))
+    blocks = _mix(_roll(codes, _BLOCK)) >> 62
+    sides = []
+    for room, first, ahead in ((places, 0, -1), (counts - 1 - places, GRAM - _BLOCK, 1)):
+        side, shift = np.zeros(len(chosen), dtype=np.uint64), 0
+        for step in range(1, SIDE + 1):
+            there = room[chosen] >= step
+            bits = blocks[np.where(there, chosen + first + ahead * step, 0)] & (1 if step % 2 else 3)
+            side |= np.where(there, bits, 0) << shift
+            shift += 1 if step % 2 else 2
+        sides.append(side)
+    grams = (hashes[chosen] << (SIDE_BITS // 2) | sides[0]) << (SIDE_BITS // 2) | sides[1]
+    return grams, owners[chosen]
+
+
+def _roll(codes: numpy.ndarray, width: int) -> numpy.ndarray:
+    """Give the polynomial hash of every `width` codes that follow each other, not yet mixed."""
+    import numpy as np
+
+    value = np.zeros(max(len(codes) - width + 1, 0), dtype=np.uint64)
+    for place in range(width):
+        value *= np.uint64(_BASE)
+        value += codes[place : place + len(value)]
+    return value
 
 
 def _slide(better: Any, values: numpy.ndarray, width: int, beyond: int) -> numpy.ndarray:

@@ -1,0 +1,129 @@
+"""What X makes a link of: URLs, and bare domains too ("gmail.com" becomes a link and costs as much as one)."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+LONGEST = 4096
+_DIRECTION = "\u202a-\u202e\u061c\u200e\u200f\u2066-\u2069"
+_NEVER = "\ufffe\ufeff\uffff"
+_SPACE = "\t-\r \x85\xa0\u1680\u180e\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_ACCENTS = (
+    "\xc0-\xd6\xd8-\xf6\xf8-\u024f\u0253\u0254\u0256\u0257\u0259\u025b"
+    "\u0263\u0268\u026f\u0272\u0289\u028b\u02bb\u0300-\u036f\u1e00-\u1eff"
+)
+_LABEL = rf"[^!'#%&()*+,\\\-./:;<=>?@\[\]^_{{|}}~${_SPACE}{_NEVER}{_DIRECTION}]"
+_PATH = rf"[A-Za-z0-9\u0400-\u04ff!*';:=+,.$/%#\[\]\-\u2013_~@|&{_ACCENTS}]"
+_PATH_END = rf"[A-Za-z0-9\u0400-\u04ff+\-=_#/{_ACCENTS}]"
+_BRACKETS = rf"\((?:{_PATH}+|{_PATH}*\({_PATH}+\){_PATH}*)\)"
+_QUERY = r"[A-Za-z0-9!?*'@();:&=+$/%#\[\]\-_.,~|]"
+_QUERY_END = r"[A-Za-z0-9\-_&=#/]"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a text and where it begins and ends."""
+
+    text: str
+    start: int
+    end: int
+
+
+def links(text: str) -> tuple[Span, ...]:
+    """Find what X would make a link of, in the text as it is (X looks at its NFC form)."""
+    if "." not in text:
+        return ()
+    if max(text) <= "\uffff":
+        return tuple(_links(text))
+    # X looks at UTF-16 code units, and may take half of an emoji for a letter
+    units = text.encode("utf-16-le", "surrogatepass")
+    halves = "".join(chr(low | high << 8) for low, high in zip(units[::2], units[1::2], strict=True))
+    places = [0]
+    for character in text:
+        places.append(places[-1] + (2 if character > "\uffff" else 1))
+    found = ((bisect_right(places, link.start) - 1, bisect_left(places, link.end)) for link in _links(halves))
+    return tuple(Span(text[start:end], start, end) for start, end in found)
+
+
+def _links(text: str) -> Iterator[Span]:
+    url, ascii_domain = _patterns()
+    for match in url.finditer(text):
+        start, end = match.span("url")
+        protocol, domain = match["protocol"], match["domain"]
+        if domain.startswith("xn--") and not ascii_domain.search(domain):
+            continue
+        if not _encodable(domain, len(protocol or "https://") + end - start - len(domain)):
+            continue
+        if protocol:
+            if short := re.match(rf"(?i)https?://t\.co/([a-z0-9]+)(?:\?{_QUERY}*{_QUERY_END})?", match["url"]):
+                if len(short[1]) > 40:
+                    continue
+                end = start + short.end()
+            yield Span(text[start:end], start, end)
+        elif match["before"] not in ("-", "_", ".", "/"):
+            # of a bare domain only its ASCII part becomes a link: the last one of them with the path
+            spans = [(start + part.start(), start + part.end()) for part in ascii_domain.finditer(domain)]
+            if spans and match["path"]:
+                # X adds the path's length to the ASCII part's, even where something stands between them
+                spans[-1] = spans[-1][0], spans[-1][1] + end - match.end("domain")
+            yield from (Span(text[first:last], first, last) for first, last in spans)
+
+
+def _encodable(domain: str, rest: int) -> bool:
+    """Tell whether every label of a domain fits the DNS, in the form that it takes there."""
+    length = rest + domain.count(".")
+    for label in domain.split("."):
+        size = sum(_encoded(part) + 1 for part in re.split("[\u3002\uff0e\uff61]", label)) - 1
+        if not 1 <= size <= 63:
+            return False
+        length += size
+    return length <= LONGEST
+
+
+def _encoded(label: str) -> int:
+    """Give the length of a label in the form that it takes in the DNS."""
+    if label.isascii():
+        return len(label)
+    whole = label.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return 4 + len(whole.encode("punycode", "surrogatepass"))
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Compile the patterns of a URL and of an ASCII domain; the list of top-level domains makes them large."""
+    lines = Path(__file__).with_name("tlds.txt").read_text(encoding="utf-8").splitlines()
+    names = _alternatives(line for line in lines if not line.startswith("#"))
+    top = rf"(?:{names}(?=[^0-9A-Za-z@+-]|$)|xn--[-0-9a-z]+)"
+    subdomain, name = (rf"(?:{_LABEL}(?:[{marks}]|{_LABEL})*)?{_LABEL}\." for marks in ("_-", "-"))
+    path = rf"/(?:{_PATH}*(?:{_BRACKETS}{_PATH}*)*(?:{_PATH_END}|{_BRACKETS})|@{_PATH}+/)*"
+    url = (
+        rf"(?P<before>[^A-Za-z0-9@＠$#＃{_NEVER}]|^)"
+        rf"(?P<url>(?P<protocol>https?://)?(?P<domain>(?:{subdomain})*{name}{top})(?::[0-9]+)?"
+        rf"(?P<path>{path})?(?:\?{_QUERY}*{_QUERY_END})?)"
+    )
+    ascii_domain = rf"(?:[-a-z0-9{_ACCENTS}]+\.)+{top}"
+    return re.compile(url, re.IGNORECASE), re.compile(ascii_domain, re.IGNORECASE)
+
+
+def _alternatives(words: Iterable[str]) -> str:
+    """Write a pattern that matches any of the words, the longest first, by their common beginnings."""
+    tree: dict[str, dict[str, object]] = {}
+    for word in words:
+        node: dict[str, object] = tree  # type: ignore[assignment]
+        for character in word:
+            node = node.setdefault(character, {})  # type: ignore[assignment]
+        node[""] = None
+    return _pattern(tree)
+
+
+def _pattern(node: object) -> str:
+    assert isinstance(node, dict)
+    branches = [re.escape(character) + _pattern(below) for character, below in sorted(node.items()) if character]
+    if not branches:
+        return ""
+    return f"(?:{'|'.join(branches)})" + ("?" if "" in node else "")
