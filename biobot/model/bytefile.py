@@ -6,7 +6,7 @@ Ten million bios take the disk 1.1 GB and the process next to nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ class ByteFile:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         return self.text[self.start(index) : int(self.ends[index])]
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self[index] for index in range(len(self)))
 
     def start(self, index: int) -> int:
         """Give the place of the first byte of a bio."""

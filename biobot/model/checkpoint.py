@@ -15,7 +15,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from biobot.errors import ModelError
 from biobot.model.codec import Codec
@@ -58,8 +58,11 @@ class Checkpoint:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
+def save(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Literal["bfloat16"] | None = None) -> None:
     """Write `checkpoint` to `path`, its weights as `dtype` (None: as they are); ModelError if the disk refuses."""
+    import torch
+
+    dtype = torch.bfloat16 if dtype == "bfloat16" else dtype
     facts = {
         "format": FORMAT,
         "shape": checkpoint.model.shape.as_dict(),
@@ -82,7 +85,8 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
 
     header = read_header(path)
     tensors = read(path)[0]
-    with torch.device("meta"):
+    # not on the meta device, where the embedding's initialisation imports torch._dynamo: seconds of a cold start
+    with torch.random.fork_rng(devices=[]):
         model = ByteLSTM(Shape(**header.shape))
     wanted = {name: tuple(each.shape) for name, each in model.state_dict().items()}
     found = {name: tuple(each.shape) for name, each in tensors.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 from biobot.errors import ModelError
@@ -117,6 +117,9 @@ class Training:
 
     `bios` are learnt, `dev` chooses the best; `start` is a model to go on from, whose sizes are kept.
     `minutes` (or else the recipe's epochs) fix the number of steps. `keep_every` is in seconds.
+
+    Under torch.distributed every process takes its share of each batch, the gradients are added up, and the
+    first process alone looks at dev and writes.
     """
 
     looks = 20
@@ -176,6 +179,8 @@ class Training:
         if self.where.corpus != bios.digest():
             raise ModelError(f"the bios have changed since {path} was written; train anew without --resume")
         self.codec = Codec(bytes.fromhex(facts["values"]))
+        if self.where.steps is None:
+            self.where.steps = self._steps_by_epochs()
         self.model = ByteLSTM(Shape(**facts["shape"]))
         self.model.load_state_dict({n[6:]: each for n, each in tensors.items() if n.startswith("model.")})
         self._set_up()
@@ -190,6 +195,10 @@ class Training:
 
     def _set_up(self) -> None:
         recipe = self.where.recipe
+        self.late = False
+        together = distributed.is_available() and distributed.is_initialized()
+        self.rank = distributed.get_rank() if together else 0
+        self.world = distributed.get_world_size() if together else 1
         self.model.to(self.device).train()
         self.engine = Engine(self.model, getattr(torch, self.where.dtype))
         self.optimizer = torch.optim.AdamW(
@@ -199,10 +208,16 @@ class Training:
         every = max(1, len(self.dev.text) // _DEV_BYTES)
         ids = np.arange(0, len(self.dev), every)
         self.dev_batches = cut(ids, self.dev.lengths(ids), 16_384)
+        self.dev_bytes = int(self.dev.lengths(ids).sum())
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(each.numel() for each in self.model.parameters())
 
     # -- the loop ---------------------------------------------------------------------------------------
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Generator[Progress, None, None]:
         """Train to the end, giving the progress after every step; what is kept on disk is always whole.
 
         Closing the generator (Ctrl-C) saves first. Raises ModelError when the loss is no number (F32):
@@ -222,17 +237,19 @@ class Training:
                 where.seconds = self.clock() - began
                 pace.append(count / max(self.clock() - start, 1e-9))
                 if where.steps is None and where.step == _FIRST_STEPS:
-                    where.steps = self._steps_in_time(median(pace))
-                if self.minutes is not None and where.seconds > 60 * self.minutes:
+                    where.steps = self._agree(self._steps_in_time(median(pace)))
+                if self.late:
                     where.steps = where.step
                 dev = self._look() if self._looks_now() else None
-                if self.clock() - saved >= self.keep_every or where.step == where.steps:
+                if where.steps and (
+                    self.clock() - saved >= self.keep_every or where.step in (where.steps, _FIRST_STEPS)
+                ):
                     self.save()
                     saved = self.clock()
                 yield self._progress(dev, median(pace))
         except GeneratorExit:
+            self.save()  # first, so that a resumed run knows nothing of the look that follows
             self._look()
-            self.save()
             raise
 
     def _step(self, ids: Any) -> tuple[float, int]:
@@ -240,19 +257,44 @@ class Training:
         where, recipe = self.where, self.where.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(where.step)
-        into, out = pack(map(self.bios.__getitem__, ids), self.codec)
-        count = int((out != PADDING).sum())
-        loss = self._loss(into, out) / count
+        count = int(self.bios.lengths(ids).sum()) + len(ids)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        nats, self.late = 0.0, self.minutes is not None and where.seconds > 60 * self.minutes
+        if len(mine := ids[self.rank :: self.world]):
+            into, out = pack(map(self.bios.__getitem__, mine), self.codec)
+            loss = self._loss(into, out) / count
+            loss.backward()  # type: ignore[no-untyped-call]
+            nats = loss.item()
+        if self.world > 1:
+            nats = self._share(nats)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        if not math.isfinite(loss.item() + norm.item()):
+        if not math.isfinite(nats + norm.item()):
             raise ModelError(
                 f"the loss is no longer a number at step {where.step + 1}; the best model so far is kept in "
-                f"{self.folder}, and does not go live: train again with another --seed or a lower rate"
+                f"{self.folder}, and does not go live: train again with another --seed"
             )
         self.optimizer.step()
-        return loss.item() / math.log(2), count
+        return nats / math.log(2), count
+
+    def _share(self, nats: float) -> float:
+        """Add up the gradients, and the loss, of all processes; stop all when the time of one is over."""
+        parameters = list(self.model.parameters())
+        mine = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+        others = torch.tensor([nats, float(self.late)], device=self.device)
+        flat = torch.cat([*(each.flatten() for each in mine), others])
+        distributed.all_reduce(flat)
+        for parameter, grad in zip(parameters, torch.split(flat[:-2], [each.numel() for each in mine]), strict=True):
+            parameter.grad = grad.view_as(parameter)
+        self.late = bool(flat[-1] > 0)
+        return float(flat[-2])
+
+    def _agree(self, number: int) -> int:
+        """Give the number that the first process has."""
+        if self.world == 1:
+            return number
+        shared = torch.tensor([number], device=self.device)
+        distributed.broadcast(shared, 0)
+        return int(shared)
 
     def _loss(self, into: Tensor, out: Tensor) -> Tensor:
         logits = self.engine.logits(into.to(self.device))
@@ -260,6 +302,8 @@ class Training:
 
     def _look(self) -> float:
         """Measure bits per byte on the sample of dev, and keep the model if it is the best yet."""
+        if self.rank:
+            return math.nan
         self.model.eval()
         nats = count = 0.0
         with torch.no_grad():
@@ -296,6 +340,8 @@ class Training:
 
     def save(self) -> None:
         """Write the whole state: a reader finds this one or the one before it, never half of one."""
+        if self.rank:
+            return
         tensors = {f"model.{name}": each for name, each in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             tensors |= {f"{kind}.{name}": each for kind, each in self.optimizer.state.get(parameter, {}).items()}
@@ -335,7 +381,7 @@ class Training:
         """Give the number of steps that fit into the minutes, at `pace` bytes a second."""
         assert self.minutes is not None
         where = self.where
-        left = 60 * self.minutes * _CAUTION - where.seconds - self.looks * _DEV_BYTES / (_FORWARD * pace)
+        left = 60 * self.minutes * _CAUTION - where.seconds - self.looks * self.dev_bytes / (_FORWARD * pace)
         first, last = where.recipe.batch
         mean = where.seen / where.step * (first + last) / 2 / first
         return int(where.step + max(1.0, left * pace / mean))

@@ -1,0 +1,168 @@
+"""`biobot train`: a model from bios, judged before it may speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from biobot.cli import Options
+
+if TYPE_CHECKING:
+    from biobot.app.training import Advance, Done, Note
+
+_SAMPLE_EVERY = 20.0  # seconds
+
+
+@click.command()
+@click.option("--preset", type=click.Choice(["tiny", "small", "base", "blog", "large"]), help="How large; else base.")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="How often each bio is learnt.")
+@click.option("--max-minutes", "minutes", type=click.FloatRange(min=0, min_open=True), help="For everything.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the training that was stopped.")
+@click.option("--from", "start", metavar="MODEL", help="Go on from a model: `starter`, an id, or a path.")
+@click.option("--corpus", type=click.Path(path_type=Path), help="A file of bios instead of the bot's corpus.")
+@click.option("--dev", type=click.Path(path_type=Path), help="A file of bios to measure with; else some are held out.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--no-promote", is_flag=True, help="Do not let the model speak, however good it is.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
+@click.pass_obj
+def command(
+    options: Options,
+    preset: str | None,
+    epochs: float | None,
+    minutes: float | None,
+    device: Literal["auto", "cpu", "cuda"],
+    resume: bool,
+    start: str | None,
+    corpus: Path | None,
+    dev: Path | None,
+    seed: int,
+    no_promote: bool,
+    as_json: bool,
+) -> None:
+    """Train a model, measure it, and let it speak if it is no worse than the one that speaks now.
+
+    Ctrl-C ends the training and keeps the best model so far; a second one leaves at once, and --resume goes on.
+    """
+    if epochs is not None and minutes is not None:
+        raise click.UsageError("give either --epochs or --max-minutes")
+    if resume and (preset or epochs or minutes or start):
+        raise click.UsageError("--resume goes on as begun: leave out --preset, --epochs, --max-minutes and --from")
+    # threads that spin while they wait make small products 50 times slower when another process takes a core
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from biobot.app import training
+
+    wanted = training.Wanted(preset, epochs, minutes, device, resume, start, corpus, dev, seed, not no_promote)
+    with _interrupts() as interrupts, ExitStack() as stack:
+        show = _print_json if as_json else stack.enter_context(_bar())
+        steps = training.train(options.config, wanted, datetime.now(UTC), time.monotonic, lambda: bool(interrupts))
+        for event in steps:
+            show(event)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect the first Ctrl-C; the second one interrupts."""
+    seen: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        seen.append(number)
+        signal.signal(signal.SIGINT, before)
+        click.echo("\nstopping; the best model so far goes through the gate (Ctrl-C again: leave at once)", err=True)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _print_json(event: Note | Advance | Done) -> None:
+    from biobot.app.training import Advance, Done
+
+    if isinstance(event, Advance):
+        click.echo(json.dumps(_progress(event)))
+    elif isinstance(event, Done):
+        card = event.card
+        facts = {
+            "event": "done",
+            "model": event.model,
+            "seen_bytes": card["seen_bytes"],
+            "seconds": card["seconds"],
+            "dev_bits_per_byte": card["dev_bits_per_byte"],
+            "verbatim_rate": card["verbatim_rate"],
+            "real_verbatim_rate": card["real_verbatim_rate"],
+            "promoted": event.promoted,
+            "why": event.why,
+        }
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(event.text, err=True)
+
+
+def _progress(event: Advance) -> dict[str, Any]:
+    progress = event.progress
+    facts = {
+        "event": "progress",
+        "step": progress.step,
+        "epoch": progress.epoch,
+        "seen_bytes": progress.seen_bytes,
+        "bytes_per_second": round(progress.bytes_per_second, 1),
+        "train_bits_per_byte": progress.train_bits,
+        "eta_s": progress.eta,
+    }
+    return facts if progress.dev_bits is None else {**facts, "dev_bits_per_byte": progress.dev_bits}
+
+
+@contextmanager
+def _bar() -> Iterator[Any]:
+    """Show the training as a bar, and now and then what the model would say."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from biobot.app.training import Advance, Note
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None)
+        spoken = time.monotonic()
+
+        def show(event: Note | Advance | Done) -> None:
+            nonlocal spoken
+            if isinstance(event, Note):
+                bar.console.print(escape(event.text), highlight=False)
+            elif isinstance(event, Advance):
+                now = event.progress
+                eta = "" if now.eta is None else f" · {now.eta // 60:.0f}:{now.eta % 60:02.0f} to go"
+                said = (
+                    f"epoch {now.epoch + 1} · {now.bytes_per_second / 1000:.1f} KB/s · "
+                    f"{now.train_bits:.3f} bits per byte{eta}"
+                )
+                bar.update(task, completed=now.step, total=now.steps, description=said)
+                if now.dev_bits is not None:
+                    bar.console.print(f"step {now.step}: dev {now.dev_bits:.4f} bits per byte", highlight=False)
+                    if time.monotonic() - spoken >= _SAMPLE_EVERY:
+                        spoken = time.monotonic()
+                        bar.console.print(f"  [italic]{escape(event.peek())}[/]", highlight=False)
+            else:
+                card, verb = event.card, "now speaks" if event.promoted else "does not speak"
+                bar.console.print(
+                    f"[bold]{event.model} {verb}[/]: {escape(event.why)}\n"
+                    f"dev {card['dev_bits_per_byte']:.4f} bits per byte · copies {card['verbatim_rate']:.1%} "
+                    f"(of real held-out bios {card['real_verbatim_rate']:.1%}) · "
+                    f"{card['seen_bytes'] / 1e6:.1f} MB learnt in {card['seconds']:.0f} s",
+                    highlight=False,
+                )
+
+        yield show
