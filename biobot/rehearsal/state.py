@@ -128,6 +128,10 @@ class State:
             )
             return int(count)
 
+    def calls(self) -> int:
+        """Give the number of calls that were let in, to any route."""
+        return int(self._row("SELECT coalesce(sum(count), 0) FROM calls")[0])
+
     def count(self, name: str, amount: float = 1.0) -> None:
         """Add to a tally, such as `posts`, `repeats`, `reads`, `usd` or `faults/timeout-after`."""
         with self._lock:
@@ -166,6 +170,10 @@ class State:
             self._db.execute("UPDATE fault SET remaining = remaining - 1 WHERE number = ?", (row[0],))
         self.count(f"faults/{row[1]}")
         return Scripted(row[1], row[2])
+
+    def waiting(self) -> bool:
+        """Tell whether a scripted fault has not been met yet."""
+        return self._row("SELECT coalesce(sum(remaining), 0) FROM fault")[0] > 0
 
     def clear_faults(self) -> None:
         """Forget every fault that has not happened yet."""

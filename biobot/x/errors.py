@@ -139,7 +139,7 @@ class Problem:
         self.codes = [each["code"] for each in every if isinstance(each.get("code"), int)]
         said = [str(each.get(key) or "") for each in every for key in ("detail", "message")]
         reason = f" ({top['reason']})" if isinstance(top.get("reason"), str) else ""
-        self.detail = _line(next(filter(None, [*said, self.title]), "") + reason)
+        self.detail = _line(next(filter(None, [*said, self.title]), "") + reason).rstrip(".")
 
 
 def parse(body: bytes) -> Any:

@@ -58,6 +58,10 @@ class Session(requests.Session):
             self.proxies.update(get_environ_proxies(self.base))
             self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
+    def move(self, base: str) -> None:
+        """Speak to another base address from now on; one on this machine, like the first, or neither."""
+        self.base = base.rstrip("/")
+
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Make one call and give its 2xx answer, read whole; raise Unsent, Refused or Unknown for all else."""
         assert url.startswith(f"{TWEEPYS}/")
@@ -166,10 +170,12 @@ class _Secure(_Marked, HTTPSConnection):
 
 class _PlainPool(HTTPConnectionPool):
     ConnectionCls = _Plain
+    __str__ = _Marked.__str__
 
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _Secure
+    __str__ = _Marked.__str__
 
 
 class _Adapter(HTTPAdapter):

@@ -1,0 +1,317 @@
+"""The whole bot against the built-in fake X in fast time, faults included, and a judgement at the end.
+
+Everything is the real thing but for three: time is a variable, drafts are put together from words instead of
+being sampled (they are judged by the bot's real filters all the same), and a person looks in twice a day, who
+resumes what is blocked and approves what is held. The fake X is the judge of what was posted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from biobot.app import review
+from biobot.app.bot import Bot, Drafter
+from biobot.app.posting import Poster
+from biobot.app.seen import WAITING, Everything
+from biobot.bio import Candidate, Source
+from biobot.config import Config, NotifySettings
+from biobot.corpus.index import Index, TextIndex
+from biobot.errors import BiobotError
+from biobot.filters import loader
+from biobot.filters.judge import Judge
+from biobot.model.registry import Registry
+from biobot.post import schedule
+from biobot.post.networks import X
+from biobot.post.outbox import Outbox, Post, State
+from biobot.rehearsal.faults import FAULTS
+from biobot.rehearsal.server import KEYS, FakeX
+
+PATIENCE = timedelta(seconds=0.3)
+"""What stands for `x.timeout`, in real time: a fault that hangs takes this long."""
+
+SETTLING = timedelta(hours=30)
+"""How much longer than its days a rehearsal goes on, without new faults, so that every fate is settled."""
+
+VISITS = timedelta(hours=12)
+"""How often the person looks in."""
+
+MIN_PACE = timedelta(hours=3)
+"""The least mean time between two faults; in a month there is time for each of them, and for many twice."""
+
+MAX_STEPS = 100
+"""So many steps in one moment mean that the bot spins."""
+
+BESIDES = ("offline", "clock-off", "restart", "timeline-503", "timeline-429", "timeline-hang", "no-drafts")
+"""Faults that are not in one answer: the network is gone, the clock is wrong, the daemon is restarted, the
+timeline cannot be read when it is needed, and the generator finds nothing that passes."""
+
+ALL = (*FAULTS, *BESIDES)
+
+
+@dataclass
+class Report:
+    """What came of a rehearsal; `doubles`, `lost` and `spins` have to be 0."""
+
+    days: float
+    slots: int = 0
+    posts: int = 0
+    doubles: int = 0
+    lost: int = 0
+    spins: int = 0
+    calls: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    unconfirmed: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    blocked: int = 0
+    usd: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Tell whether nothing was doubled or lost."""
+        return not (self.doubles or self.lost or self.spins)
+
+    def document(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Give it for a person."""
+        ended = ", ".join(f"{count} {state}" for state, count in self.unconfirmed.items()) or "none"
+        happened = sum(self.faults.values())
+        yield f"{self.days:g} days, {self.slots} slots, {self.calls} calls"
+        yield f"faults       {happened} of {len(self.faults)} kinds"
+        yield f"posts        {self.posts} on the account, for ${self.usd:.2f}"
+        yield f"rows         {', '.join(f'{count} {state}' for state, count in self.rows.items())}"
+        yield f"skipped      {', '.join(f'{count} {why}' for why, count in self.skipped.items()) or 'none'}"
+        yield f"unconfirmed  {sum(self.unconfirmed.values())}, which ended: {ended}"
+        yield f"blocked      {self.blocked} times, until the person came"
+        yield f"doubles      {self.doubles}"
+        yield f"lost         {self.lost}"
+        if self.spins:
+            yield f"spins        {self.spins}: the bot wanted to step again and again in one moment"
+
+
+def rehearse(config: Config, start: datetime, days: float = 7, faults: Sequence[str] = ALL, seed: int = 0) -> Report:
+    """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
+
+    `faults` are met in a shuffled order, again and again, spread over the days. Raises BiobotError for a fault
+    that there is not, and for a config that the daemon would not start with.
+    """
+    unknown = [fault for fault in faults if fault not in ALL]
+    if unknown:
+        raise BiobotError(f"there is no fault {unknown[0]!r}; there are {', '.join(ALL)}")
+    # in memory where there is such a folder: a month's commits to a disk take minutes
+    memory = Path("/dev/shm")  # noqa: S108
+    where = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="biobot-rehearsal-", dir=where) as folder:
+        settings = config.settings
+        post = replace(settings.post, network="rehearsal")
+        x = replace(settings.x, timeout=PATIENCE)
+        config = replace(config, home=Path(folder), settings=replace(settings, post=post, x=x, notify=NotifySettings()))
+        stage = Stage(config, start, timedelta(days=days), list(faults), random.Random(seed))
+        with stage.fake:
+            stage.play()
+            return stage.judge()
+
+
+class Stage:
+    """One rehearsal: the bot, the fake X, the clock, and what happens to them."""
+
+    def __init__(
+        self, config: Config, start: datetime, span: timedelta, faults: list[str], chance: random.Random
+    ) -> None:
+        self.config = config
+        self.start = self.now = start
+        self.end = start + span
+        self.chance = chance
+        self.fake = FakeX(lambda: self.now)
+        self.report = Report(span / timedelta(days=1))
+        self.words = Words(random.Random(chance.random()))
+        self._plugins = loader.load(config)
+        self._learnt = Index.open(Registry(config.home).find(config.settings.model.name).path / "seen.idx")
+        self._index = lru_cache(maxsize=None)(_index)
+        self._deck = list(faults)
+        self._deck_left: list[str] = []
+        self._happened = Counter[str]()
+        self._pace = max(span / (1.5 * max(len(faults), 1)), MIN_PACE)
+        self._fruitless = 0
+        self._offline_until = start
+        self._wrong_until = start
+
+    # -- the play ------------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Step through the days, from one moment at which something happens to the next."""
+        self.bot = self._opened()
+        visit, mishap, steps = self.start + VISITS, self.start + self._pace / 2, 0
+        while self.now < self.end + SETTLING:
+            if self.now >= visit:
+                self._visit()
+                visit += VISITS
+            if self.now >= mishap and self.now < self.end and self._deck:
+                self._mishap()
+                mishap = self.now + self._pace * self.chance.uniform(0.5, 1.5)
+            self._weather()
+            following = min(self.bot.step(self.now), visit)
+            steps = steps + 1 if following <= self.now else 0
+            if steps >= MAX_STEPS:
+                self.report.spins += 1
+                following, steps = self.now + timedelta(seconds=1), 0
+            self.now = max(following, self.now)
+
+    def _opened(self) -> Bot:
+        """Open the bot as the daemon does, but for what stands in for the child."""
+        self.network = X(KEYS, self.fake.address, PATIENCE, lambda: self.now)
+        outbox = Outbox(self.config.home / "outbox.db", "rehearsal")
+        poster = Poster(
+            self.config, outbox, lambda: self.network, self._objections, lambda: self.now, who="the rehearsal"
+        )
+        return Bot(self.config, poster, Drafter(self._draw, threaded=False))
+
+    def _close(self) -> None:
+        self.network.close()
+        self.bot.outbox.close()
+
+    def _visit(self) -> None:
+        """Let the person look in: resume what is blocked, approve what is held."""
+        outbox = self.bot.outbox
+        if outbox.flag("blocked") is not None:
+            self.report.blocked += 1
+            review.resume(outbox, self.now)
+        for row in outbox.posts(State.HELD):
+            outbox.approve(row.id, self.now)
+
+    def _mishap(self) -> None:
+        """Deal the next fault, unless the last one has not been met yet."""
+        if self.fake.state.waiting():
+            return
+        if not self._deck_left:
+            self._deck_left = self.chance.sample(self._deck, len(self._deck))
+        name = self._deck_left.pop()
+        match name:
+            case "offline":
+                self._offline_until = self.now + timedelta(hours=self.chance.uniform(0.1, 7))
+            case "clock-off":
+                self._wrong_until = self.now + timedelta(hours=self.chance.uniform(1, 7))
+            case "restart":
+                self._close()
+                self.bot = self._opened()
+            case "no-drafts":
+                self._fruitless += 1
+            case "timeline-503" | "timeline-429" | "timeline-hang":
+                fault = {"timeline-503": "html-503", "timeline-429": "429-past", "timeline-hang": "timeout-before"}[
+                    name
+                ]
+                self.fake.fault(fault, route="timeline")
+                self.fake.fault("timeout-after")
+            case _:
+                self.fake.fault(name, seconds=self.chance.uniform(30, 7200) if FAULTS[name].lags else 0.0)
+        self._happened[name] += 1
+
+    def _weather(self) -> None:
+        """Let what lasts for a while begin and end."""
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            offline = self.now < self._offline_until
+            self.network._session.move(f"http://127.0.0.1:{nobody.getsockname()[1]}" if offline else self.fake.address)
+        self.fake.off_by = timedelta(hours=2) if self.now < self._wrong_until else timedelta(0)
+
+    # -- what stands in for the child ------------------------------------------------------------------
+
+    def _draw(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Answer requests for drafts as `biobot preview --json --requests -` does."""
+        for request in requests:
+            fruitless, self._fruitless = self._fruitless > 0, max(self._fruitless - 1, 0)
+            for number in range(request["n"]):
+                text = self.words.bio()
+                said = ["the rehearsal: nothing passes today"] if fruitless else self._judged(text, None)
+                yield {
+                    "request": request["id"],
+                    "text": text,
+                    "temperature": request["temperature"],
+                    "seed": request["seed"] + number,
+                    "model": "made up",
+                    "accepted": not said,
+                    "objections": [dict(zip(("filter", "reason"), each.split(": ", 1), strict=True)) for each in said],
+                }
+                if not said:
+                    break
+
+    def _objections(self, row: Post) -> list[str]:
+        return self._judged(row.text or "", row.id)
+
+    def _judged(self, text: str, row: int | None) -> list[str]:
+        # as `biobot.app.seen.seen`, but that each text's fingerprint is taken once in all the days
+        rows = [each for each in self.bot.outbox.posts() if each.text and each.id != row]
+        known = (self._index(each.text, "queued" if each.state in WAITING else "posted") for each in rows)
+        judge = Judge(self._plugins, Everything([self._learnt, *known]), self.config.settings.filters.timeout)
+        return [f"{each.filter}: {each.reason}" for each in judge.judge(Candidate(text)).objections]
+
+    # -- the judgement ---------------------------------------------------------------------------------
+
+    def judge(self) -> Report:
+        """Hold the outbox against what the fake X accepted."""
+        report, outbox, state = self.report, self.bot.outbox, self.fake.state
+        rows, accepted = outbox.posts(), state.posts()
+        due = schedule.slots_between(self.config.settings.schedule, self.start, self.end, 10**6)
+        held = {row.slot for row in rows}
+        by_id = {row.remote_id: row for row in rows if row.remote_id}
+        texts = Counter(post.text for post in accepted)
+        slots = Counter(row.slot for post in accepted if (row := by_id.get(post.id)) and row.slot)
+        report.slots = len(due)
+        report.posts = len(accepted)
+        report.doubles = int(state.tally("repeats")) + sum(count - 1 for count in (*texts.values(), *slots.values()))
+        report.lost = sum(slot not in held for slot in due) + sum(post.id not in by_id for post in accepted)
+        report.calls = state.calls()
+        report.usd = round(state.tally("usd"), 3)
+        report.faults = dict(sorted(self._happened.items()))
+        report.rows = _counted(str(row.state) for row in rows)
+        unknown = [row for row in rows if any(each.state == "unconfirmed" for each in outbox.audit(row.id))]
+        report.unconfirmed = _counted(str(row.state) for row in unknown)
+        reasons = ((row.reason or "").partition(":")[0] for row in rows if row.state is State.SKIPPED)
+        report.skipped = _counted(reasons)
+        self._close()
+        return report
+
+
+def _index(text: str, source: Source) -> TextIndex:
+    return TextIndex([text], source)
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(names).most_common())
+
+
+class Words:
+    """Puts bios together from a few words: no model, no person, and hardly ever the same one twice."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._pick = chance.choice
+
+    def bio(self) -> str:
+        """Make one."""
+        pick = self._pick
+        return (
+            f"{pick(MANNERS).capitalize()} {pick(TRADES)} from {pick(PLACES)}. "
+            f"{pick(DEEDS).capitalize()} {pick(THINGS)}, {pick(DEEDS)} {pick(THINGS)}. "
+            f"{pick(ENDS)} {pick(MANNERS)} {pick(THINGS)}."
+        )
+
+
+TRADES = ("baker", "gardener", "drummer", "beekeeper", "carpenter", "plumber", "sailor", "weaver", "juggler", "potter")
+MANNERS = ("patient", "sleepy", "cheerful", "retired", "amateur", "nocturnal", "left-handed", "hungry", "curious")
+DEEDS = ("paints", "collects", "mends", "forgets", "photographs", "counts", "translates", "alphabetises", "rescues")
+THINGS = ("lanterns", "rivers", "teaspoons", "umbrellas", "clouds", "tractors", "accordions", "moths", "pancakes")
+PLACES = ("Lisbon", "the north sea", "a small town", "Nairobi", "my kitchen", "the back row", "Reykjavik", "an attic")
+ENDS = ("Ask me about", "Mostly here for", "Allergic to", "Still looking for", "Powered by", "Not sorry about")

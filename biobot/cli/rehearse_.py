@@ -1,0 +1,45 @@
+"""`biobot rehearse`: the whole bot against the built-in fake X in fast time."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from biobot.cli import Options
+from biobot.errors import BiobotError
+
+
+@click.command("rehearse", short_help="Run the whole bot against the built-in fake X in fast time.")
+@click.option("--days", type=click.FloatRange(0.25, 366), default=7, show_default=True, help="Days to run.")
+@click.option(
+    "--faults", default="all", show_default=True, help="all, none, or names with commas between, such as timeout-after."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another course of events.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def command(options: Options, days: float, faults: str, seed: int, as_json: bool) -> None:
+    """Run the whole bot against the built-in fake X in fast time, faults included, and judge it.
+
+    Your settings, schedule and filters; a home of its own, which is removed. Nothing leaves this machine.
+    """
+    import logging
+
+    from biobot.app import rehearsing
+
+    log = logging.getLogger("biobot")
+    before = log.level
+    log.setLevel(logging.INFO if options.verbose else logging.CRITICAL)
+    named = {"all": rehearsing.ALL, "none": ()}.get(faults, tuple(faults.split(",")))
+    try:
+        report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed)
+    finally:
+        log.setLevel(before)
+    if as_json:
+        click.echo(json.dumps(report.document()))
+    else:
+        for line in report.lines():
+            click.echo(line)
+    if not report.good:
+        raise BiobotError(f"{report.doubles} doubles, {report.lost} lost, {report.spins} spins: there must be none")
