@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -216,7 +217,7 @@ def _judge(
     config: Config, wanted: Wanted, training: Training, base: ModelFolder | None, model: str, now: datetime
 ) -> Iterator[Note | Done]:
     """Register the best model of a training, measure it, and let it speak if the gate says so."""
-    from biobot.lab import gate, report
+    from biobot.lab import curve, gate, report
     from biobot.model import checkpoint, evaluate
     from biobot.sample.engine import Engine, device
 
@@ -267,6 +268,7 @@ def _judge(
     decision = gate.decide(model, new, old, compared, verbatim, real)
     best.card = card
     checkpoint.save(folder / "model.safetensors", best, "bfloat16")
+    (folder / "curve.png").write_bytes(curve.png(curve.points(card["curve"])))
     for line in report.table(rows):
         yield Note(line)
     promote = decision.promote and wanted.promote
@@ -285,3 +287,45 @@ def _holds(known: index.Index, bio: str) -> bool:
 
 def _text(raw: Any) -> str:
     return bytes(raw).decode()
+
+
+# -- models ------------------------------------------------------------------------------------------------
+
+SHOWN = (0.2, 0.5, 0.8, 1.0, 1.2)
+"""The temperatures at which a model shows what it says."""
+
+
+def samples(config: Config, model: Path) -> Iterator[tuple[float, str]]:
+    """Draw one bio at each of the five temperatures of SHOWN, always the same ones."""
+    from biobot.sample.controls import Request
+    from biobot.sample.engine import Engine
+
+    engine = Engine(open_model(config, str(model))[1], rows=16)
+    drawn = engine.draw(Request(0, temperature) for temperature in SHOWN)
+    return ((each.temperature, each.text) for each in drawn)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the report in a model's card as lines for a terminal."""
+    from biobot.lab import report
+
+    return report.table([report.Row(**row) for row in rows]) if rows else []
+
+
+def import_legacy(
+    config: Config, state_dict: Path, sizes: Path, byte_values: Path, name: str, now: datetime
+) -> ModelFolder:
+    """Make the blog author's files one of this bot's models, under the id `name`; its index holds nothing."""
+    from biobot.model import checkpoint, legacy
+
+    folder = Registry(config.home).folder / name
+    if not re.fullmatch(r"[\w-][\w.-]*", name) or name in ("current", "starter"):
+        raise ModelError(f"{name!r} is no name for a model; use letters, digits, - and _")
+    if folder.exists():
+        raise ModelError(f"there is a model {name} already; give another --name")
+    imported = legacy.read(state_dict, sizes, byte_values)
+    imported.card |= {"id": name, "created": now.isoformat(timespec="seconds")}
+    folder.mkdir(parents=True)
+    index.build([], folder / "seen.idx")
+    checkpoint.save(folder / "model.safetensors", imported)
+    return ModelFolder(name, folder)

@@ -1,0 +1,123 @@
+"""`biobot models`: the models of this bot, and which of them speaks."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from biobot.cli import Options
+from biobot.errors import ModelError
+
+
+@click.group()
+def command() -> None:
+    """List, show, choose and import models."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a model.")
+@click.pass_obj
+def list_(options: Options, as_json: bool) -> None:
+    """List every model, the newest first; a star marks the one that speaks."""
+    from biobot.model.registry import Registry
+
+    registry = Registry(options.config.home)
+    try:
+        current = registry.current().id
+    except ModelError as error:
+        current = ""
+        click.echo(f"biobot: {error}", err=True)
+    for model in registry.list():
+        try:
+            header = model.header()
+        except ModelError as error:
+            click.echo(f"biobot: {error}", err=True)
+            continue
+        card = header.card
+        facts = {
+            "id": model.id,
+            "current": model.id == current,
+            "created": card.get("created"),
+            "dev_bits_per_byte": card.get("dev_bits_per_byte"),
+            "verbatim_rate": card.get("verbatim_rate"),
+            "parameters": header.parameters,
+            "bytes": header.size,
+        }
+        if as_json:
+            click.echo(json.dumps(facts))
+            continue
+        bits = "" if card.get("dev_bits_per_byte") is None else f"{card['dev_bits_per_byte']:.3f} bits per byte"
+        size = f"{header.parameters / 1e6:>5.1f} M numbers {header.size / 1e6:>6.1f} MB"
+        click.echo(f"{'*' if facts['current'] else ' '} {model.id:<20} {bits:<20} {size}")
+
+
+@command.command()
+@click.argument("model", default="current")
+@click.option("--json", "as_json", is_flag=True, help="The whole card as one JSON object.")
+@click.option("--no-samples", is_flag=True, help="Draw no bios.")
+@click.pass_obj
+def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
+    """Show a model: its figures, its training's curve, what it copies, and what it says."""
+    from biobot.app import training
+    from biobot.lab import curve
+    from biobot.model.registry import Registry
+
+    folder = Registry(options.config.home).find(model)
+    header = folder.header()
+    if as_json:
+        click.echo(json.dumps({**header.card, "id": folder.id, "shape": dict(header.shape)}, ensure_ascii=False))
+        return
+    sizes, card = header.shape, dict(header.card)
+    click.echo(f"{folder.id}   {folder.path}")
+    click.echo(
+        f"{sizes['layers']} x {sizes['hidden']}, embedding {sizes['embedding']}, {header.codec.size - 1} byte values, "
+        f"{header.parameters:,} numbers, {header.size / 1e6:.1f} MB"
+    )
+    looks, rows = card.pop("curve", []), card.pop("report", [])
+    for key, value in card.items():
+        if key != "id" and value is not None:
+            click.echo(f"  {key}: {value}")
+    for line in curve.lines(curve.points(looks)):
+        click.echo(line)
+    for line in training.table(rows):
+        click.echo(line)
+    if not no_samples:
+        for temperature, text in training.samples(options.config, folder.path):
+            click.echo(f"T {temperature:<4} {json.dumps(text, ensure_ascii=False)}")
+
+
+@command.command()
+@click.argument("model")
+@click.pass_obj
+def use(options: Options, model: str) -> None:
+    """Let MODEL (an id, or `starter`) speak from now on."""
+    from biobot.model.registry import Registry
+
+    click.echo(f"{Registry(options.config.home).promote(model).id} speaks now")
+
+
+@command.command()
+@click.pass_obj
+def rollback(options: Options) -> None:
+    """Let the model before the current one speak again."""
+    from biobot.model.registry import Registry
+
+    click.echo(f"{Registry(options.config.home).rollback().id} speaks now")
+
+
+@command.command("import-legacy")
+@click.argument("state_dict", type=click.Path(path_type=Path))
+@click.option("--config", "sizes", type=click.Path(path_type=Path), required=True, help="His model_config.json.")
+@click.option("--byte-values", type=click.Path(path_type=Path), required=True, help="His byte_values.txt.")
+@click.option("--name", default="legacy", show_default=True, help="The id that the model gets.")
+@click.pass_obj
+def import_legacy(options: Options, state_dict: Path, sizes: Path, byte_values: Path, name: str) -> None:
+    """Make a model of the blog author's own files; it does not speak until you say `models use`."""
+    from biobot.app import training
+
+    model = training.import_legacy(options.config, state_dict, sizes, byte_values, name, datetime.now(UTC))
+    click.echo(f"imported as {model.id}; `biobot models use {model.id}` lets it speak")
+    click.echo("nobody knows what it learnt: its index is empty, so the dedupe filter cannot refuse its copies")
