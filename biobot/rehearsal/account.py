@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 
 from biobot.rehearsal.faults import DUPLICATE, FAULTS, Answer, problem
 from biobot.rehearsal.server import ACCOUNT, Request, Route
 from biobot.rehearsal.state import Post
+from biobot.text.links import links
 from biobot.text.weight import weighted_length
 
 LONGEST = 280
@@ -29,7 +30,7 @@ def create(request: Request) -> Answer:
         return DUPLICATE
     post = request.state.add(text, request.now, request.lag)
     request.state.count("posts")
-    request.state.count("usd", PRICES["post with a URL" if "://" in text else "post"])
+    request.state.count("usd", PRICES["post with a URL" if links(text) else "post"])
     return Answer(201, {"data": {"id": post.id, "text": _escaped(text), "edit_history_tweet_ids": [post.id]}})
 
 
@@ -85,11 +86,12 @@ ROUTES = (
 
 def _shown(post: Post, fields: str) -> dict[str, Any]:
     """Show a post as X does: links behind t.co, three characters escaped, and no field that was not asked for."""
-    text, urls = post.text, []
-    for number, link in enumerate(re.findall(r"https?://\S+", post.text)):
+    text, urls = unicodedata.normalize("NFC", post.text), []
+    for number, link in reversed(list(enumerate(links(text)))):
         short = f"https://t.co/{post.id[-6:]}{number}"
-        text = text.replace(link, short, 1)
-        urls.append({"url": short, "expanded_url": link, "display_url": link.partition("://")[2]})
+        text = text[: link.start] + short + text[link.end :]
+        full = link.text if "://" in link.text else f"http://{link.text}"
+        urls.append({"url": short, "expanded_url": full, "display_url": full.partition("://")[2]})
     shown: dict[str, Any] = {"id": post.id, "text": _escaped(text), "edit_history_tweet_ids": [post.id]}
     if "created_at" in fields:
         shown["created_at"] = post.created.strftime("%Y-%m-%dT%H:%M:%S.000Z")

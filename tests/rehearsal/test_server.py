@@ -105,6 +105,9 @@ def test_a_text_is_weighed_as_x_weighs_it(fake: FakeX) -> None:
         assert client.post("字" * 140)
         assert refusal(client, "字" * 141) is Kind.INVALID
         assert client.post("https://example.org/" + "x" * 1000)
+        assert fake.state.tally("usd") == pytest.approx(2 * 0.015 + 0.200)
+        assert client.post("a bare example.org costs as much")
+        assert fake.state.tally("usd") == pytest.approx(2 * 0.015 + 2 * 0.200)
         assert refusal(client, " \n") is Kind.INVALID
     assert fake.state.tally("too-long") == 2
 

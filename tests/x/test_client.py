@@ -30,7 +30,7 @@ def asked(mock: responses.RequestsMock, index: int = -1) -> dict[str, str]:
 
 
 def test_posts_are_read_back_as_they_were_written(fake: FakeX, client: XClient, clock: Any) -> None:
-    texts = ["R&D <3 & > all", "naïve 🌻 東京", "see https://example.org/a?b=1&c=2 there", "plain"]
+    texts = ["R&D <3 & > all", "naïve 🌻 東京", "see https://example.org/a?b=1&c=2 and http://b.example.org", "plain"]
     ids = []
     for text in texts:
         clock.move(minutes=1)

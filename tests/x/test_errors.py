@@ -12,6 +12,7 @@ import requests
 import responses
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import exceptions as urllib3
 
 from biobot.errors import NetworkError
 from biobot.rehearsal.faults import FAULTS
@@ -230,3 +231,21 @@ def _nobody_home() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        urllib3.NewConnectionError(None, "refused"),  # type: ignore[arg-type]
+        urllib3.NameResolutionError("nowhere", None, socket.gaierror()),  # type: ignore[arg-type]
+        urllib3.ConnectTimeoutError("slow"),
+        urllib3.SSLError("no"),
+        urllib3.ProxyError("no", OSError()),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_f42_what_fails_while_connecting_is_unsent_only_before_the_first_byte(inner: urllib3.HTTPError) -> None:
+    error = requests.ConnectionError(urllib3.MaxRetryError(None, "/", inner))  # type: ignore[arg-type]
+    assert isinstance(classify_failure(error, begun=False), Unsent)
+    assert isinstance(classify_failure(error, begun=True), Unknown)
+    assert isinstance(classify_failure(error), Unknown)
