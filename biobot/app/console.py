@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from biobot.app import health
 from biobot.app.posting import hindrance, objections
 from biobot.config import Config
-from biobot.errors import OutboxError
+from biobot.errors import ModelError, OutboxError
+from biobot.model.registry import ModelFolder, Registry
 from biobot.post import locks, schedule
 from biobot.post.budget import Budget, Left
 from biobot.post.outbox import Draft, Outbox, Post, State
@@ -21,6 +24,9 @@ from biobot.text.weight import weighted_length
 
 SHOWN = 100
 """How many drafts a page shows; the newest of more."""
+
+NETWORKS = {"x": "on X", "rehearsal": "on the fake X", "stdout": "on standard output"}
+"""What a person calls the networks."""
 
 SLOTS = 8
 """How many slots ahead are shown."""
@@ -80,6 +86,7 @@ class Desk:
     """The queue: what waits for a person, what goes out by itself, and the slots ahead with their texts."""
 
     name: str
+    where: str
     review: bool
     running: bool
     ahead: int
@@ -99,7 +106,8 @@ def desk(config: Config, outbox: Outbox, now: datetime) -> Desk:
     ready = by_slot(outbox.posts(State.APPROVED, limit=SHOWN))
     wait = hindrance(outbox, budget, now)
     return Desk(
-        name=name(config),
+        name=config.folder.resolve().name or "biobot",
+        where=NETWORKS[post.network],
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
         ahead=post.review_ahead,
@@ -109,12 +117,6 @@ def desk(config: Config, outbox: Outbox, now: datetime) -> Desk:
         left=budget.left(now),
         hindrance=wait.text if wait else None,
     )
-
-
-def name(config: Config) -> str:
-    """Name the bot for its owner: by its folder, and the network that it posts to."""
-    where = {"x": "on X", "rehearsal": "on the rehearsal's fake X", "stdout": "on standard output"}
-    return f"{config.folder.resolve().name or 'biobot'} {where[config.settings.post.network]}"
 
 
 def by_slot(rows: Iterable[Post]) -> list[Post]:
@@ -197,3 +199,124 @@ def fallen(outbox: Outbox) -> list[tuple[str, int]]:
         for name, count in re.findall(r"([\w-]+) (\d+)(?=,|$)", (reason or "").partition("refused: ")[2]):
             counts[name] += int(count)
     return counts.most_common()
+
+
+# -- training ----------------------------------------------------------------------------------------
+
+ALIVE = timedelta(minutes=3)
+"""A training that runs writes its state down every minute; one that did not for so long has stopped."""
+
+CURVES = 3
+"""How many models' curves are drawn over each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A line in the table of models: what its header says, and whether it speaks; None for what it does not say."""
+
+    id: str
+    current: bool
+    error: str | None = None
+    created: datetime | None = None
+    parameters: int = 0
+    megabytes: float = 0
+    dev_bits: float | None = None
+    verbatim: float | None = None
+    real_verbatim: float | None = None
+    accepted: float | None = None
+    learnt: int | None = None
+    curve: Sequence[Sequence[float]] = ()
+
+
+def models(config: Config) -> list[Model]:
+    """Give every model of the registry, the newest first."""
+    registry = Registry(config.home)
+    try:
+        speaks = registry.find(config.settings.model.name).id
+    except ModelError:
+        speaks = None
+    return [_model(folder, folder.id == speaks) for folder in registry.list()]
+
+
+def _model(folder: ModelFolder, current: bool) -> Model:
+    try:
+        header = folder.header()
+    except ModelError as error:
+        return Model(folder.id, current, str(error))
+    card = header.card
+    at_08: Mapping[str, Any] = next((row for row in card.get("report", ()) if abs(row["temperature"] - 0.8) < 1e-6), {})
+    return Model(
+        folder.id,
+        current,
+        created=datetime.fromisoformat(card["created"]) if "created" in card else None,
+        parameters=header.parameters,
+        megabytes=header.size / 1e6,
+        dev_bits=card.get("dev_bits_per_byte", card.get("dev_sample_bits_per_byte")),
+        verbatim=card.get("verbatim_rate"),
+        real_verbatim=card.get("real_verbatim_rate"),
+        accepted=at_08.get("accepted"),
+        learnt=card.get("corpus_bios"),
+        curve=card.get("curve", ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The training that is under way, or that was stopped and can go on."""
+
+    alive: bool
+    step: int
+    steps: int | None
+    seen_bytes: int
+    seconds: float
+    train_bits: float | None
+    best: float | None
+    curve: Sequence[Sequence[float]]
+
+    @property
+    def eta(self) -> timedelta | None:
+        """Tell how long it will take, at the pace so far."""
+        if not self.steps or not self.step:
+            return None
+        return timedelta(seconds=self.seconds / self.step * (self.steps - self.step))
+
+
+def training_run(config: Config, now: datetime) -> Run | None:
+    """Read the state of a training out of its file's header; None when none is unfinished."""
+    path = config.home / "training" / "state.safetensors"
+    try:
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            where = json.loads(json.loads(file.read(length))["__metadata__"]["biobot"])["where"]
+        if where["steps"] is not None and where["step"] >= where["steps"]:
+            return None
+        return Run(
+            now - written < ALIVE,
+            where["step"],
+            where["steps"],
+            where["seen"],
+            where["seconds"],
+            _number(where["train_bits"]),
+            _number(where["best"]),
+            where["curve"],
+        )
+    except (OSError, ValueError, KeyError, struct.error):
+        return None  # no training, or one of another biobot
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def curves(shown: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> dict[str, Any]:
+    """Lay curves of dev bits per byte over megabytes seen over each other, as the plot wants them."""
+    points = [{round(each[1] / 1e6, 3): _number(each[3]) for each in curve} for _, curve in shown]
+    x = sorted({each for found in points for each in found})
+    return {
+        "data": [x, *([found.get(each) for each in x] for found in points)],
+        "series": [name for name, _ in shown],
+        "x": "MB seen",
+        "percent": False,
+        "marker": False,
+    }

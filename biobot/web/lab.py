@@ -19,7 +19,6 @@ from starlette.routing import Route
 
 from biobot.app import console as shown
 from biobot.errors import BiobotError
-from biobot.model.registry import Registry
 from biobot.post.outbox import Draft
 from biobot.web.desk import Console, form
 from biobot.web.tuning import Tuner
@@ -108,13 +107,12 @@ class Lab:
     async def page(self, request: Request) -> Response:
         """Answer with the whole page."""
         wish = Wish.read(request.query_params)
-        registry = Registry(self.console.config.home)
 
         def facts(_: object) -> dict[str, Any]:
             return {
                 "wish": wish,
                 "start": "temperature" in request.query_params,
-                "models": registry.list(),
+                "models": shown.models(self.console.config),
                 "tuned": self.tuner.shown(),
                 "live": "/lab/live",
                 "plots": True,

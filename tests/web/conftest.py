@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,36 +12,21 @@ import httpx
 import pytest
 
 from biobot.app import console as shown
-from biobot.config import Config, load
+from biobot.config import load
 from biobot.post.outbox import Draft, Outbox, Post, State
-from biobot.web import serve
-from biobot.web.guard import Door
-from biobot.web.keys import Links
+from tests.web.browser import Served, served
 
 
 @dataclass
-class Site:
-    """A running console."""
+class Site(Served):
+    """A running console with browsers that draw nothing."""
 
-    config: Config
-    door: Door
-    token: str
-    peer: tuple[str, int] = ("", 0)
-    """Where it listens."""
-    ahead: timedelta = timedelta(0)
-    """How far the console's clock runs ahead of the real one."""
     browsers: list[httpx.Client] = field(default_factory=list)
 
-    @property
-    def origin(self) -> str:
-        return self.door.origin
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def link(self) -> str:
-        """Make another link."""
-        return f"{self.origin}/?token={Links(serve.runtime(self.config) / 'links').make(self.now())}"
+    def leave(self) -> None:
+        """Close every browser."""
+        for each in self.browsers:
+            each.close()
 
     def stranger(self) -> httpx.Client:
         """Open a browser that has no session."""
@@ -86,35 +70,16 @@ Serve = Callable[..., Site]
 @pytest.fixture
 def serving(bot: Callable[[str], Path]) -> Iterator[Serve]:
     """Serve a console for a biobot.toml; ended with the test."""
-    ends: list[Callable[[], None]] = []
+    with ExitStack() as stack:
 
-    def begin(toml: str = '[post]\nreview = "on"\n', *, public: str | None = None, address: str = "127.0.0.1") -> Site:
-        bot(toml)
-        config = load()
-        site = Site(config, Door(""), "")
-        context = serve.console(config, address=address, port=0, public=public, clock=site.now)
-        running = context.__enter__()
-        site.door, site.token = running.door, running.token
-        site.peer = running.listener.getsockname()[:2]
-        thread = threading.Thread(target=running.run, name="console")
-        thread.start()
+        def begin(toml: str = '[post]\nreview = "on"\n', *, public: str | None = None) -> Site:
+            bot(toml)
+            site = stack.enter_context(served(load(), public=public, kind=Site))
+            assert isinstance(site, Site)
+            stack.callback(site.leave)
+            return site
 
-        def end() -> None:
-            for browser in site.browsers:
-                browser.close()
-            running.server.should_exit = True
-            thread.join(10)
-            context.__exit__(None, None, None)
-            assert not thread.is_alive()
-
-        ends.append(end)
-        while not running.server.started:
-            time.sleep(0.005)
-        return site
-
-    yield begin
-    for end in ends:
-        end()
+        yield begin
 
 
 @pytest.fixture

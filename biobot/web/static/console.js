@@ -17,6 +17,7 @@ function say(text, bad = false) {
   hush = setTimeout(() => { toast.textContent = ""; }, bad ? 9000 : 4000);
 }
 
+document.addEventListener("trouble", (event) => say(event.detail.value, true));
 document.addEventListener("say", (event) => say(event.detail.value ?? event.detail));
 document.addEventListener("htmx:responseError", (event) => {
   const { status, responseText } = event.detail.xhr;
@@ -212,56 +213,6 @@ document.addEventListener("decided", (event) => {
   setTimeout(() => { if (row.isConnected) { row.remove(); refresh(); } }, 12000);
 });
 
-// -- the lab ------------------------------------------------------------------------------------------------
-
-const LAB = one("#lab");
-let stream;
-let soon;
-
-function stopStream(state) {
-  stream?.close();
-  stream = undefined;
-  if (state !== undefined) one("#lab-state").textContent = state;
-  one("#lab-stop").hidden = true;
-  one("#lab-go").hidden = false;
-}
-
-function sample() {
-  stopStream();
-  const query = new URLSearchParams(new FormData(LAB));
-  history.replaceState(null, "", `?${query}`);
-  const bios = one("#bios");
-  bios.replaceChildren();
-  one("#lab-state").textContent = "Waking the model …";
-  one("#lab-stop").hidden = false;
-  one("#lab-go").hidden = true;
-  stream = new EventSource(`/lab/stream?${query}`);
-  stream.addEventListener("bio", (event) => {
-    bios.insertAdjacentHTML("beforeend", event.data);
-    htmx.process(bios.lastElementChild);
-    one("#lab-state").textContent = "Sampling …";
-  });
-  stream.addEventListener("tally", (event) => { one("#tally").outerHTML = event.data; });
-  stream.addEventListener("trouble", (event) => { say(event.data, true); stopStream("Stopped."); });
-  stream.addEventListener("done", (event) => stopStream(event.data));
-  stream.onerror = () => { if (stream) stopStream("The stream broke off."); };
-}
-
-if (LAB) {
-  const dial = one("#temperature");
-  const turn = () => {
-    one("#dial").textContent = Number(dial.value).toFixed(2);
-    draw();
-  };
-  dial.addEventListener("input", () => { turn(); clearTimeout(soon); soon = setTimeout(sample, 500); });
-  LAB.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(soon); sample(); });
-  one("#lab-stop").addEventListener("click", () => stopStream("Stopped."));
-  all("[name=tint]").forEach((each) => each.addEventListener("change", () => { one("#bios").dataset.tint = each.value; }));
-  addEventListener("pagehide", () => stream?.close());
-  turn();
-  if (LAB.dataset.start === "yes") sample();
-}
-
 // -- curves ---------------------------------------------------------------------------------------------------
 
 const drawn = new Map();
@@ -317,6 +268,56 @@ function redrawAll() {
 }
 addEventListener("resize", () => { clearTimeout(redrawAll.soon); redrawAll.soon = setTimeout(redrawAll, 150); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+
+// -- the lab ------------------------------------------------------------------------------------------------
+
+const LAB = one("#lab");
+let stream;
+let soon;
+
+function stopStream(state) {
+  stream?.close();
+  stream = undefined;
+  if (state !== undefined) one("#lab-state").textContent = state;
+  one("#lab-stop").hidden = true;
+  one("#lab-go").hidden = false;
+}
+
+function sample() {
+  stopStream();
+  const query = new URLSearchParams(new FormData(LAB));
+  history.replaceState(null, "", `?${query}`);
+  const bios = one("#bios");
+  bios.replaceChildren();
+  one("#lab-state").textContent = "Waking the model …";
+  one("#lab-stop").hidden = false;
+  one("#lab-go").hidden = true;
+  stream = new EventSource(`/lab/stream?${query}`);
+  stream.addEventListener("bio", (event) => {
+    bios.insertAdjacentHTML("beforeend", event.data);
+    htmx.process(bios.lastElementChild);
+    one("#lab-state").textContent = "Sampling …";
+  });
+  stream.addEventListener("tally", (event) => { one("#tally").outerHTML = event.data; });
+  stream.addEventListener("trouble", (event) => { say(event.data, true); stopStream("Stopped."); });
+  stream.addEventListener("done", (event) => stopStream(event.data));
+  stream.onerror = () => { if (stream) stopStream("The stream broke off."); };
+}
+
+if (LAB) {
+  const dial = one("#temperature");
+  const turn = () => {
+    one("#dial").textContent = Number(dial.value).toFixed(2);
+    draw();
+  };
+  dial.addEventListener("input", () => { turn(); clearTimeout(soon); soon = setTimeout(sample, 500); });
+  LAB.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(soon); sample(); });
+  one("#lab-stop").addEventListener("click", () => stopStream("Stopped."));
+  all("[name=tint]").forEach((each) => each.addEventListener("change", () => { one("#bios").dataset.tint = each.value; }));
+  addEventListener("pagehide", () => stream?.close());
+  turn();
+  if (LAB.dataset.start === "yes") sample();
+}
 
 draw();
 mark();

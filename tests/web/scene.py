@@ -1,0 +1,141 @@
+"""A bot with a past and a queue, all made up: what the browser tests and the screenshots look at."""
+
+from __future__ import annotations
+
+import json
+import struct
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from biobot.bundled import STARTER
+from biobot.config import Config, load
+from biobot.model.registry import Registry
+from biobot.post import schedule
+from biobot.post.budget import Budget
+from biobot.post.outbox import Draft, Outbox, Post, State
+
+TOML = """\
+[schedule]
+every = "4h"
+timezone = "Europe/Berlin"
+[post]
+review = "on"
+[post.budget]
+posts_per_day = 6
+"""
+
+HELD = [
+    "part-time lighthouse keeper. full-time listener to fog. I collect doors 🚪 and return every call from the sea",
+    "Mother of two kettles. Recovering optimist. My opinions are my aunt's ☕️🌧️",
+    "عاشق القهوة والمطر، أكتب رسائل إلى القمر ولا أنتظر الرد ☕️🌙 since 1987",
+    "雨の日の図書館員。猫二匹と古い地図。返信は月曜日だけ 🐈🐈 / librarian of rainy days",
+    "retired astronaut (ground floor)\nwidely unread author of seven forewords\nDM me your best soup",
+]
+READY = ["I was told there would be ducks. There were ducks. 🦆 Now I write about ducks."]
+POSTED = [
+    "professional napper, amateur human. I like my coffee like I like my mornings: cancelled",
+    "Beekeeper of small ideas 🐝 They sting a bit.",
+    "CEO of one (1) plant. It is doing better than me 🌱",
+    "ex-magician. I used to disappear, now I just leave early",
+]
+
+
+def build(folder: Path, now: datetime | None = None, toml: str = TOML) -> Config:
+    """Write a bot's folder with its outbox; give its config."""
+    now = now or datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "biobot.toml").write_text(toml, encoding="utf-8")
+    config = load(folder / "biobot.toml", environ={})
+    config.home.mkdir(exist_ok=True)
+    with Outbox(config.home / "outbox.db", config.settings.post.network) as outbox:
+        _past(config, outbox, now)
+        _queue(config, outbox, now)
+    return config
+
+
+def train(config: Config, now: datetime) -> None:
+    """Give the bot two models beside the starter, one of them speaking, and a training that is under way."""
+    for name, bits, copies in (("20261107-041500", 2.312, 0.031), ("20261114-041500", 2.204, 0.024)):
+        steps = [100 * k for k in range(1, 21)]
+        curve = [(k, 9_000 * k, bits + 1.1 / (k / 160 + 1) - 0.09, bits + 1.0 / (k / 160 + 1) - 0.075) for k in steps]
+        row = {"temperature": 0.8, "bios": 2000, "accepted": 0.87 - copies, "verbatim": copies, "examples": []}
+        card = {"dev_bits_per_byte": bits, "verbatim_rate": copies, "real_verbatim_rate": 0.022, "curve": curve}
+        made = (now - timedelta(days=9 if "07" in name[:8] else 2)).isoformat(timespec="seconds")
+        model(config, name, card | {"id": name, "created": made, "corpus_bios": 48_120, "report": [row]})
+    Registry(config.home).promote("20261107-041500")
+    Registry(config.home).promote("20261114-041500")
+    seen = [(k, 9_000 * k, 2.13 + 1.2 / (k / 150 + 1), 2.1 + 1.1 / (k / 150 + 1)) for k in range(100, 1100, 100)]
+    where = {"step": 1042, "steps": 2600, "seen": 9_378_000, "seconds": 521.0, "train_bits": 2.29, "best": 2.241}
+    path = config.home / "training" / "state.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(_header({"format": 1, "where": where | {"curve": seen}}))
+
+
+def model(config: Config, name: str, card: dict[str, Any]) -> None:
+    """Put the starter's weights into the registry under another name, with a card of their own."""
+    folder = config.home / "models" / name
+    folder.mkdir(parents=True)
+    data = (STARTER / "model.safetensors").read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    facts = json.loads(header.pop("__metadata__")["biobot"]) | {"card": card}
+    (folder / "model.safetensors").write_bytes(_header(facts, header) + data[8 + length :])
+    (folder / "seen.idx").symlink_to(STARTER / "seen.idx")
+
+
+def _header(facts: dict[str, Any], tensors: dict[str, Any] | None = None) -> bytes:
+    text = json.dumps({"__metadata__": {"biobot": json.dumps(facts)}, **(tensors or {})}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+def fresh(folder: Path) -> Config:
+    """Write the folder of a bot that has not done anything yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "biobot.toml").write_text(TOML, encoding="utf-8")
+    return load(folder / "biobot.toml", environ={})
+
+
+def _past(config: Config, outbox: Outbox, now: datetime) -> None:
+    slots = schedule.slots_between(config.settings.schedule, now - timedelta(days=3), now - timedelta(hours=1), 40)
+    texts = iter(POSTED)
+    for number, slot in enumerate(slots[-9:]):
+        if number in (1, 3):
+            outbox.skip([slot], "all 200 drafts were refused: length 96, dedupe 71, profanity 24, links 9", slot)
+            continue
+        text = next(texts, None)
+        if text is None:
+            break
+        row = _add(outbox, text, slot, slot - timedelta(minutes=30), number)
+        outbox.approve(row.id, slot - timedelta(minutes=20))
+        sent = _send(config, outbox, row, slot + timedelta(minutes=3))
+        outbox.posted(sent.id, f"15{number}0042770001", slot + timedelta(minutes=3, seconds=1))
+    row = _add(outbox, "I put the pro in procrastinate, later", slots[-2], now - timedelta(hours=6), 20)
+    outbox.reject(row.id, now - timedelta(hours=5), "rejected by a person")
+    row = _add(
+        outbox, "Taller in person. Shorter in writing. Unsure on the phone 📞", slots[-1], now - timedelta(hours=2), 21
+    )
+    outbox.approve(row.id, now - timedelta(hours=1, minutes=50))
+    _send(config, outbox, row, now - timedelta(minutes=52))
+    outbox.unconfirmed(row.id, now - timedelta(minutes=51), "the connection broke after the request was sent")
+
+
+def _queue(config: Config, outbox: Outbox, now: datetime) -> None:
+    slots = schedule.next_slots(config.settings.schedule, now, len(HELD) + len(READY))
+    for number, (text, slot) in enumerate(zip([*READY, *HELD], slots, strict=True)):
+        row = _add(outbox, text, slot, now - timedelta(hours=3), 100 + number)
+        if text in READY:
+            outbox.approve(row.id, now - timedelta(hours=2))
+
+
+def _add(outbox: Outbox, text: str, slot: datetime, at: datetime, number: int) -> Post:
+    noted = json.dumps({"bits_per_byte": 1.6 + number % 7 / 10})
+    draft = Draft(text, slot, (0.6, 0.8, 1.0)[number % 3], 41_000 + 7 * number, "starter", noted)
+    (row,) = outbox.add([draft], State.HELD, at)
+    assert row is not None
+    return row
+
+
+def _send(config: Config, outbox: Outbox, row: Post, at: datetime) -> Post:
+    charge = Budget(outbox, config.settings.post).charge(row.id, "post", at)
+    return outbox.claim(row.id, at, review=True, charge=charge)

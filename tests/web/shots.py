@@ -1,0 +1,102 @@
+"""Screenshots of every page: two widths, light and dark, made-up data. `python -m tests.web.shots [FOLDER]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.web import scene
+from tests.web.browser import CHROMIUM, chromium, served
+
+WIDTHS = {"wide": (1280, 860), "phone": (390, 844)}
+
+
+def main(folder: Path) -> None:
+    """Make the screenshots."""
+    if CHROMIUM is None:
+        sys.exit("shots need Chromium: apt-get install chromium")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        config, empty = scene.build(Path(scratch) / "loombot"), Path(scratch) / "newbot"
+        scene.train(config, datetime.now(UTC))
+        with chromium(playwright) as browser, served(config) as site:
+            for view in views(browser, site.link):
+                everything(view, site.origin, folder)
+        with chromium(playwright) as browser, served(scene.fresh(empty)) as site:
+            for view in views(browser, site.link):
+                for name in ("", "training", "history"):
+                    view.page.goto(f"{site.origin}/{name}")
+                    view.page.wait_for_timeout(700)
+                    view.save(folder, f"empty-{name or 'queue'}")
+
+
+class View:
+    """A page at one width and in one light."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page = page
+        self.name = name
+
+    def save(self, folder: Path, name: str, **options: Any) -> None:
+        """Take a picture of the whole page."""
+        self.page.screenshot(path=folder / f"{name}-{self.name}.png", full_page=True, **options)
+
+
+@contextmanager
+def _view(browser: Browser, width: str, light: Any, link: str) -> Iterator[View]:
+    size = {"width": WIDTHS[width][0], "height": WIDTHS[width][1]}
+    context = browser.new_context(viewport=size, color_scheme=light, device_scale_factor=1)  # type: ignore[arg-type]
+    try:
+        page = context.new_page()
+        page.goto(link)
+        yield View(page, f"{width}-{light}")
+    finally:
+        context.close()
+
+
+def views(browser: Browser, link: Any) -> Iterator[View]:
+    """Give a signed-in page for each width and light."""
+    for width in WIDTHS:
+        for light in ("light", "dark"):
+            with _view(browser, width, light, link()) as view:
+                yield view
+
+
+def everything(view: View, origin: str, folder: Path) -> None:
+    """Take a picture of each page in its interesting states."""
+    page = view.page
+    page.wait_for_selector("#drafts .verdicts:not([data-ask])", timeout=20000)
+    view.save(folder, "queue")
+    page.locator(".pick input").first.check()
+    page.locator(".pick input").nth(1).check()
+    page.locator("[data-key=e]").nth(2).click()
+    page.wait_for_selector("textarea")
+    page.wait_for_selector("textarea >> xpath=ancestor::form >> css=.verdicts summary", timeout=20000)
+    view.save(folder, "queue-edit")
+    page.goto(f"{origin}/lab?temperature=0.85&seed=7&n=6")
+    page.wait_for_selector("#lab-stop:not([hidden])")
+    page.wait_for_selector("#lab-go:not([hidden])", timeout=90000)
+    view.save(folder, "lab")
+    page.goto(f"{origin}/training")
+    page.locator(".compare button").click()
+    page.wait_for_selector("#pair .pair", timeout=90000)
+    view.save(folder, "training")
+    page.goto(f"{origin}/history")
+    page.locator("#posts summary").nth(8).click()
+    page.wait_for_selector("#posts .steps")
+    view.save(folder, "history")
+    page.goto(f"{origin}/no-such-page")
+    page.context.clear_cookies()
+    page.goto(origin)
+    view.save(folder, "signed-out")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "shots"))
