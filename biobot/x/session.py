@@ -52,11 +52,11 @@ class Session(requests.Session):
         self.mount("https://", _Adapter())
         self.mount("http://", _Adapter())
         # requests would let a .netrc overwrite the Authorization header: of the environment, only
-        # proxies and certificates are taken, and neither on loopback
+        # certificates are taken, and proxies, but on loopback
         self.trust_env = False
+        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         if urlsplit(self.base).hostname not in LOOPBACK:
             self.proxies.update(get_environ_proxies(self.base))
-            self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
     def move(self, base: str) -> None:
         """Speak to another base address from now on; one on this machine, like the first, or neither."""

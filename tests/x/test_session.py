@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import ssl
+import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -126,6 +131,37 @@ def test_a_connection_that_never_comes_about_is_unsent() -> None:
             client_for(f"http://127.0.0.1:{full.getsockname()[1]}", 0.3).post("text")
         for each in queued:
             each.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which makes the certificate, is not installed")
+@pytest.mark.parametrize("then", ["nothing", "garbage", "reset"])
+def test_f2_tls_that_breaks_after_the_request_is_unknown_though_tls_that_never_was_is_unsent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    make += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+    subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    read: list[bytes] = []
+
+    def break_off(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            read.append(secure.recv(65536))
+            if then == "garbage":
+                os.write(secure.fileno(), b"not TLS, not at all")
+            if then == "reset":
+                secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with server(break_off) as base:
+        base = base.replace("http://", "https://")
+        with pytest.raises(Unsent, match="CERTIFICATE_VERIFY_FAILED"):
+            client_for(base, 3).post("text")
+        assert read == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+        with pytest.raises(Unknown):
+            client_for(base, 3).post("text")
+        assert read[0].startswith(b"POST /2/tweets ")
 
 
 def test_f2_a_connection_that_ends_after_the_request_is_unknown_and_not_tried_again() -> None:
