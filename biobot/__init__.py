@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from biobot.bio import Candidate, Match, Seen
     from biobot.filters.hookspecs import hookimpl
     from biobot.text.fold import fold
+    from biobot.text.language import language, scripts
     from biobot.text.links import Span, links
     from biobot.text.weight import weighted_length
 
 __version__ = "0.1.0"
-__all__ = ["Candidate", "Match", "Seen", "Span", "fold", "hookimpl", "links", "weighted_length"]
+__all__ = ["Candidate", "Match", "Seen", "Span", "fold", "hookimpl", "language", "links", "scripts", "weighted_length"]
 
 _HOMES = {
     "Candidate": "biobot.bio",
@@ -21,7 +22,9 @@ _HOMES = {
     "Span": "biobot.text.links",
     "fold": "biobot.text.fold",
     "hookimpl": "biobot.filters.hookspecs",
+    "language": "biobot.text.language",
     "links": "biobot.text.links",
+    "scripts": "biobot.text.language",
     "weighted_length": "biobot.text.weight",
 }
 

@@ -1,14 +1,44 @@
-"""Refuses links."""
+"""Refuses links, bare domains too: the model invents them, and X makes each one clickable and dearer."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from dataclasses import dataclass
 
-from biobot import Candidate, hookimpl
+from biobot import Candidate, hookimpl, links
+
+SCHEME = re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://|\bwww\.|\bt\.co\b")
+HOST = re.compile(r"(?i)^(?:https?://)?(?:www\.)?([^/:?#]+)")
+
+
+@dataclass(frozen=True)
+class Links:
+    """`[filters.links]`: domains that may be linked, such as "example.org" (its subdomains too)."""
+
+    allow: tuple[str, ...] = ()
 
 
 @hookimpl
-def biobot_filter(candidate: Candidate) -> str | None:
-    """Refuse a text that holds a link."""
-    found = re.search(r"(?i)https?:|www\.|\b[a-z0-9-]+\.[a-z]{2,}\b", candidate.text)
-    return f"holds the link {found[0]}" if found else None
+def biobot_settings() -> type[Links]:
+    """Give the keys of `[filters.links]`."""
+    return Links
+
+
+@hookimpl
+def biobot_filter(candidate: Candidate, settings: Links) -> str | None:
+    """Refuse a text with a link that X would make, or the beginning of one."""
+    text = unicodedata.normalize("NFC", candidate.text)
+    end, rest = 0, ""
+    for link in links(text):
+        if not _allowed(link.text, settings.allow):
+            return "holds a link"
+        rest, end = rest + text[end : link.start] + " ", link.end
+    return "holds the beginning of a link" if SCHEME.search(rest + text[end:]) else None
+
+
+def _allowed(link: str, domains: tuple[str, ...]) -> bool:
+    host = HOST.match(link)
+    assert host is not None
+    name = host[1].lower()
+    return any(name == domain.lower() or name.endswith("." + domain.lower()) for domain in domains)

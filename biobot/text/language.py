@@ -1,0 +1,88 @@
+"""What a text is written in: its scripts, and a guess at its language by its most common words.
+
+The guess is meant for choosing word lists and for a coarse filter: bios are short, and of many it says None.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+
+_COMMON = {
+    "en": "the and of to in is my a for with i you your it that this on are from by be not all at we am who",
+    "es": "de la el y en que los mi con por un una para las del soy es lo no me más vida yo al como su si",
+    "fr": "de la le et les des en un une je du pour est dans que mon ma au sur pas qui vie avec mes suis ou",
+    "de": "und der die das ich ist in nicht ein eine mit von für auf zu den im bin auch aus mein es wir",
+    "pt": "de e que o do da em um uma não os meu com para minha no na por eu mais sou se mas vida dos é",
+    "it": "di e il la che in un una per non sono con mi del le della i da vita mio ma ho al si più è",
+    "nl": "de het een en van ik in is op voor met dat niet zijn aan mijn te er ook bij maar je",
+    "sv": "och jag är att det en i på som för av med inte till mig ett den om har men",
+    "da": "og jeg er at det en i på som for af med ikke til mig et den om har men",
+    "no": "og jeg er at det en i på som for av med ikke til meg et den om har men",
+    "fi": "ja on ei se että olen ole mutta minun kun niin myös ovat joka kanssa",
+    "pl": "i w nie się na jest z do to że jak o mnie po za ale życie jestem",
+    "cs": "a se v na je že to s z jsem do si o jako za ale mě pro",
+    "tr": "ve bir bu da de için ben çok ne ile en her değil gibi ama olan",
+    "hu": "a az és nem hogy egy is van de ez én mint csak meg",
+    "fil": "ang ng sa na ako mga ko at ay hindi ka lang mo pero kung",
+    "id": "yang dan di aku ini itu tidak dengan untuk dari ada saya kamu jangan bukan",
+}
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    word: tuple(name for name, words in _COMMON.items() if word in words.split())
+    for word in {word for words in _COMMON.values() for word in words.split()}
+}
+_OF_SCRIPT = {
+    "hiragana": "ja",
+    "katakana": "ja",
+    "hangul": "ko",
+    "thai": "th",
+    "cyrillic": "ru",
+    "arabic": "ar",
+    "devanagari": "hi",
+    "hebrew": "he",
+    "greek": "el",
+    "han": "zh",
+}
+_ASCII = re.compile("[A-Za-z]")
+_OTHER = re.compile(r"[^\W\d_\x00-\x7f]")
+_NAMES = {"cjk": "han", "katakana-hiragana": "katakana", "halfwidth": "katakana", "fullwidth": "latin"}
+
+
+def scripts(text: str) -> dict[str, int]:
+    """Count the letters of each script, by its name in lower case ("latin", "han", "hiragana", "arabic" ...)."""
+    latin = len(_ASCII.findall(text))
+    found = {"latin": latin} if latin else {}
+    if not text.isascii():
+        for character in _OTHER.findall(text):
+            name = _script(character)
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _script(character: str) -> str:
+    first = unicodedata.name(character, "").partition(" ")[0].lower()
+    return _NAMES.get(first, first)
+
+
+def language(text: str) -> str | None:
+    """Guess the language, as a two- or three-letter code, or None when there is too little to tell."""
+    found = scripts(text)
+    if not found:
+        return None
+    kana = found.get("hiragana", 0) + found.get("katakana", 0)
+    script = max(found, key=lambda name: found[name])
+    if script == "han" and kana:
+        return "ja"
+    if script != "latin":
+        return _OF_SCRIPT.get(script)
+    scores: dict[str, int] = {}
+    for word in set(re.findall(r"[^\W\d_]+", text.lower())):
+        for name in _WORDS.get(word, ()):
+            scores[name] = scores.get(name, 0) + 1
+    best = max(scores.values(), default=0)
+    leaders = [name for name, score in scores.items() if score == best]
+    # a tie between, say, Danish and Norwegian is no answer; nor is one common word
+    return leaders[0] if len(leaders) == 1 and best >= 2 else None
