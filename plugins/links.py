@@ -39,6 +39,5 @@ def biobot_filter(candidate: Candidate, settings: Links) -> str | None:
 
 def _allowed(link: str, domains: tuple[str, ...]) -> bool:
     host = HOST.match(link)
-    assert host is not None
-    name = host[1].lower()
+    name = host[1].lower() if host else ""
     return any(name == domain.lower() or name.endswith("." + domain.lower()) for domain in domains)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from biobot import Candidate, hookimpl
 
 EMAIL = re.compile(
-    r"(?i)[^\s@＠]+\s?(?:[@＠]|\(at\)|\[at\]| at )\s?[\w-]+\s?(?:\.|\(dot\)|\[dot\]| dot )\s?[a-z]{2,}\b"
+    r"(?i)[^\s@＠]+\s?[@＠]\s?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b|"
+    r"\S+\s?(?:\(at\)|\[at\]|\sat\s|[@＠])\s?[\w-]+\s?(?:\(dot\)|\[dot\]|\sdot\s|\.(?=\S))\s?[a-z]{2,}\b"
 )
 NUMBER = re.compile(r"(?<![\w.,/])\+?\(?\d(?:[\s().\-/–·]{0,2}\d){6,15}(?!\w)")
 YEARS = re.compile(r"(?:1[89]|20)\d\d(?:\s?[-–/.,]\s?(?:1[89]|20)\d\d)+|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})")

@@ -17,7 +17,7 @@ hookimpl = pluggy.HookimplMarker("biobot")
 
 
 @hookspec
-def biobot_filter(candidate: Candidate, settings: Any, seen: Seen) -> str | None:  # type: ignore[empty-body]
+def biobot_filter(candidate: Candidate, settings: Any, seen: Seen) -> str | None:
     """Say why `candidate` must not be posted, or return None to let it pass."""
 
 

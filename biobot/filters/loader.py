@@ -103,12 +103,12 @@ def load(config: Config, *, require: bool = True) -> Plugins:
     return plugins
 
 
-def load_file(path: Path) -> Plugin:
-    """Load one plugin from a file, with its default settings: for trying it out."""
+def load_file(path: Path, table: Mapping[str, Any] | None = None) -> Plugin:
+    """Load one plugin from a file, with `table` as its settings: for trying it out."""
     manager = pluggy.PluginManager("biobot")
     manager.add_hookspecs(hookspecs)
     source = _Source(path.stem, str(path), lambda: _import(path))
-    return _ready(manager, source, None, Where("biobot.toml", "", ("filters", path.stem)))
+    return _ready(manager, source, table, Where("biobot.toml", "", ("filters", path.stem)))
 
 
 # -- finding -----------------------------------------------------------------------------------------
@@ -186,12 +186,13 @@ def _import(path: Path) -> ModuleType:
 
 def _ready(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, Any] | None, where: Where) -> Plugin:
     try:
-        manager.register(source.load(), name=source.name)
+        module = source.load()
+        manager.register(module, name=source.name)
         manager.check_pending()  # a misspelt hook is an error, not a silent pass
     except Exception as error:
         raise PluginError(f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}") from error
     hooks = {}
-    for caller in manager.get_hookcallers(manager.get_plugin(source.name)) or ():
+    for caller in manager.get_hookcallers(module) or ():
         for implementation in caller.get_hookimpls():
             if implementation.plugin_name == source.name:
                 hooks[caller.name] = Hook(implementation.function, tuple(implementation.argnames))
@@ -200,10 +201,9 @@ def _ready(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, A
                         f"the plugin {source.name} ({source.origin}): {caller.name} gives its argument "
                         f"{implementation.kwargnames[0]!r} a default value; leave that out"
                     )
-    if not hooks:
-        raise PluginError(
-            f"the plugin {source.name} ({source.origin}) has no hook; is there an @hookimpl above its function?"
-        )
+    for name in vars(module) if isinstance(module, ModuleType) else ():
+        if name.startswith("biobot_") and name not in hooks:
+            raise PluginError(f"the plugin {source.name} ({source.origin}): put @hookimpl above {name}")
     kind = _kind(source, hooks)
     if kind is None:
         return Plugin(source.name, source.origin, hooks=hooks, settings=MappingProxyType(dict(table or {})))

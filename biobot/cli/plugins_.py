@@ -1,0 +1,88 @@
+"""`biobot plugins`: what judges, a trial of one filter, and a new one to begin with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from biobot.cli import Options
+
+
+@click.group()
+def command() -> None:
+    """List, test and write filter plugins."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a plugin.")
+@click.pass_obj
+def list_(options: Options, as_json: bool) -> None:
+    """List the plugins: where each is from, its hooks, and its settings in biobot.toml."""
+    from biobot.filters import kit, loader
+
+    required = options.config.settings.filters.required
+    for plugin in loader.load(options.config, require=False):
+        settings = kit.settings_of(plugin)
+        if as_json:
+            facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
+            click.echo(json.dumps({**facts, "enabled": plugin.enabled, "settings": settings}, default=str))
+            continue
+        marks = [*(["off"] if not plugin.enabled else []), *(["required"] if plugin.name in required else [])]
+        hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "no hooks"
+        click.echo(f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}")
+        if plugin.kind is not None:
+            for line in (plugin.kind.__doc__ or "").strip().splitlines():
+                click.echo(f"    {line.strip()}" if line.strip() else "")
+        for key, value in settings.items():
+            click.echo(f"    {key} = {json.dumps(value, default=str)}")
+
+
+@command.command()
+@click.argument("plugin", metavar="NAME|FILE")
+@click.option("--texts", type=click.Path(path_type=Path), help="A corpus file; by default the model's own bios.")
+@click.option("-n", "count", type=click.IntRange(1), default=300, show_default=True, help="How many texts.")
+@click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--examples", type=click.IntRange(0), default=5, show_default=True)
+@click.pass_obj
+def test(
+    options: Options, plugin: str, texts: Path | None, count: int, temperature: float, seed: int, examples: int
+) -> None:
+    """Run one filter against texts: what it refuses, how long it takes, what it changes."""
+    from biobot.app import plugging
+
+    drawn = _read(texts, count) if texts else plugging.samples(options.config, count, temperature, seed)
+    trial = plugging.trial(options.config, plugin, drawn, examples)
+    if not trial.texts:
+        raise click.UsageError(f"there are no texts in {texts}")
+    seconds = sorted(trial.seconds) or [0.0]
+    click.echo(f"refused   {trial.refused} of {trial.texts} ({trial.refused / trial.texts:.1%})")
+    click.echo(f"changes   {trial.alone} that every other filter accepts")
+    click.echo(f"time      {sum(seconds) / len(seconds) * 1e3:.3f} ms a text, at most {seconds[-1] * 1e3:.3f} ms")
+    for reason, number in trial.reasons.most_common(10):
+        click.echo(f"{number:7} × {reason}")
+    for text, reason in trial.examples:
+        click.echo(f"  ✗ {' '.join(text.split())}\n      {reason}")
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def new(options: Options, name: str) -> None:
+    """Write a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
+    from biobot.filters import kit
+
+    plugin, test_file = kit.write_new(name, options.config.folder if options.config.file else Path())
+    click.echo(f"wrote  {plugin}\nwrote  {test_file}")
+    click.echo(f"try it: biobot plugins test {name}   and: pytest {test_file}")
+
+
+def _read(path: Path, count: int) -> Iterator[str]:
+    from itertools import islice
+
+    from biobot.corpus.readers import Bio, read
+
+    return islice((each.text for each in read(path) if isinstance(each, Bio)), count)

@@ -1,0 +1,49 @@
+"""For the tests of a plugin: judge one text with it, without a bot, a model or a network.
+
+In a `conftest.py`, `pytest_plugins = ["biobot.testing"]` gives every test the fixture `judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biobot.bio import Candidate, Match
+from biobot.filters import loader
+from biobot.filters.judge import Judge
+
+
+@dataclass(frozen=True, slots=True)
+class FakeSeen:
+    """Stands for everything that was seen: it answers every text with the same matches."""
+
+    found: tuple[Match, ...] = ()
+
+    def matches(self, text: str) -> tuple[Match, ...]:  # noqa: ARG002
+        """Give the matches that it was made with."""
+        return self.found
+
+
+def judge(
+    plugin: str | Path, text: str, seen: Iterable[Match] = (), settings: dict[str, Any] | None = None, **facts: Any
+) -> str | None:
+    """Give the objection that the plugin in the file `plugin` has to `text`, or None.
+
+    `settings` is the plugin's table in biobot.toml; `facts` are the candidate's, such as temperature=0.8. A plugin
+    that raises, takes longer than two seconds or answers nonsense has an objection, as in the bot.
+    """
+    loaded = loader.load_file(Path(plugin), settings)
+    verdict = Judge(loader.Plugins((loaded,)), FakeSeen(tuple(seen)), timedelta(seconds=2)).judge(
+        Candidate(text, **facts)
+    )
+    return verdict.objections[0].reason if verdict.objections else None
+
+
+@pytest.fixture(name="judge")
+def _judge() -> Callable[..., str | None]:
+    return judge
