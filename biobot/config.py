@@ -84,6 +84,7 @@ class TrainSettings:
     url: Literal["drop", "keep"] = "drop"
     email: Literal["drop", "keep"] = "drop"
     phone: Literal["drop", "keep"] = "drop"
+    line_ends: Literal["keep", "newline"] = "keep"
 
     def __post_init__(self) -> None:
         _at_least("max_bytes", self.max_bytes, 1)

@@ -179,16 +179,8 @@ def _write_bios(config: Config, wanted: Wanted, folder: Path) -> Iterator[Note]:
 
     def learnable(file: Path | None) -> Iterator[str]:
         with open_store(config) as store:
-            forgotten = store.forgotten()
-            for bio in read(file) if file else store.bios():
-                if isinstance(bio, Skipped):
-                    left_out["not a bio"] += 1
-                elif forgotten.covers(bio):  # F41
-                    left_out["forgotten"] += 1
-                elif why := clean.reason(clean.traits(bio.text), len(bio.text.encode()), config.settings.train):
-                    left_out[why] += 1
-                else:
-                    yield bio.text
+            bios = read(file) if file else store.bios()
+            yield from clean.clean(bios, config.settings.train, left_out, store.forgotten().covers)
 
     dev = list(learnable(wanted.dev)) if wanted.dev else None
     if dev is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from biobot.config import TrainSettings
 from biobot.corpus.readers import Bio, Skipped
+from biobot.text.links import links
 
 URL, EMAIL, PHONE = 1, 2, 4
 TRAITS = {"url": URL, "email": EMAIL, "phone": PHONE}
@@ -17,16 +18,12 @@ RULES = 1
 """Counts up when `traits` changes its mind, so that a store counts its bios anew."""
 
 _EMAIL = re.compile(r"[\w.+-]+(?:@| @ )[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+_DOT = re.compile(r"\.\w")
 # a pattern that begins with a set of characters is searched for many times faster than one that looks back first
 _PHONE = re.compile(
     r"[+(0-9](?<![\w.][+(0-9])"
     r"(?:(?<=\+)(?:[ ().\-/]{0,2}\d){7,15}|(?<=\()(?:[ ().\-/]{0,2}\d){9,15}|(?<=\d)(?:[ ().\-/]{0,2}\d){8,14})"
     r"(?!\w)"
-)
-_URL = re.compile(
-    r"https?://|\bwww\.\w|[a-z0-9]\."
-    r"(?:com|org|net|co|me|tv|ly|be|info|gl|edu|io|uk|de|fr|jp|br|es|it|nl|ca|us|in|id)(?![\w-])",
-    re.IGNORECASE,
 )
 
 
@@ -38,14 +35,9 @@ def traits(text: str) -> int:
         text = _EMAIL.sub(" ", text)  # the domain of an address is no URL
     if _PHONE.search(text):
         found |= PHONE
-    if ("." in text or ":" in text) and _URL.search(text):
+    if "://" in text or (_DOT.search(text) and links(text)):
         found |= URL
     return found
-
-
-def lines(text: str) -> str:
-    r"""Make every line end a \n."""
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def reason(found: int, size: int, policy: TrainSettings) -> str | None:
@@ -56,19 +48,24 @@ def reason(found: int, size: int, policy: TrainSettings) -> str | None:
 
 
 def clean(
-    bios: Iterable[Bio | Skipped | str], policy: TrainSettings, left_out: Counter[str] | None = None
+    bios: Iterable[Bio | Skipped],
+    policy: TrainSettings,
+    left_out: Counter[str],
+    forgotten: Callable[[Bio], bool] = lambda _: False,
 ) -> Iterator[str]:
-    """Give the texts to learn from, each with its line ends made \\n, and count in `left_out` why others are not.
+    """Give the texts to learn from, in order, and count in `left_out` why others are not learnt.
 
-    What a reader skipped is counted as "skipped"; the other reasons are keys of `[train]`.
+    What a reader skipped is counted as "skipped", whom `forgotten` knows as "forgotten"; the other reasons are
+    keys of `[train]`. With `line_ends = "newline"` every line end becomes a single newline.
     """
     for bio in bios:
         if isinstance(bio, Skipped):
-            why: str | None = "skipped"
-        else:
-            text = bio if isinstance(bio, str) else bio.text
-            why = reason(traits(text), len(text.encode()), policy)
-        if why is None:
-            yield lines(text)
-        elif left_out is not None:
+            left_out["skipped"] += 1
+        elif forgotten(bio):  # F41
+            left_out["forgotten"] += 1
+        elif why := reason(traits(bio.text), len(bio.text.encode()), policy):
             left_out[why] += 1
+        elif policy.line_ends == "newline":
+            yield bio.text.replace("\r\n", "\n").replace("\r", "\n")
+        else:
+            yield bio.text

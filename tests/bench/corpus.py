@@ -24,6 +24,7 @@ WORDS = (
 
 FROM_HERE = """
 import sys
+from collections import Counter
 from pathlib import Path
 from biobot.config import TrainSettings
 from biobot.corpus import clean, groups, index
@@ -37,7 +38,11 @@ STEPS = {
     "corpus import, again": ["-m", "biobot", "--home", "{home}", "corpus", "import", "{file}", "--json"],
     "corpus stats": ["-m", "biobot", "--home", "{home}", "corpus", "stats", "--json"],
     "corpus export": ["-m", "biobot", "--home", "{home}", "corpus", "export", "{home}/export.jsonl"],
-    "clean": ["-c", f"{FROM_HERE}print(sum(1 for _ in clean.clean(texts(), TrainSettings())))", "{home}"],
+    "clean": [
+        "-c",
+        f"{FROM_HERE}print(sum(1 for _ in clean.clean(store.bios(), TrainSettings(), Counter())))",
+        "{home}",
+    ],
     "hold out": ["-c", f"{FROM_HERE}print(len(groups.hold_out(texts(), share=0.05, most=5000)))", "{home}"],
     "hold out, keep apart": [
         "-c",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -43,30 +42,37 @@ def test_leaves_ordinary_words_alone(text: str) -> None:
     assert traits(text) == 0
 
 
-def test_leaves_out_whole_bios_counts_why_and_mends_line_ends() -> None:
+def test_leaves_out_whole_bios_and_counts_why() -> None:
     left_out: Counter[str] = Counter()
-    bios: list[Bio | Skipped | str] = [
+    bios: list[Bio | Skipped] = [
         Bio("one\r\ntwo\rthree\n"),
-        "https://example.org",
+        Bio("https://example.org"),
         Bio("a@example.org"),
         Bio("+49 30 1234567"),
         Bio("é" * 6),
+        Bio("é" * 9),
+        Bio("of Ann", author=5),
         Skipped("f", 1, "not JSON"),
     ]
     policy = TrainSettings(max_bytes=16)
-    assert list(clean(bios, TrainSettings(max_bytes=11), left_out)) == []
-    left_out.clear()
-    assert list(clean(bios, policy, left_out)) == ["one\ntwo\nthree\n", "éééééé"]
-    assert left_out == {"max_bytes": 1, "email": 1, "phone": 1, "skipped": 1}
+    learnt = list(clean(bios, policy, left_out, lambda bio: bio.author == 5))
+    assert learnt == ["one\r\ntwo\rthree\n", "éééééé"]
+    assert left_out == {"max_bytes": 2, "email": 1, "phone": 1, "skipped": 1, "forgotten": 1}
+
+
+def test_line_ends_become_newlines_where_the_policy_says_so() -> None:
+    bios = [Bio("one\r\ntwo\rthree\n\r"), Bio("no line")]
+    policy = TrainSettings(line_ends="newline")
+    assert list(clean(bios, policy, Counter())) == ["one\ntwo\nthree\n\n", "no line"]
 
 
 def test_keeps_what_the_policy_keeps() -> None:
     keep = TrainSettings(url="keep", email="keep", phone="keep")
-    assert list(clean(HOLDS, keep)) == list(HOLDS)
+    assert list(clean(map(Bio, HOLDS), keep, Counter())) == list(HOLDS)
 
 
-def test_does_not_touch_a_made_up_bio(tmp_path: Path) -> None:
+def test_does_not_touch_a_made_up_bio() -> None:
     from tests.conftest import made_up_bios
 
     bios = made_up_bios(1000)
-    assert list(clean(bios, TrainSettings())) == bios
+    assert list(clean(map(Bio, bios), TrainSettings(), Counter())) == bios

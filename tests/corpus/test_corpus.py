@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_stats_says_what_training_would_leave_out_as_clean_does(corpus: Run, tmp
     stats = corpus("stats", "--json")
     assert stats["left_out"] == {"url": 1, "email": 1, "phone": 1, "max_bytes": 2}
     with Store(home / "corpus.db") as opened:
-        assert stats["learnable"] == len(list(clean.clean(opened.bios(), TrainSettings()))) == 50
+        assert stats["learnable"] == len(list(clean.clean(opened.bios(), TrainSettings(), Counter()))) == 50
         assert stats["bytes"] == sum(len(bio.text.encode()) for bio in opened.bios())
 
 
