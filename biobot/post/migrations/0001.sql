@@ -29,7 +29,8 @@ CREATE TABLE post (
 
 CREATE UNIQUE INDEX one_post_a_slot ON post (network, account, slot) WHERE slot IS NOT NULL AND freed = 0;
 CREATE UNIQUE INDEX one_post_a_text ON post (network, account, folded) WHERE folded IS NOT NULL;
-CREATE INDEX by_state ON post (state);
+CREATE INDEX by_state ON post (network, state);
+CREATE INDEX by_slot ON post (network, slot);
 CREATE INDEX by_sending ON post (network, sending);
 
 CREATE TABLE audit (
