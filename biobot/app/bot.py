@@ -165,7 +165,8 @@ class Bot:
             log.exception("%s", name)
             self._failed(name, error, f"{name}: {type(error).__name__}: {error}", now, rest)
         else:
-            if rest is None or not rest.lasts(now):
+            # a part that failed is not over for having had nothing to do: it says itself when it works again
+            if rest is None or not rest.failures:
                 self.notices.over(name, now)
 
     def _failed(self, name: str, error: Exception, text: str, now: datetime, rest: Rest | None) -> None:
@@ -239,7 +240,8 @@ class Bot:
         if row.state is State.POSTED:
             log.info("posted %d as %s (%s, %s): %s", row.id, row.remote_id, slot, made, text)
         else:
-            log.warning("post %d is %s (%s, %s): %s: %s", row.id, row.state, slot, made, row.reason, text)
+            level = logging.INFO if row.state is State.APPROVED else logging.WARNING
+            log.log(level, "post %d is %s (%s, %s): %s: %s", row.id, row.state, slot, made, row.reason, text)
 
     def _choose(self, now: datetime) -> Post | None:
         """Give the row to post now; None when nothing is due."""
@@ -399,6 +401,9 @@ class Bot:
         return self._affordable(wanted[: max(room, 0)], now)
 
     def _newest_open(self, now: datetime) -> datetime | None:
+        """Give the newest slot that is past, if it may still be filled and no draft is there to come forward."""
+        if any(not row.attempted for row in self.outbox.posts(State.APPROVED)):
+            return None
         past = schedule.slots_between(self._schedule, self._accounted(now), now, 1)
         if past and self._open(past[-1], now) and self.outbox.at(past[-1]) is None:
             return past[-1]

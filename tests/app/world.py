@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from biobot.app.bot import Bot, Drafter
-from biobot.app.posting import Poster
+from biobot.app.posting import Draw, Poster
 from biobot.config import Config, Where, build
 from biobot.config import Settings as Whole
 from biobot.post.networks import Account, Tweet
@@ -58,7 +58,7 @@ class Net:
         shown = [each for each in self.tweets if each.created and since <= each.created <= self.clock() - self.lag]
         return shown[::-1][:limit]
 
-    def delete(self, id: str) -> None:
+    def delete(self, id: str) -> None:  # noqa: A002
         self.tweets = [each for each in self.tweets if each.id != id]
 
     def me(self) -> Account:
@@ -96,7 +96,7 @@ class World:
         self.config = Config(build(Whole, table, Where("test")), None, home, home)
         self.now = start
         self.net = Net(lambda: self.now)
-        self.draw = drafts
+        self.draw: Draw = drafts
         self.objections: list[str] = []
         self.asked: list[Sequence[Mapping[str, Any]]] = []
         self.steps = 0
@@ -105,12 +105,13 @@ class World:
     def start(self) -> None:
         """Start the bot, or start it again after `stop`."""
         self.outbox = Outbox(self.config.home / "outbox.db", self.config.settings.post.network)
+        self.outbox._db.execute("PRAGMA synchronous = OFF")  # time is made up here, and so is the disk
         stop = threading.Event()
         self.poster = Poster(
             self.config,
             self.outbox,
             lambda: self.net,
-            lambda row: self.objections,
+            lambda _: self.objections,
             lambda: self.now,
             who="a test",
             stop=stop,
@@ -121,7 +122,7 @@ class World:
         """Let the bot's process end, with all that it kept in memory."""
         self.outbox.close()
 
-    def _draw(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _draw(self, requests: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
         self.asked.append(requests)
         return self.draw(requests)
 

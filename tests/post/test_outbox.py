@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from biobot.post.outbox import MOVES, Draft, Outbox, Post, State, Taken
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 SLOT = datetime(2026, 11, 22, 20, tzinfo=UTC)
-FREE = {"review": False, "charge": lambda _: None}
+FREE: dict[str, Any] = {"review": False, "charge": lambda _: None}
 
 
 @pytest.fixture
