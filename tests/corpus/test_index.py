@@ -1,0 +1,168 @@
+"""The fingerprint index: what it recognises, how it is kept, and how it fails (F11, F41)."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biobot.bio import Match
+from biobot.corpus import index, prints
+from biobot.corpus.index import Index, TextIndex
+from biobot.errors import CorpusError
+
+WORDS = "river lamp quiet morning paper lantern seven clumsy fox whistle grandmother umbrella rain yesterday".split()
+
+
+def invented(count: int, seed: int, length: int = 100) -> list[str]:
+    """Write texts of random letters in words: no two of them share anything long."""
+    draw = random.Random(seed)
+    return [
+        " ".join("".join(draw.choice("aeioubcdfglmnprst") for _ in range(draw.randrange(2, 9))) for _ in range(30))[
+            :length
+        ]
+        for _ in range(count)
+    ]
+
+
+def amounts(found: tuple[Match, ...]) -> dict[str, float]:
+    return {match.layer: match.amount for match in found}
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    texts = invented(3000, seed=1)
+    path = tmp_path_factory.mktemp("index") / "seen.idx"
+    index.build(texts, path)
+    return texts, path
+
+
+def test_knows_a_copy_whatever_its_case_accents_and_invisible_characters(learnt: tuple[list[str], Path]) -> None:
+    texts, path = learnt
+    with Index.open(path) as seen:
+        assert amounts(seen.matches(texts[7]))["exact"] == 1
+        assert amounts(seen.matches(texts[7].upper().replace("A", "А\u200b")))["exact"] == 1
+        assert "exact" not in amounts(seen.matches(texts[7] + "x"))
+
+
+def test_knows_a_text_with_a_few_edits_and_no_other(learnt: tuple[list[str], Path]) -> None:
+    texts, path = learnt
+    draw = random.Random(2)
+    caught = 0
+    with Index.open(path) as seen:
+        for text in texts[:200]:
+            letters = list(text)
+            for _ in range(6):
+                letters[draw.randrange(len(letters))] = draw.choice("xyz")
+            caught += amounts(seen.matches("".join(letters))).get("near", 0) >= 0.5625
+        assert caught >= 180
+        assert all(amounts(seen.matches(text)).get("near", 0) < 0.5 for text in invented(100, seed=3))
+
+
+def test_measures_a_copied_run_to_the_character(learnt: tuple[list[str], Path]) -> None:
+    texts, path = learnt
+    measured = []
+    with Index.open(path) as seen:
+        for at, text in enumerate(texts[:200]):
+            begin = at % 60
+            new = f"{' '.join(WORDS[:5])}|{text[begin : begin + 32]}|{' '.join(WORDS[5:])}"
+            measured.append(amounts(seen.matches(new)).get("copied", 0))
+        assert min(measured) >= 32
+        assert sum(length > 37 for length in measured) <= 10
+        assert amounts(seen.matches(" ".join(WORDS))).get("copied", 0) == 0
+
+
+def test_takes_a_phrase_that_many_use_for_nobodys(tmp_path: Path) -> None:
+    phrase = "opinions expressed here are entirely my own"
+    index.build(
+        [f"{text} {phrase}" for text in invented(5, seed=4)] + ["a secret that only one person ever wrote down"],
+        tmp_path / "i",
+    )
+    with Index.open(tmp_path / "i") as seen:
+        assert "copied" not in amounts(seen.matches(f"{' '.join(WORDS)} {phrase}"))
+        assert amounts(seen.matches("today a secret that only one person ever wrote down"))["copied"] >= 40
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=90), max_size=6))
+def test_numpy_and_plain_python_take_the_same_fingerprints(texts: list[str]) -> None:
+    many = prints.of_many(texts)
+    for row, text in enumerate(texts):
+        kept = prints.keep(prints.of(text))
+        assert int(many.exact[row]) == kept.exact
+        assert int.from_bytes(many.sketches[row].tobytes(), "big") == kept.sketch
+        assert not kept.keys or tuple(map(int, many.keys[row])) == kept.keys
+        assert tuple(map(int, many.grams[many.owners == row])) == kept.grams
+
+
+def test_merging_is_as_good_as_building_at_once(learnt: tuple[list[str], Path], tmp_path: Path) -> None:
+    texts, path = learnt
+    index.build(texts[:2000], tmp_path / "a")
+    index.build(texts[1000:], tmp_path / "b")
+    index.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab")
+    assert (tmp_path / "ab").read_bytes() == path.read_bytes()
+
+
+def test_an_index_of_nothing_matches_nothing(tmp_path: Path) -> None:
+    index.build([], tmp_path / "none")
+    with Index.open(tmp_path / "none") as seen:
+        assert seen.matches("anything at all, of some length, to be sure") == ()
+        assert seen.matches("") == ()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "short", "flipped", "other", "newer"])
+def test_a_damaged_index_is_one_clear_error(learnt: tuple[list[str], Path], tmp_path: Path, damage: str) -> None:
+    whole = bytearray(learnt[1].read_bytes())
+    path = tmp_path / "seen.idx"
+    if damage == "short":
+        whole = whole[:-1]
+    elif damage == "flipped":
+        whole[len(whole) // 2] ^= 1
+    elif damage == "newer":
+        whole[8] = 99
+    if damage != "missing":
+        path.write_bytes({"empty": b"", "other": b"hello" * 100}.get(damage, bytes(whole)))
+    with pytest.raises(CorpusError, match=str(path)):
+        Index.open(path)
+
+
+def test_texts_in_memory_are_recognised_as_those_of_a_file(learnt: tuple[list[str], Path]) -> None:
+    texts, path = learnt
+    memory = TextIndex(texts[:50], "posted")
+    with Index.open(path) as file:
+        for text in (texts[3], texts[4][10:60] + " " + " ".join(WORDS), texts[5].replace("a", "o", 3)):
+            ours, theirs = amounts(memory.matches(text)), amounts(file.matches(text))
+            assert [ours.get(layer, 0) for layer in ("exact", "copied")] == [
+                theirs.get(layer, 0) for layer in ("exact", "copied")
+            ]
+            assert ours.get("near", 0) <= theirs["near"]
+            assert {match.source for match in memory.matches(text)} == {"posted"}
+
+
+def test_who_opted_out_is_recognised_without_their_text(tmp_path: Path) -> None:
+    path, text = tmp_path / "forgotten.idx", invented(1, seed=9)[0]
+    assert TextIndex.read(path, "forgotten").matches(text) == ()
+    index.append(path, [text])
+    index.append(path, [text, "another text that somebody wants to be forgotten"])
+    assert amounts(TextIndex.read(path, "forgotten").matches(text)).keys() == {"exact", "near", "copied"}
+    assert text[:8].encode() not in path.read_bytes()
+    assert len(path.read_text().splitlines()) == 2
+    path.write_text("nonsense\n")
+    with pytest.raises(CorpusError, match="damaged"):
+        TextIndex.read(path, "forgotten")
+
+
+def test_looking_up_needs_no_numpy(learnt: tuple[list[str], Path]) -> None:
+    program = (
+        "import sys, pathlib; from biobot.corpus.index import Index;"
+        "print(len(Index.open(pathlib.Path(sys.argv[1])).matches(sys.argv[2]))); assert 'numpy' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(learnt[1]), learnt[0][0]], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "3"

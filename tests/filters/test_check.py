@@ -1,0 +1,106 @@
+"""`biobot check`: texts from a file, standard input or the command line, judged as the bot would."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from biobot.cli import main
+from biobot.corpus import index
+from tests.conftest import made_up_bios
+
+Folder = Callable[[str], Path]
+FINE = "A baker who dreams of slow trains and warm evenings"
+
+
+def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    with pytest.raises(SystemExit) as left:
+        main(["check", "--json", *arguments])
+    out, err = capsys.readouterr()
+    assert left.value.code == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_judges_each_line_in_order_and_needs_neither_torch_nor_numpy(folder: Folder) -> None:
+    given = f'{FINE}\nfuck this\n{{"text": "line one\\nline two, of a text in JSON"}}\nbad \xff bytes'.encode("latin-1")
+    program = (
+        "import sys\nfrom biobot.cli import main\ntry:\n    main(['check', '--json', '-'])\n"
+        "finally:\n    assert not {'torch', 'numpy', 'tweepy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=given, capture_output=True, cwd=folder(""), check=True)
+    found = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert [each["accepted"] for each in found] == [True, False, True, False]
+    assert {"text", "weighted_length", "accepted", "objections"} <= set(found[0])
+    assert {"text": FINE, "weighted_length": len(FINE), "objections": []}.items() <= found[0].items()
+    assert [each["filter"] for each in found[1]["objections"]] == ["length", "profanity"]
+    assert found[3]["objections"][0]["filter"] == "wellformed"
+
+
+def test_a_copy_of_training_text_is_refused_and_never_repeated(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder("")
+    bio = made_up_bios(300)[42]
+    for text in (bio, bio.upper(), bio.replace("a", "à")):
+        (found,) = lines(capsys, "--text", text)
+        assert found["objections"] == [
+            {"filter": "dedupe", "reason": "exact: the same text as a bio that the model learnt from"}
+        ]
+
+
+def test_posted_queued_and_forgotten_texts_are_refused_but_a_row_is_not_its_own_copy(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = folder("") / "state"
+    with sqlite3.connect(home / "outbox.db") as database:
+        database.execute("CREATE TABLE post (id INTEGER PRIMARY KEY, state TEXT, text TEXT)")
+        posted, queued = "The quiet river hums to a lantern at dawn", "Seven clumsy foxes rent a paper umbrella"
+        database.execute(
+            "INSERT INTO post VALUES (1, 'posted', ?), (2, 'approved', ?), (3, 'skipped', NULL)", (posted, queued)
+        )
+    database.close()
+    forgotten = "Grandmother whistles only when it rains on Tuesday"
+    index.append(home / "forgotten.idx", [forgotten])
+    texts = tmp_path / "texts"
+    texts.write_text(f"{posted}\n{queued}!\n{forgotten}\n{json.dumps({'text': queued, 'id': 2})}\n", encoding="utf-8")
+    reasons = [[each["reason"] for each in found["objections"]] for found in lines(capsys, str(texts))]  # type: ignore[attr-defined]
+    assert reasons[0] == ["exact: the same text as an earlier post"]
+    assert reasons[1][0].startswith("near: ")
+    assert reasons[2] == ["exact: the same text as a bio whose author opted out"]
+    assert reasons[3] == []
+
+
+@pytest.mark.parametrize("broken", ["outbox.db", "forgotten.idx", "seen.idx"])
+def test_what_cannot_be_compared_is_not_judged(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    folder("")
+    path = tmp_path / "learnt" / broken if broken == "seen.idx" else tmp_path / "state" / broken
+    path.write_text("nonsense, and no database\n" * 100)
+    with pytest.raises(SystemExit) as left:
+        main(["check", "--text", FINE])
+    assert left.value.code == 1
+    assert broken in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--text", "x", "file"], ["no-such-file"]])
+def test_a_wrong_command_line_leaves_with_two(folder: Folder, arguments: list[str]) -> None:
+    folder("")
+    with pytest.raises(SystemExit) as left:
+        main(["check", *arguments])
+    assert left.value.code == 2
+
+
+def test_people_read_a_mark_and_the_reasons(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder("")
+    with pytest.raises(SystemExit):
+        main(["check", "--text", FINE, "--text", "hi @you"])
+    assert capsys.readouterr().out == (
+        f"✓ {FINE}\n✗ hi @you\n    length: too short (7 of at least 20); mentions: mentions somebody\n"
+    )

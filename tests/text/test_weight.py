@@ -1,0 +1,72 @@
+"""X's weighted length, by the cases of the rules and by the official library where it is installed (F24)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from biobot.text.links import links
+from biobot.text.weight import weighted_length
+
+SCRIPT = """
+const {parseTweet} = require('twitter-text');
+require('readline').createInterface({input: process.stdin}).on('line',
+  line => console.log(parseTweet(JSON.parse(line)).weightedLength));
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "weight"),
+    [
+        ("", 0),
+        ("a" * 280, 280),
+        ("🌻" * 140, 280),
+        ("🌻" * 141, 282),
+        ("東" * 140, 280),
+        ("東" * 141, 282),
+        ("👨\u200d👩\u200d👧\u200d👦", 2),
+        ("👍🏽🇩🇪1\ufe0f\u20e3❤\ufe0f", 8),
+        ("👍\u200d👍", 5),  # no sequence that X knows: two emoji and what joins them
+        ("e\u0301", 1),
+        ("\u200d“”–…", 5 + 1),
+        ("see https://example.org/a/very/long/path?with=a&query=too#and", 4 + 23),
+        ("me@gmail.com", 12),
+        ("at gmail.com.", 3 + 23 + 1),
+        ("Mr.Smith and node.js", 20),
+        ("日本gmail.com", 4 + 23),
+        ("a\r\nb", 4),
+    ],
+)
+def test_counts_as_x_does(text: str, weight: int) -> None:
+    assert weighted_length(text) == weight
+
+
+def test_finds_bare_domains_and_urls_where_x_does() -> None:
+    text = "🌻 x.com, (https://en.wikipedia.org/wiki/A_(b)) -no.com t.co/abc co.uk https://t.co/abc!"
+    found = [link.text for link in links(text)]
+    assert found == ["x.com", "https://en.wikipedia.org/wiki/A_(b)", "t.co/abc", "co.uk", "https://t.co/abc"]
+    assert all(text[link.start : link.end] == link.text for link in links(text))
+
+
+def test_agrees_with_the_official_library() -> None:
+    """Set TWITTER_TEXT to a folder in which `npm install twitter-text@3.1.0` was run."""
+    folder = os.environ.get("TWITTER_TEXT", "")
+    if not (shutil.which("node") and folder and (Path(folder) / "node_modules" / "twitter-text").is_dir()):
+        pytest.skip("needs node, and TWITTER_TEXT naming a folder with npm's twitter-text 3.1.0")
+    draw = random.Random(5)
+    pieces = "a Z 9 - _ . / @ # http:// https:// t.co/ www. com co.uk é 日本 .中国 x.cafe א ( ) ? = 🏳 🌈 👩 🏽 ❤ ё ＠ ©".split()
+    pieces += [" ", "\n", "\u200d", "\ufe0f", "\u20e3", "e\u0301", "gmail.com", "👩\u200d🚀", "🇩🇪", "xn--"]
+    texts = ["".join(draw.choice(pieces) for _ in range(draw.randrange(1, 25))) for _ in range(5000)]
+    texts += [f"a{chr(code)}b" for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    lines = "".join(json.dumps(text) + "\n" for text in texts)
+    done = subprocess.run(["node", "-e", SCRIPT], input=lines, capture_output=True, text=True, cwd=folder, check=True)
+    official = list(map(int, done.stdout.split()))
+    ours = list(map(weighted_length, texts))
+    assert not [text for text, one, other in zip(texts, ours, official, strict=True) if one < other]
+    assert sum(one != other for one, other in zip(ours, official, strict=True)) <= 5
