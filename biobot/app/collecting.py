@@ -12,7 +12,7 @@ from biobot.collect.ledger import Ledger
 from biobot.collect.sources import RECHECK, WAYS, Estimate, Source
 from biobot.config import Config
 from biobot.corpus.store import Store
-from biobot.errors import ConfigError
+from biobot.errors import BiobotError, ConfigError
 
 Pause = Callable[[timedelta], bool]
 """Waits, and tells whether to end; asked with nothing it only tells."""
@@ -93,6 +93,31 @@ def collect(
     for good or keeps silent: what came before is stored, and the next run goes on from there.
     """
     yield from _run(config, enabled(config), clock, pause, limit, budget)
+
+
+def before_training(config: Config, clock: Callable[[], datetime], stopped: Callable[[], bool]) -> Iterator[str]:
+    """Collect what X gives without waiting, if the config says so; give lines for the person who waits.
+
+    A training never fails for it: what goes wrong is a line, and the bios that are stored are learnt.
+    """
+    if not config.settings.collect.enabled:
+        return
+    over = False
+
+    def pause(wait: timedelta) -> bool:
+        nonlocal over
+        over = over or bool(wait) or stopped()
+        return over
+
+    try:
+        bound = estimate(config, clock())
+        yield f"collecting at most {bound.people:,} people for ${bound.usd:,.2f}"
+        tally, end = Tally(), "nothing to collect"
+        for step, done in collect(config, clock, pause):
+            tally, end = done, step.why
+        yield f"collected {tally.people:,} people, {tally.added:,} new bios, ${tally.usd:,.2f}: {end}"
+    except BiobotError as error:
+        yield f"collecting failed, going on with what is stored: {error}"
 
 
 def recheck(

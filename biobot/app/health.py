@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from biobot.app import drafts
 from biobot.app.notices import problems
 from biobot.app.posting import hindrance
+from biobot.collect.ledger import month_spent
 from biobot.config import Config, XSettings
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
@@ -68,6 +69,10 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
                 "usd_per_month": left.usd_per_month,
                 "prices_as_of": post.prices.as_of,
                 "next_post_from": stamp(left.until) if left.until else None,
+            },
+            "collect": {
+                "usd_this_month": round(month_spent(config.home / "corpus.db", now), 6),
+                "usd_per_month": config.settings.collect.usd_per_month,
             },
             "model": model,
             "problems": said,

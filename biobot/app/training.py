@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from biobot.app import collecting
 from biobot.app.corpus import open_store
 from biobot.config import Config
 from biobot.corpus import clean, groups, index
@@ -135,6 +136,12 @@ def train(
         folder = config.home / "training"
         base = registry.find(wanted.start) if wanted.start else None
         if rank == 0:
+            if wanted.corpus is None and not wanted.resume:
+
+                def moment() -> datetime:
+                    return now + timedelta(seconds=clock() - began)
+
+                yield from map(Note, collecting.before_training(config, moment, stopped))
             yield from _write_bios(config, wanted, folder)
         processes.meet()
         bios, dev = ByteFile(folder / "bios"), ByteFile(folder / "dev")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from biobot.app import collecting
+from biobot.app import collecting, health, training
 from biobot.cli import main
 from biobot.collect.collector import Step, Tally
 from biobot.config import Config, load
@@ -521,3 +521,46 @@ def test_recheck_keeps_everyone_when_x_answers_nonsense(stage: Stage) -> None:
     stage.fake.fault("null-data", times=1, route="users")
     stage.recheck()
     assert stage.stored() == before
+
+
+# -- for training ------------------------------------------------------------------------------------
+
+
+def learnt(stage: Stage) -> list[str]:
+    """Give the notes of a training up to where it begins to learn."""
+    notes = []
+    for each in training.train(stage.config, training.Wanted(preset="tiny"), stage.now, time.monotonic, lambda: False):
+        if isinstance(each, training.Note):
+            notes.append(each.text)
+        if " to learn" in notes[-1]:
+            break
+    return notes
+
+
+def test_training_collects_first_if_the_config_says_so_and_status_tells_what_it_cost(stage: Stage) -> None:
+    stage.world.lists[77] = stage.ids[:500]
+    stage.configure('lists = ["77"]')
+    first, second = collecting.before_training(stage.config, lambda: stage.now, lambda: False)
+    assert first.startswith("collecting at most")
+    assert second.startswith(f"collected 500 people, {len(stage.stored())} new bios, $5.00")
+    assert health.status(stage.config, stage.now)["collect"]["usd_this_month"] == pytest.approx(5)
+
+
+@pytest.mark.soak
+def test_train_learns_what_was_just_collected(stage: Stage) -> None:
+    stage.world.lists[77] = stage.ids[:500]
+    stage.configure('lists = ["77"]')
+    notes = learnt(stage)
+    assert notes[1].startswith("collected 500 people")
+    assert " to learn" in notes[-1]
+
+
+@pytest.mark.parametrize("fault", ["no-credits", "html-503", "429"])
+def test_a_training_goes_on_when_collecting_fails_or_would_have_to_wait(stage: Stage, fault: str) -> None:
+    stage.configure('lists = ["77"]')
+    stage.world.lists[77] = stage.ids[:500]
+    stage.collect(limit=400)
+    stage.fake.fault(fault, times=9, route="lists")
+    _, said = collecting.before_training(stage.config, lambda: stage.now, lambda: False)
+    assert "failed" in said if fault == "no-credits" else "collected 0 people" in said
+    assert not stage.waits
