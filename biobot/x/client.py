@@ -239,7 +239,7 @@ def _person(data: Mapping[str, Any]) -> Person:
 def _id(data: Mapping[str, Any], what: str) -> str:
     """Read an id; an answer without one proves nothing, whatever its status."""
     found = data.get("id")
-    text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+    text = str(found) if isinstance(found, str | int) else ""
     if not (text.isascii() and text.isdigit()):
         raise Unknown(f"X answered without the id of {what}; it may have been done")
     return text

@@ -175,6 +175,18 @@ def test_whatever_is_raised_in_a_call_is_unknown_unless_proven_unsent(error: Exc
         client.post("text")
 
 
+@pytest.mark.parametrize("error", [TypeError("keys"), ValueError("no date"), RecursionError("deep")], ids=repr)
+def test_what_tweepy_itself_lets_through_is_unknown(
+    client: XClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def create_tweet(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(client._tweepy, "create_tweet", create_tweet)
+    with pytest.raises(Unknown, match=type(error).__name__):
+        client.post("text")
+
+
 def test_f42_a_refused_connection_is_unsent(fake: FakeX, client: XClient) -> None:
     client._session.base = _nobody_home()
     with pytest.raises(Unsent, match=r"cannot be reached.*check the network"):
