@@ -5,9 +5,11 @@ In a `conftest.py`, `pytest_plugins = ["biobot.testing"]` gives every test the f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,17 @@ def judge(
     `settings` is the plugin's table in biobot.toml; `facts` are the candidate's, such as temperature=0.8. A plugin
     that raises, takes longer than two seconds or answers nonsense has an objection, as in the bot.
     """
-    loaded = loader.load_file(Path(plugin), settings)
+    path = Path(plugin)
+    loaded = _loaded(path, path.stat().st_mtime_ns, json.dumps(settings))
     verdict = Judge(loader.Plugins((loaded,)), FakeSeen(tuple(seen)), timedelta(seconds=2)).judge(
         Candidate(text, **facts)
     )
     return verdict.objections[0].reason if verdict.objections else None
+
+
+@lru_cache(maxsize=32)
+def _loaded(path: Path, _changed: int, settings: str) -> loader.Plugin:
+    return loader.load_file(path, json.loads(settings))
 
 
 @pytest.fixture(name="judge")

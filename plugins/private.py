@@ -13,7 +13,9 @@ EMAIL = re.compile(
     r"\S+\s?(?:\(at\)|\[at\]|\sat\s|[@＠])\s?[\w-]+\s?(?:\(dot\)|\[dot\]|\sdot\s|\.(?=\S))\s?[a-z]{2,}\b"
 )
 NUMBER = re.compile(r"(?<![\w.,/])\+?\(?\d(?:[\s().\-/–·]{0,2}\d){6,15}(?!\w)")
-YEARS = re.compile(r"(?:1[89]|20)\d\d(?:\s?[-–/.,]\s?(?:1[89]|20)\d\d)+|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})")
+YEARS = re.compile(
+    r"(?<!\S)\d\.\d+(?!\S)|(?:1[89]|20)\d\d(?:\s?[-–/.,]\s?(?:1[89]|20)\d\d)+|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})"
+)
 STREET = re.compile(
     r"(?i)\b\d{1,5}[a-z]?,?\s(?:[^\W\d]+\s){1,3}(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|"
     r"court|ct|place|pl|square|sq|terrace|way)\b\.?|\b[^\W\d]+(?:stra(?:ß|ss)e|straat|gasse|weg)\s\d{1,4}\b|"

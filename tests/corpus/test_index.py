@@ -16,7 +16,8 @@ from biobot.corpus import index, prints
 from biobot.corpus.index import Index, TextIndex
 from biobot.errors import CorpusError
 
-WORDS = "river lamp quiet morning paper lantern seven clumsy fox whistle grandmother umbrella rain yesterday".split()
+SENTENCE = "river lamp quiet morning paper lantern seven clumsy fox whistle grandmother umbrella rain yesterday"
+WORDS = SENTENCE.split()
 
 
 def invented(count: int, seed: int, length: int = 100) -> list[str]:

@@ -27,7 +27,8 @@ def test_six_lines_in_the_plugins_folder_change_the_verdict(folder: Folder, plug
     assert check(f"{FINE} crypto")["accepted"]
     plugin(
         "no_crypto",
-        '@hookimpl\ndef biobot_filter(candidate):\n    if "crypto" in candidate.text:\n        return "talks about crypto"\n',
+        '@hookimpl\ndef biobot_filter(candidate):\n    if "crypto" in candidate.text:\n'
+        '        return "talks about crypto"\n',
     )
     assert check(f"{FINE} crypto")["reasons"] == {"no_crypto": "talks about crypto"}
     assert check(FINE)["accepted"]

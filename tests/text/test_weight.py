@@ -57,15 +57,17 @@ def test_finds_bare_domains_and_urls_where_x_does() -> None:
 def test_agrees_with_the_official_library() -> None:
     """Set TWITTER_TEXT to a folder in which `npm install twitter-text@3.1.0` was run."""
     folder = os.environ.get("TWITTER_TEXT", "")
-    if not (shutil.which("node") and folder and (Path(folder) / "node_modules" / "twitter-text").is_dir()):
+    node = shutil.which("node")
+    if not (node and folder and (Path(folder) / "node_modules" / "twitter-text").is_dir()):
         pytest.skip("needs node, and TWITTER_TEXT naming a folder with npm's twitter-text 3.1.0")
     draw = random.Random(5)
-    pieces = "a Z 9 - _ . / @ # http:// https:// t.co/ www. com co.uk é 日本 .中国 x.cafe א ( ) ? = 🏳 🌈 👩 🏽 ❤ ё ＠ ©".split()
+    signs = "a Z 9 - _ . / @ # http:// https:// t.co/ www. com co.uk é 日本 .中国 x.cafe א ( ) ? = 🏳 🌈 👩 🏽 ❤ ё ＠ ©"
+    pieces = signs.split()
     pieces += [" ", "\n", "\u200d", "\ufe0f", "\u20e3", "e\u0301", "gmail.com", "👩\u200d🚀", "🇩🇪", "xn--"]
     texts = ["".join(draw.choice(pieces) for _ in range(draw.randrange(1, 25))) for _ in range(5000)]
     texts += [f"a{chr(code)}b" for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     lines = "".join(json.dumps(text) + "\n" for text in texts)
-    done = subprocess.run(["node", "-e", SCRIPT], input=lines, capture_output=True, text=True, cwd=folder, check=True)
+    done = subprocess.run([node, "-e", SCRIPT], input=lines, capture_output=True, text=True, cwd=folder, check=True)
     official = list(map(int, done.stdout.split()))
     ours = list(map(weighted_length, texts))
     assert not [text for text, one, other in zip(texts, ours, official, strict=True) if one < other]
