@@ -167,16 +167,16 @@ def _facts(path: Path) -> tuple[dict[str, Any], int]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(8)
-            if start[:4] == b"PK\x03\x04" or start[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            start, brace = file.read(8), file.read(1)
+            if brace != b"{" and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
                 raise ModelError(
                     f"{path} is a pickle, which can run code when it is opened; biobot reads safetensors only "
                     "(the blog's state_dict: `biobot models import-legacy`)"
                 )
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-            if length > min(size - 8, _LONGEST_HEADER):
+            if not 0 < length <= min(size - 8, _LONGEST_HEADER):
                 raise ModelError(f"{path} is cut off or no safetensors file ({size} bytes); fetch or train it again")
-            header = json.loads(file.read(length))
+            header = json.loads(brace + file.read(length - 1))
             ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from None

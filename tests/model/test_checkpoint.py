@@ -1,0 +1,123 @@
+"""F30: a model's file loads anywhere, or says in one line why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from biobot.errors import ModelError
+from biobot.model import checkpoint
+from biobot.model.checkpoint import Checkpoint
+from biobot.model.codec import Codec
+from biobot.model.lstm import ByteLSTM, Shape
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    codec = Codec(b"\nabc\xf0")
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, Checkpoint(ByteLSTM(Shape(codec.size, 4, 6, 2, 0.3)), codec, {"id": "x", "été": [1, None]}))
+    return path
+
+
+def rewrite(file: Path, **changes: object) -> None:
+    """Change facts in the header."""
+    tensors = load_file(file)
+    facts = {**checkpoint.read(file)[1], **changes}
+    save_file(tensors, file, {"biobot": json.dumps(facts)})
+
+
+def test_what_was_saved_is_loaded_ready_to_predict(file: Path) -> None:
+    loaded = checkpoint.load(file)
+    assert loaded.codec == Codec(b"\nabc\xf0")
+    assert loaded.card == {"id": "x", "été": [1, None]}
+    assert not loaded.model.training
+    checkpoint.save(file, loaded, torch.bfloat16)
+    again = checkpoint.load(file)
+    assert {each.dtype for each in again.model.parameters()} == {torch.float32}
+    codes = torch.tensor([[0, 1, 2]])
+    assert torch.allclose(loaded.model(codes)[0], again.model(codes)[0], atol=0.02)
+
+
+def test_the_header_is_read_without_torch(file: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from biobot.model import checkpoint, registry;"
+        f"header = checkpoint.read_header(Path({str(file)!r})); assert 'torch' not in sys.modules;"
+        "print(header.parameters, header.size, header.codec.size)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    parameters = sum(each.numel() for each in checkpoint.load(file).model.parameters())
+    assert list(map(int, found)) == [parameters, file.stat().st_size, 6]
+
+
+def test_a_header_of_any_length_is_no_pickle(file: Path) -> None:
+    loaded = checkpoint.load(file)
+    for more in range(0, 256, 8):  # the length stands first, and 0x0480, say, begins like a pickle
+        loaded.card["more"] = "x" * more
+        checkpoint.save(file, loaded)
+        assert len(checkpoint.read_header(file).card["more"]) == more
+
+
+def test_every_broken_file_is_one_clear_line(file: Path, tmp_path: Path) -> None:
+    whole, path = file.read_bytes(), tmp_path / "broken.safetensors"
+
+    def refused(why: str) -> None:
+        for read in (checkpoint.read_header, checkpoint.load):
+            with pytest.raises(ModelError, match=why) as caught:
+                read(path)
+            assert str(path) in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+    refused("cannot read")
+    for size in (0, 5, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        refused("cut off|no safetensors")
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0" + b"not json at all!")
+    refused("no safetensors")
+    path.write_bytes(struct.pack("<Q", 1 << 40) + whole)
+    refused("cut off")
+    torch.save({"a": torch.zeros(1)}, path)
+    refused("pickle")
+    path.write_bytes(pickle.dumps({"a": 1}))
+    refused("pickle")
+    save_file({"a": torch.zeros(1)}, path)
+    refused("no biobot config")
+    path.write_bytes(whole)
+    rewrite(path, format=checkpoint.FORMAT + 1)
+    refused("update biobot")
+    path.write_bytes(whole)
+    rewrite(path, values=b"ab".hex())
+    refused("byte table has 2 values but its weights know 5")
+    rewrite(path, values=b"cba".hex())
+    refused("byte table is wrong")
+    rewrite(path, values=Codec(b"\nabc\xf0").values.hex(), shape={"hidden": 3})
+    refused("config")
+
+
+def test_weights_that_do_not_fit_the_sizes_are_refused(file: Path) -> None:
+    rewrite(file, shape={"vocabulary": 6, "embedding": 4, "hidden": 7, "layers": 2, "dropout": 0})
+    with pytest.raises(ModelError, match="do not fit its sizes"):
+        checkpoint.load(file)
+
+
+def test_a_save_that_fails_leaves_the_file_before_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, loaded = file.read_bytes(), checkpoint.load(file)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelError, match=r"No space left.*untouched"):
+        checkpoint.save(file, loaded)
+    assert file.read_bytes() == before
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
