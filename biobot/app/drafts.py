@@ -64,10 +64,8 @@ class Desk:
         # the filters come first: what is wrong with them is said before torch is imported
         folder = Registry(config.home).find(model or config.settings.model.name)
         self.model = folder.id
-        self._judge: Judge | None = None
-        if judge:
-            plugins = loader.load(config)
-            self._judge = Judge(plugins, seen(config, folder.path), config.settings.filters.timeout)
+        self.seen = seen(config, folder.path)
+        self._judge = Judge(loader.load(config), self.seen, config.settings.filters.timeout) if judge else None
 
         # threads that spin while they wait make products 20 to 50 times slower as soon as another process takes a
         # core; torch's OpenMP reads this once, when it is loaded
@@ -81,7 +79,11 @@ class Desk:
         """Draw a bio for each request, in order, and judge it."""
         for sample in self.engine.draw(requests, controls):
             candidate = Candidate(sample.text, sample.temperature, sample.seed, sample.bits, sample.entropy, self.model)
-            yield Draft(sample, self._judge.judge(candidate) if self._judge else Verdict(candidate))
+            yield Draft(sample, self.judge(candidate))
+
+    def judge(self, candidate: Candidate) -> Verdict:
+        """Ask every filter about a candidate; without filters there are no objections."""
+        return self._judge.judge(candidate) if self._judge else Verdict(candidate)
 
 
 def requests(temperatures: Iterable[float], count: int, seed: int) -> Iterator[Request]:
