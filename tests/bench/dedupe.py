@@ -1,0 +1,115 @@
+"""Measure the dedupe filter: `python -m tests.bench.dedupe TRAIN DEV`, two corpus files; prints figures, no text.
+
+Edits are single characters replaced, inserted or deleted; halves of bios are spliced with invented words; rare runs are
+pieces of 32 and more characters that at most three bios hold.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from biobot.bio import Candidate
+from biobot.bundled import bundled
+from biobot.corpus import index
+from biobot.corpus.index import Index
+from biobot.corpus.readers import Bio, read
+from biobot.filters.loader import load_file
+from biobot.text.fold import fold
+
+WORDS = (
+    "river lamp quiet morning dancing under paper lanterns with seven clumsy foxes who never learned to whistle "
+    "properly while grandmother sold umbrellas made of rain and yesterday"
+)
+Refused = Callable[[str], str | None]
+
+
+def edited(text: str, edits: int, draw: random.Random) -> str:
+    """Change `edits` single characters."""
+    letters = list(text)
+    for _ in range(edits):
+        at, kind = draw.randrange(len(letters)), draw.randrange(3)
+        letters[at : at + (kind != 1)] = (
+            [] if kind == 2 and len(letters) > 1 else [draw.choice("abcdefghijklmnopqrst ")]
+        )
+    return "".join(letters)
+
+
+def invented(length: int, draw: random.Random) -> str:
+    """String words together that make no sense."""
+    return " ".join(draw.choices(WORDS.split(), k=length // 4 + 2))[:length]
+
+
+def spliced(text: str, draw: random.Random) -> str:
+    """Put a prefix, a suffix or the middle half of a text beside as much invention."""
+    half = len(text) // 2
+    begin = draw.choice((0, len(text) - half, (len(text) - half) // 2))
+    parts = [text[begin : begin + half], invented(half, draw)]
+    draw.shuffle(parts)
+    return " ".join(parts)
+
+
+def rare_runs(bios: list[str], count: int, draw: random.Random) -> list[str]:
+    """Cut runs out of bios that at most three bios hold, and put invention on both sides."""
+    folded = [fold(bio) for bio in bios]
+    whole = "\n".join(folded)
+    texts: list[str] = []
+    while len(texts) < count:
+        bio, length = draw.choice(folded), draw.choice((32, 32, 33, 36, 45))
+        if len(bio) >= length:
+            begin = draw.randrange(len(bio) - length + 1)
+            run = bio[begin : begin + length]
+            if whole.count(run) <= index.RARE:
+                texts.append(f"{invented(40, draw)} {run} {invented(40, draw)}")
+    return texts
+
+
+def share(texts: list[str], refused: Refused) -> str:
+    """Give the share of texts that are refused, in words."""
+    return f"{sum(refused(text) is not None for text in texts) / len(texts):.4f} of {len(texts)}"
+
+
+def main(train: Path, dev: Path) -> None:
+    """Build, time, and ask."""
+    draw = random.Random(1)
+    bios, unseen = ([each.text for each in read(path) if isinstance(each, Bio)] for path in (train, dev))
+    path = Path(tempfile.mkdtemp()) / "seen.idx"
+    start, cpu = time.monotonic(), time.process_time()
+    index.build(bios, path)
+    print(f"build {time.monotonic() - start:.1f} s ({time.process_time() - cpu:.1f} s of CPU), {len(bios)} bios")
+    print(f"size {path.stat().st_size / 1e6:.2f} MB")
+    plugin = load_file(bundled("plugins") / "dedupe.py")
+    with Index.open(path) as seen:
+
+        def refused(text: str) -> str | None:
+            reason = plugin.hooks["biobot_filter"](candidate=Candidate(text), settings=plugin.settings, seen=seen)
+            assert reason is None or isinstance(reason, str)
+            return reason
+
+        seconds = []
+        for text in unseen:
+            start = time.process_time()
+            seen.matches(text)
+            seconds.append(time.process_time() - start)
+        seconds.sort()
+        middle, late = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+        mean = sum(seconds) / len(seconds)
+        print(f"look-up, ms of CPU: mean {mean * 1e3:.2f}, p50 {middle * 1e3:.2f}, p99 {late * 1e3:.2f}")
+        reasons = [reason.split(":")[0] for text in unseen if (reason := refused(text))]
+        print(f"unseen bios refused: {share(unseen, refused)}", {kind: reasons.count(kind) for kind in set(reasons)})
+        some = draw.sample(bios, 3000)
+        for least in (20, 40, 60):
+            group = [bio for bio in some if len(fold(bio)) >= least]
+            for edits in (1, 2, 3, 6):
+                changed = [edited(bio, edits, draw) for bio in group]
+                print(f">= {least} characters, {edits} edits: {share(changed, refused)}")
+            print(f">= {least} characters, halves: {share([spliced(bio, draw) for bio in group], refused)}")
+        print(f"rare runs of >= 32 characters: {share(rare_runs(bios, 1000, draw), refused)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
