@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from biobot.config import Config
 from biobot.errors import BiobotError
 from biobot.post.schedule import zone
+from biobot.text.weight import weighted_length
 from biobot.web.assets import Assets
 from biobot.web.desk import Console
 from biobot.web.guard import Door, Guard, cookie
@@ -30,6 +31,7 @@ def application(
     """Make the console's application, and what ends its streams and children."""
     from biobot.web import history, lab, queue, training
 
+    weighted_length("bio.example")  # builds the patterns for links, which takes a while: now, and not in use
     assets = Assets()
     render = Render(assets, zone(config.settings.schedule), clock)
     jobs = Jobs(config)

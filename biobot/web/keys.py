@@ -38,8 +38,7 @@ class Links:
 
     def make(self, now: datetime) -> str:
         """Make a token, and forget those that nobody came for."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.chmod(0o700)
+        self.folder.mkdir(exist_ok=True, mode=0o700)
         for each in self.folder.iterdir():
             if not _fresh(each, now):
                 each.unlink(missing_ok=True)

@@ -155,6 +155,8 @@ def console(
             stack.enter_context(lock(config.home, LOCK, "biobot web", clock()))
         except LockHeld as error:
             raise LockHeld(f"{error}; `biobot web --link` makes a link to it") from None
+        runtime(config).mkdir(exist_ok=True)
+        runtime(config).chmod(0o700)
         listener = stack.enter_context(_listen(address, port))
         door = choose_door(address, listener.getsockname()[1], public)
         links = Links(runtime(config) / "links")

@@ -45,7 +45,11 @@ class View:
         self.name = name
 
     def save(self, folder: Path, name: str, **options: Any) -> None:
-        """Take a picture of the whole page."""
+        """Take a picture of the whole page, which must not be wider than the window."""
+        wide = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if wide > 0:
+            print(f"{name}-{self.name} is {wide} px too wide")
+        self.page.evaluate("scrollTo(0, 0)")  # or the bar would stand in the middle
         self.page.screenshot(path=folder / f"{name}-{self.name}.png", full_page=True, **options)
 
 

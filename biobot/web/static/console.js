@@ -139,6 +139,7 @@ function step(by) {
   point(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
 }
 
+const decided = []; // rows in the order of the decisions on them
 const press = (selector) => one(selector, here() ?? document.createElement("i"))?.click();
 const KEYS = {
   j: () => step(1),
@@ -146,7 +147,10 @@ const KEYS = {
   a: () => press("[data-key=a]"),
   r: () => press("[data-key=r]"),
   e: () => press("[data-key=e]"),
-  u: () => (one("[data-key=u]", here() ?? undefined) ?? all("[data-key=u]").at(-1))?.click(),
+  u: () => {
+    const row = one("[data-key=u]", here() ?? document.createElement("i")) ? here() : document.getElementById(decided.pop());
+    if (row) one("[data-key=u]", row)?.click();
+  },
   x: () => { const box = here() && one(".pick input", here()); if (box) box.click(); },
   "?": () => one("#keys")?.showModal(),
 };
@@ -209,6 +213,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 document.addEventListener("decided", (event) => {
   const row = document.getElementById(event.detail.row);
   if (!row) return;
+  decided.push(row.id);
   point(row.nextElementSibling ?? row.previousElementSibling ?? row);
   setTimeout(() => { if (row.isConnected) { row.remove(); refresh(); } }, 12000);
 });

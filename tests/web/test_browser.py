@@ -1,0 +1,336 @@
+"""Every flow of the console in Chromium, against a real server with a real outbox, model and filters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from biobot.app import console as shown
+from biobot.config import Config
+from biobot.model.registry import Registry
+from biobot.post import locks
+from biobot.post.budget import Budget
+from biobot.post.outbox import Draft, Post, State
+from tests.web import scene
+from tests.web.browser import CHROMIUM, Served, chromium, served
+
+AXE = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
+
+if CHROMIUM is None and os.environ.get("CI") == "true":
+    pytest.fail("Chromium is missing: apt-get install chromium", pytrace=False)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium")
+
+expect.set_options(timeout=10_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, chromium(playwright) as opened:
+        yield opened
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return scene.build(tmp_path / "loombot")
+
+
+@pytest.fixture
+def site(config: Config) -> Iterator[Served]:
+    with served(config) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Browser, site: Served) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        yield visit(context, site)
+
+
+def visit(context: BrowserContext, site: Served, path: str = "/") -> Page:
+    """Open a signed-in page whose every console message of any weight fails the test."""
+    page = context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(f"the page broke: {error}"))
+    page.goto(site.link())
+    if path != "/":
+        page.goto(f"{site.origin}{path}")
+    expect(page.locator("html[data-ready=yes]")).to_be_attached()
+    return page
+
+
+def rows(config: Config, *states: State) -> list[Post]:
+    with shown.open_outbox(config) as outbox:
+        return shown.by_slot(outbox.posts(*states))
+
+
+def state(config: Config, post: int) -> str:
+    with shown.open_outbox(config) as outbox:
+        return str(outbox.get(post).state)
+
+
+# -- the queue ---------------------------------------------------------------------------------------
+
+
+def test_a_queue_is_worked_through_by_keyboard_alone(page: Page, config: Config) -> None:
+    first, second, third = rows(config, State.HELD)[:3]
+    expect(page.locator("#held-count")).to_contain_text("5")
+    page.keyboard.press("j")
+    expect(page.locator(f"#draft-{first.id}")).to_be_focused()
+    page.keyboard.press("a")
+    expect(page.locator(f"#draft-{first.id}")).to_contain_text("Approved")
+    assert state(config, first.id) == "approved"
+    expect(page.locator("#held-count")).to_contain_text("4")
+    expect(page.locator("#timeline .approved")).to_have_count(2)
+
+    expect(page.locator(f"#draft-{second.id}")).to_be_focused()
+    page.keyboard.press("r")
+    expect(page.locator(f"#draft-{second.id}")).to_contain_text("Rejected")
+    assert state(config, second.id) == "rejected"
+    expect(page.locator(f"#draft-{third.id}")).to_be_focused()
+    page.keyboard.press("u")
+    expect(page.locator(f"#draft-{second.id} [data-key=a]")).to_be_visible()
+    assert state(config, second.id) == "held"
+
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+
+
+def test_every_filters_verdict_stands_under_a_draft(page: Page, config: Config) -> None:
+    draft = rows(config, State.HELD)[0]
+    verdict = page.locator(f"#verdict-{draft.id}")
+    expect(verdict).to_contain_text("filters agree")
+    verdict.locator("summary").click()
+    for name in ("length", "profanity", "dedupe"):
+        expect(verdict).to_contain_text(name)
+
+
+def test_an_edit_is_weighed_and_judged_as_it_is_written_and_saved_only_if_it_passes(page: Page, config: Config) -> None:
+    draft = rows(config, State.HELD)[0]
+    card = page.locator(f"#draft-{draft.id}")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    area = card.locator("textarea")
+    expect(area).to_be_focused()
+    area.fill("short")
+    expect(card.locator(".counter")).to_have_text("5 of 280")
+    expect(card.locator(".verdicts")).to_contain_text("too short")
+    page.keyboard.press("Control+Enter")
+    expect(card.locator("[role=alert]")).to_contain_text("too short")
+    expect(area).to_have_value("short")
+    area.fill("👩‍👩‍👧‍👦 a family that weighs two, and a cat that weighs nothing")
+    expect(card.locator(".counter")).to_have_text("58 of 280")
+    expect(card.locator(".verdicts")).to_contain_text("filters agree")
+    card.get_by_role("button", name="Save").click()
+    expect(card.locator(".bio")).to_contain_text("a cat that weighs nothing")
+    expect(card.locator(".chip.wait")).to_have_text("edited by you")
+    assert rows(config, State.HELD)[0].text == "👩‍👩‍👧‍👦 a family that weighs two, and a cat that weighs nothing"
+
+
+def test_of_two_browsers_the_slower_is_told_kindly(browser: Browser, site: Served, config: Config) -> None:
+    draft = rows(config, State.HELD)[0]
+    with browser.new_context() as one, browser.new_context() as other:
+        quick, slow = visit(one, site), visit(other, site)
+        slow.evaluate("refresh = () => {}")  # as if its poll were still to come
+        slow.locator(f"#draft-{draft.id} [data-key=e]").click()
+        slow.locator("textarea").fill("a text that comes too late to be of any use to anybody")
+        quick.locator(f"#draft-{draft.id} [data-key=a]").click()
+        expect(quick.locator(f"#draft-{draft.id}")).to_contain_text("Approved")
+        slow.get_by_role("button", name="Save").click()
+        expect(slow.locator(f"#draft-{draft.id} [role=alert]")).to_contain_text("changed since")
+        expect(slow.locator("textarea")).to_have_value("a text that comes too late to be of any use to anybody")
+    assert rows(config, State.APPROVED)[-1].text == draft.text
+
+
+def test_what_the_daemon_does_meanwhile_is_seen_without_a_reload(page: Page, config: Config) -> None:
+    ready = rows(config, State.APPROVED)[0]
+    page.locator("[data-key=e]").nth(2).click()
+    page.locator("textarea").fill("half a thought that must not be lost")
+    expect(page.locator("#health")).to_contain_text("stopped")
+    now = datetime.now(UTC)
+    with locks.lock(config.home, locks.DAEMON, "biobot run", now), shown.open_outbox(config, read_only=False) as outbox:
+        charge = Budget(outbox, config.settings.post).charge(ready.id, "post", now)
+        outbox.claim(ready.id, now, review=True, charge=charge)
+        outbox.posted(ready.id, "1", now)
+        expect(page.locator(f"#draft-{ready.id}")).to_have_count(0)
+        expect(page.locator("#health")).to_contain_text("running")
+        expect(page.locator("#budget")).to_contain_text("of 6")
+    expect(page.locator("textarea")).to_have_value("half a thought that must not be lost")
+
+
+def test_many_drafts_take_one_decision(page: Page, config: Config) -> None:
+    page.locator("#pick-all").check()
+    expect(page.locator("#bulk")).to_contain_text("5 chosen")
+    page.locator(".pick input").first.uncheck()
+    page.get_by_role("button", name="Approve", exact=True).last.click()
+    expect(page.locator("#toast")).to_contain_text("4 approved")
+    expect(page.locator("#held-count")).to_contain_text("1")
+    assert len(rows(config, State.APPROVED)) == 5
+
+
+def test_nothing_on_the_page_jumps_while_it_loads(page: Page) -> None:
+    expect(page.locator("[data-ask]")).to_have_count(0)
+    moved = page.evaluate(
+        "new Promise(done => new PerformanceObserver(list => done(list.getEntries().reduce("
+        "(sum, each) => sum + each.value, 0))).observe({type: 'layout-shift', buffered: true}) || "
+        "setTimeout(() => done(0), 500))"
+    )
+    assert moved < 0.01
+
+
+# -- the lab -----------------------------------------------------------------------------------------
+
+
+def test_the_lab_streams_tinted_bios_and_queues_one(page: Page, site: Served, config: Config) -> None:
+    before = len(rows(config, State.HELD))
+    page.goto(f"{site.origin}/lab")
+    page.locator("#seed").fill("5")
+    page.locator("#n").select_option("12")
+    page.get_by_role("button", name="Draw bios").click()
+    expect(page.locator("#lab-state")).to_contain_text("12 bios", timeout=60_000)
+    expect(page.locator(".sample")).to_have_count(12)
+    expect(page.locator("#tally")).to_contain_text("of 12")
+    tinted = page.locator(".tint i[class]").first
+    by_entropy = tinted.evaluate("each => getComputedStyle(each).backgroundColor")
+    page.get_by_text("Plain").click()
+    assert tinted.evaluate("each => getComputedStyle(each).backgroundColor") != by_entropy
+    page.locator(".sample.ok button").first.click()
+    expect(page.locator(".sample .chip", has_text="in the queue")).to_be_visible()
+    assert len(rows(config, State.HELD)) == before + 1
+    assert "seed=5" in page.url
+
+
+def test_turning_the_dial_draws_anew(page: Page, site: Served) -> None:
+    page.goto(f"{site.origin}/lab")
+    dial = page.get_by_role("slider", name="Temperature")
+    dial.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#dial")).to_have_text("0.85")
+    expect(page.locator("#lab-stop")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#lab-state")).to_have_text("Stopped.")
+
+
+def test_a_wish_that_cannot_be_granted_is_told(page: Page, site: Served) -> None:
+    page.goto(f"{site.origin}/lab?temperature=0.8&top_p=7")
+    expect(page.locator("#toast")).to_contain_text("top_p", timeout=30_000)
+
+
+# -- training ----------------------------------------------------------------------------------------
+
+
+def test_a_model_is_promoted_and_rolled_back(page: Page, site: Served, config: Config) -> None:
+    scene.train(config, datetime.now(UTC))
+    page.goto(f"{site.origin}/training")
+    expect(page.locator("#run")).to_contain_text("A training runs")
+    expect(page.locator("#curve canvas")).to_be_visible()
+    row = page.locator("tr", has_text="20261107")
+    row.get_by_role("button", name="Let it speak").click()
+    page.get_by_role("button", name="Leave it").click()
+    assert Registry(config.home).current().id == "20261114-041500"
+    row.get_by_role("button", name="Let it speak").click()
+    page.locator("#confirm button.go").click()
+    expect(row).to_contain_text("speaks")
+    assert Registry(config.home).current().id == "20261107-041500"
+    page.get_by_role("button", name="Roll back").click()
+    page.locator("#confirm button.go").click()
+    expect(page.locator("tr", has_text="20261114")).to_contain_text("speaks")
+    assert Registry(config.home).current().id == "20261114-041500"
+
+
+def test_two_models_are_read_side_by_side(page: Page, site: Served, config: Config) -> None:
+    scene.train(config, datetime.now(UTC))
+    page.goto(f"{site.origin}/training")
+    page.get_by_role("button", name="Draw with the same seeds").click()
+    expect(page.locator("#pair h3")).to_have_count(2, timeout=60_000)
+    expect(page.locator("#pair li")).to_have_count(12)
+
+
+# -- history -----------------------------------------------------------------------------------------
+
+
+def test_the_history_tells_stories_and_settles_what_is_unknown(page: Page, site: Served, config: Config) -> None:
+    (lost,) = rows(config, State.UNCONFIRMED)
+    page.goto(f"{site.origin}/history")
+    expect(page.locator("#unconfirmed")).to_contain_text("Nobody knows")
+    page.get_by_role("link", name="Posted").click()
+    expect(page.locator("#posts > li")).to_have_count(4)
+    page.locator("#posts summary").first.click()
+    expect(page.locator("#posts .steps").first).to_contain_text("approved by you")
+    page.get_by_role("button", name="Look for it now").click()
+    expect(page.locator("#toast")).to_contain_text(str(lost.id), timeout=60_000)
+    assert state(config, lost.id) in ("unconfirmed", "failed")
+
+
+def test_a_post_is_deleted_from_the_network(page: Page, site: Served, config: Config) -> None:
+    command = [sys.executable, "-m", "biobot", "--config", str(config.file), "post", "--text", "a post to be sorry for"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBOT_")}
+    subprocess.run(command, capture_output=True, check=False, env=environ)
+    (held,) = [row for row in rows(config, State.HELD) if row.text == "a post to be sorry for"]
+    with shown.open_outbox(config, read_only=False) as outbox:
+        outbox.approve(held.id, datetime.now(UTC))
+    subprocess.run([*command[:5], "post"], capture_output=True, check=True, env=environ)
+    posted = [row for row in rows(config, State.POSTED) if row.text == "a post to be sorry for"]
+    assert posted
+    page.goto(f"{site.origin}/history?state=posted")
+    page.locator(f"#story-of-{held.id} summary").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.locator("#confirm button.go").click()
+    expect(page.locator("#toast")).to_contain_text("deleted", timeout=60_000)
+    assert state(config, held.id) == "deleted"
+
+
+# -- care --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_and_no_page_is_wider_than_its_window(
+    browser: Browser, site: Served, config: Config, light: Any, width: int
+) -> None:
+    scene.train(config, datetime.now(UTC))
+    with browser.new_context(viewport={"width": width, "height": 844}, color_scheme=light) as context:
+        page = visit(context, site)
+        for path in ("/", "/lab", "/training", "/history", "/?token=used"):
+            if "token" in path:
+                context.clear_cookies()
+            page.goto(f"{site.origin}{path}")
+            if path == "/":
+                expect(page.locator("[data-ask]")).to_have_count(0)
+                page.locator("[data-key=e]").first.click()
+                expect(page.locator("textarea")).to_be_visible()
+                page.locator(".pick input").first.check()
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+            page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+            said = [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in found]
+            assert not said, f"{path}: {said}"
+
+
+def test_a_session_that_ends_shows_the_door(page: Page, site: Served) -> None:
+    site.ahead = timedelta(hours=13)
+    expect(page.locator("h1")).to_have_text("You are signed out")
+
+
+def test_signing_out_by_the_button(page: Page) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("h1")).to_have_text("You are signed out")
+
+
+def test_a_script_in_a_bio_stays_text_in_a_real_browser(page: Page, site: Served, config: Config) -> None:
+    evil = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> a bio all the same"
+    slot = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    with shown.open_outbox(config, read_only=False) as outbox:
+        outbox.add([Draft(evil, slot)], State.HELD, datetime.now(UTC))
+    expect(page.get_by_text("a bio all the same").first).to_be_visible()
+    page.goto(f"{site.origin}/history")
+    expect(page.get_by_text("a bio all the same").first).to_be_visible()
+    assert "owned" not in page.title()
