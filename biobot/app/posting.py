@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -332,15 +333,14 @@ def call(act: Callable[[], T], limit: timedelta, stop: threading.Event, grace: t
         done.set()
 
     threading.Thread(target=run, name="call", daemon=True).start()
-    step = 0.05
-    left, patience = limit.total_seconds(), grace.total_seconds()
-    while not done.wait(step):
-        left -= step
-        if stop.is_set():
-            patience -= step
-        if left <= 0:
+    begun, stopped = time.monotonic(), None
+    while not done.wait(0.05):
+        now = time.monotonic()
+        if stopped is None and stop.is_set():
+            stopped = now
+        if now - begun > limit.total_seconds():
             raise Unknown(f"no answer within {limit.total_seconds():.0f} seconds; the request may have been done")
-        if patience <= 0 and stop.is_set():
+        if stopped is not None and now - stopped >= grace.total_seconds():
             raise Unknown("told to stop before the answer came; the request may have been done")
     value, error = result
     if error is not None:

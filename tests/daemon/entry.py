@@ -1,0 +1,68 @@
+"""The real daemon with cheap drafts, and with a kill where a test wants one; run by the crash tests only.
+
+Argument: the bot's folder. Each line on standard input starts one daemon, in a process of its own: the name of a
+`biobot.app.posting.mark` at which to die ("-" for none), and how many times to pass it first. Its pid is printed
+when it starts, and its exit status when it ends. Forked from here it starts at once, imports and all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from biobot import daemon
+from biobot.app import posting
+from biobot.app.posting import Poster
+from biobot.config import load
+from biobot.post.networks import X
+from biobot.post.outbox import Outbox
+from biobot.rehearsal.server import KEYS
+
+
+def drafts(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for each in requests:
+        yield {**each, "request": each["id"], "text": f"draft {each['seed']}", "accepted": True, "model": "m"}
+
+
+def opened(config: Any, clock: Any, **named: Any) -> Poster:
+    """Post to the fake X that the test runs; everything else is the daemon's own."""
+    outbox = Outbox(config.home / "outbox.db", "rehearsal")
+    network = partial(X, KEYS, config.settings.x.api_base, config.settings.x.timeout)
+    return Poster(config, outbox, network, lambda _: [], clock, **named)
+
+
+def run(folder: Path, fatal: str, passes: int) -> None:
+    left = [passes]
+
+    def mark(point: str) -> None:
+        if point == fatal:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    posting.mark = mark
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    config = load(folder / "biobot.toml", folder / "state")
+    daemon.run(config, opened=opened, drawing=lambda _: drafts)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        fatal, passes = line.split()
+        pid = os.fork()
+        if pid == 0:
+            run(Path(sys.argv[1]), fatal, int(passes))
+            sys.stderr.flush()
+            os._exit(0)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
