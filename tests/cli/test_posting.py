@@ -1,0 +1,208 @@
+"""The commands of posting through their real entry point."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biobot.app import child, drafts
+from biobot.cli import main
+from biobot.post import locks
+from biobot.post.outbox import Draft, Outbox, State
+
+Bot = Callable[[str], Path]
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def cheap_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children that cost nothing: drafts by their seed, and a judge that dislikes the word "crypto"."""
+
+    def draw(_: object, orders: list[Mapping[str, Any]], *__: object) -> Iterator[dict[str, Any]]:
+        for each in orders:
+            yield {**each, "request": each["id"], "text": f"draft {each['seed']}", "accepted": True, "model": "starter"}
+
+    def judge(command: list[str], given: str, _: timedelta) -> Iterator[str]:
+        assert command[-3:] == ["check", "--json", "-"]
+        bad = "crypto" in json.loads(given)["text"]
+        objections = [{"filter": "taste", "reason": "talks about crypto"}] if bad else []
+        yield json.dumps({"accepted": not bad, "objections": objections})
+
+    monkeypatch.setattr(drafts, "spawn", draw)
+    monkeypatch.setattr(child, "run", judge)
+
+
+@pytest.fixture
+def run(bot: Bot, capsys: Said) -> Callable[..., tuple[int, str, str]]:
+    bot('[schedule]\nevery = "6h"\ntimezone = "UTC"\n')
+
+    def command(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(list(words))
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return command
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def rows(run: Run, *words: str) -> list[dict[str, Any]]:
+    code, out, _ = run("queue", "list", "--json", *words)
+    assert code == 0
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def waiting(home: Path, text: str, state: State = State.HELD) -> int:
+    with Outbox(home / "outbox.db", "rehearsal") as outbox:
+        row = outbox.add([Draft(text, temperature=0.8, seed=5, model="starter")], state, datetime.now(UTC))[0]
+        assert row is not None
+        return row.id
+
+
+def test_post_posts_and_the_queue_shows_it(run: Run) -> None:
+    code, out, _ = run("post", "--text", "hello there")
+    assert code == 0
+    assert out.startswith("posted 1 as ")
+    (row,) = rows(run)
+    assert list(row) == ["id", "rev", "state", "text", "slot", "network", "temperature", "created", "reason"]
+    assert (row["state"], row["text"], row["slot"], row["network"]) == ("posted", "hello there", None, "rehearsal")
+
+
+def test_a_given_text_is_judged_too(run: Run) -> None:
+    code, out, err = run("post", "--text", "buy crypto")
+    assert (code, out) == (1, "")
+    assert err == "biobot: the text is refused: taste: talks about crypto\n"
+    assert rows(run) == []
+
+
+def test_the_same_text_is_never_posted_twice(run: Run) -> None:
+    assert run("post", "--text", "hello there")[0] == 0
+    code, _, err = run("post", "--text", "Hello  there")
+    assert code == 1
+    assert "posted twice" in err
+
+
+def test_post_draws_a_draft_and_run_once_fills_the_slot_that_came_last(run: Run) -> None:
+    assert run("post")[0] == 0
+    assert run("run", "--once")[0] == 0
+    assert run("run", "--once")[0] == 0
+    slots = [row["slot"] for row in rows(run, "--state", "posted")]
+    assert len(slots) == 3
+    assert [slot is None for slot in slots] == [True, False, True]
+
+
+def test_f5_run_once_beside_a_daemon_says_who_holds_the_home(run: Run, home: Path) -> None:
+    with locks.lock(home, locks.DAEMON, "the daemon", datetime.now(UTC)):
+        code, _, err = run("run", "--once")
+        assert code == 1
+        assert "the daemon (pid" in err
+        assert json.loads(run("status", "--json")[1])["state"] == "running"
+
+
+def test_status_of_a_bot_that_never_ran(run: Run, home: Path) -> None:
+    code, out, _ = run("status", "--json")
+    found = json.loads(out)
+    assert code == 0
+    keys = ["state", "last_post", "next_slot", "queue", "unconfirmed", "budget", "model", "problems"]
+    assert set(keys) <= set(found)
+    assert (found["state"], found["last_post"], found["unconfirmed"]) == ("stopped", None, 0)
+    assert found["next_slot"].endswith("Z")
+    assert set(found["queue"]) == set(State)
+    assert list(home.iterdir()) == []
+
+
+def test_f9_looking_leaves_the_state_byte_for_byte(run: Run, home: Path) -> None:
+    run("post", "--text", "hello there")
+    waiting(home, "another")
+
+    def state() -> dict[str, bytes]:
+        return {str(each): each.read_bytes() for each in sorted(home.rglob("*")) if each.is_file()}
+
+    before = state()
+    for words in (["status"], ["status", "--json"], ["queue", "list"], ["why", "1"], ["why", "2"], ["doctor"]):
+        run(*words)
+        assert state() == before, words
+
+
+def test_pause_and_resume(run: Run) -> None:
+    assert run("pause")[0] == 0
+    found = json.loads(run("status", "--json")[1])
+    assert (found["state"], found["next_slot"]) == ("paused", None)
+    code, _, err = run("post", "--text", "hello there")
+    assert code == 1
+    assert "`biobot resume`" in err
+    assert run("resume")[0] == 0
+    assert run("post", "--text", "hello there")[0] == 0
+
+
+def test_review_by_its_commands(run: Run, home: Path) -> None:
+    first, second = waiting(home, "one"), waiting(home, "two")
+    assert run("approve", str(first), "--rev", "9")[2].startswith(f"biobot: post {first} has changed since")
+    assert run("approve", str(first), str(second))[0] == 0
+    code, out, err = run("reject", str(second), "99")
+    assert code == 1
+    assert f"rejected {second}" in out
+    assert "no post 99" in err
+    assert "talks about crypto" in run("edit", str(first), "--text", "crypto!")[2]
+    assert run("edit", str(first), "--text", "uno")[0] == 0
+    assert [(row["state"], row["text"]) for row in rows(run)] == [("approved", "uno"), ("rejected", "two")]
+
+
+def test_with_review_on_a_new_draft_is_only_held(run: Run, bot: Bot) -> None:
+    bot('[post]\nreview = "on"\n')
+    code, _, err = run("post")
+    assert code == 1
+    assert "held for review: `biobot approve 1`" in err
+    assert [row["state"] for row in rows(run)] == ["held"]
+
+
+def test_undo_and_its_limits(run: Run) -> None:
+    run("post", "--text", "hello there")
+    assert run("undo", "1")[1].startswith("deleted 1")
+    assert "only what is posted" in run("undo", "1")[2]
+    assert "no post 7" in run("undo", "7")[2]
+
+
+def test_why_tells_the_story_and_draws_the_text_again(run: Run, home: Path) -> None:
+    post = waiting(home, "draft 5")
+    edited = waiting(home, "something else")
+    found = json.loads(run("why", str(post), "--json")[1])
+    assert (found["same"], found["drawn_again"], found["seed"]) == (True, "draft 5", 5)
+    assert [each["state"] for each in found["story"]] == ["held"]
+    assert json.loads(run("why", str(edited), "--json")[1])["same"] is False
+    assert "drawn again, it is the same text" in run("why", str(post))[1]
+
+
+def test_reconcile_finds_nothing_and_needs_an_id_to_send_again(run: Run) -> None:
+    assert run("reconcile")[1] == "nothing is unconfirmed\n"
+    code, _, err = run("reconcile", "--resend")
+    assert code == 2
+    assert "--resend needs the ID" in err
+
+
+def test_doctor_says_a_line_each_with_the_mend(run: Run, bot: Bot) -> None:
+    code, out, _ = run("doctor")
+    for what in ("config", "secrets", "model", "plugins", "clock", "disk", "sqlite", "torch"):
+        assert any(line.split()[1] == what for line in out.splitlines()), what
+    bot('[post]\nnetwork = "x"\n[x]\napi_base = "https://elsewhere.invalid"\n')
+    code, out, err = run("doctor")
+    assert code == 1
+    assert "the keys go to elsewhere.invalid, not to X" in out
+    assert "BIOBOT_X_API_KEY" in out
+    assert "need mending" in err
+
+
+def test_run_refuses_a_schedule_that_never_comes(run: Run, bot: Bot) -> None:
+    bot('[schedule]\ncron = "0 0 30 2 *"\n')
+    code, _, err = run("run")
+    assert code == 2
+    assert "no slot ever comes" in err
+    bot('[schedule]\ncron = "every monday"\n')
+    assert "is not a cron line" in run("run")[2]
