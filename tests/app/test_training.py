@@ -1,0 +1,117 @@
+"""`biobot train` from bios to a model that speaks, through the command itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biobot.model.bytefile import ByteFile
+from biobot.model.registry import Registry
+from tests.model.conftest import sentences
+
+Bot = Callable[[str], Path]
+
+KEYS = ["event", "step", "epoch", "seen_bytes", "bytes_per_second", "train_bits_per_byte", "eta_s"]
+DONE = ["event", "model", "seen_bytes", "seconds", "dev_bits_per_byte", "verbatim_rate", "real_verbatim_rate"]
+
+
+def biobot(*arguments: str, code: int = 0, program: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*(program or (sys.executable,)), "-m", "biobot", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=250, env=environment)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    lines = [json.dumps({"bio": bio}) for bio in sentences(1500)]
+    lines += ["no json", '{"bio": "mail me at somebody@example.com, please do"}', json.dumps({"bio": "y" * 5000})]
+    path = tmp_path / "bios.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_bios_become_a_model_that_speaks_and_a_worse_one_does_not(bot: Bot, corpus: Path, home: Path) -> None:
+    bot("")
+    here = ("--home", str(home), "train", "--preset", "tiny", "--corpus", str(corpus), "--json")
+    first = biobot(*here, "--epochs", "1")
+    *steps, done = events(first)
+    assert {each["event"] for each in steps} == {"progress"}
+    assert [key for key in steps[0] if key != "dev_bits_per_byte"] == KEYS
+    assert list(done) == [*DONE, "promoted", "why"]
+    assert done["promoted"], done["why"]
+    registry = Registry(home)
+    assert registry.current().id == done["model"]
+    for reason in ("1 skipped", "1 email", "1 max_bytes"):
+        assert reason in first.stderr
+    model = registry.current()
+    assert model.index.exists()
+    assert (model.path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    card = model.header().card
+    assert card["verbatim_rate"] == done["verbatim_rate"]
+    assert {row["temperature"] for row in card["report"]} >= {0.6, 0.8, 1.0}
+
+    # another training learns less, on the same held-out bios: it is kept, but does not speak
+    held_out = [bytes(bio) for bio in ByteFile(home / "training" / "dev")]
+    last = events(biobot(*here, "--epochs", "0.2", "--seed", "5"))[-1]
+    assert [bytes(bio) for bio in ByteFile(home / "training" / "dev")] == held_out
+    assert not last["promoted"]
+    assert f"biobot models use {last['model']}" in last["why"]
+    assert Registry(home).current().id == done["model"]
+    assert last["model"] in [each.id for each in Registry(home).list()]
+
+
+def test_the_first_interrupt_keeps_the_model_and_resume_goes_on(bot: Bot, corpus: Path, home: Path) -> None:
+    bot("")
+    command = [sys.executable, "-m", "biobot", "--home", str(home), "train", "--preset", "tiny"]
+    command += ["--corpus", str(corpus), "--epochs", "200", "--no-promote", "--json"]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if json.loads(line)["step"] >= 20:
+            break
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=250)
+    assert child.returncode == 0, err
+    done = json.loads(out.splitlines()[-1])
+    assert done["event"] == "done"
+    assert not done["promoted"]
+    assert (home / "training" / "state.safetensors").exists()
+    assert "no training to go on with" in biobot("--home", str(home / "x"), "train", "--resume", code=1).stderr
+
+
+def test_two_processes_under_torchrun_learn_as_one_does(bot: Bot, corpus: Path, home: Path) -> None:
+    bot("")
+    here = ["--preset", "tiny", "--corpus", str(corpus), "--epochs", "1", "--no-promote", "--json"]
+    one = events(biobot("--home", str(home / "one"), "train", *here))
+    program = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    two = events(biobot("--home", str(home / "two"), "train", *here, program=program))
+    assert [each["event"] for each in two].count("done") == 1
+    assert len(one) == len(two)
+    assert abs(one[-1]["dev_bits_per_byte"] - two[-1]["dev_bits_per_byte"]) < 0.03
+
+
+def test_no_bios_and_contradictions_are_said_in_a_line(bot: Bot, home: Path, tmp_path: Path) -> None:
+    bot("")
+    (tmp_path / "one.txt").write_text("the only bio there is\n")
+    found = biobot("--home", str(home), "train", code=1).stderr
+    assert "biobot corpus import" in found
+    found = biobot("--home", str(home), "train", "--corpus", str(tmp_path / "one.txt"), code=1).stderr
+    assert "biobot: there is no bio to measure with" in found
+    biobot("train", "--epochs", "1", "--max-minutes", "1", code=2)
+    biobot("train", "--resume", "--preset", "tiny", code=2)

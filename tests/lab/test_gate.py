@@ -1,0 +1,72 @@
+"""A model may speak when it is no worse and no copyist, and a refusal says how to overrule it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from biobot.bio import Layer, Match
+from biobot.lab import curve, report
+from biobot.lab.gate import FEWEST, decide
+
+
+def test_a_better_model_goes_live_and_a_worse_one_does_not() -> None:
+    assert decide("m", 2.3, 2.4, 500, 0.01, 0.01).promote
+    assert decide("m", 2.4, 2.4, 500, 0.01, 0.01).promote
+    worse = decide("m", 2.41, 2.4, 500, 0.01, 0.01)
+    assert not worse.promote
+    assert "2.410 bits per byte, the current model needs 2.400" in worse.why
+    assert "biobot models use m" in worse.why
+
+
+def test_a_copyist_is_refused_however_well_it_predicts() -> None:
+    copyist = decide("m", 1.0, 2.4, 500, 0.05, 0.02)
+    assert not copyist.promote
+    assert "5.0% of its bios are copies, 4.0% may be" in copyist.why
+
+
+def test_the_first_model_needs_nothing_to_compare_with_but_others_need_enough() -> None:
+    assert decide("m", 2.4, None, 0, 0.0, 0.0).promote
+    assert not decide("m", 2.3, 2.4, FEWEST - 1, 0.0, 0.0).promote
+
+
+class Known:
+    """Knows a text wholly, and runs of another."""
+
+    def matches(self, text: str) -> tuple[Match, ...]:
+        found: list[tuple[Layer, float]] = []
+        if text == "x" * 50:
+            found.append(("exact", 1.0))
+        if "run" in text:
+            found.append(("copied", float(text.removeprefix("run").strip() or 0)))
+        if "near" in text:
+            found.append(("near", 0.9))
+        return tuple(Match("learnt", layer, amount) for layer, amount in found)
+
+
+def test_copies_are_equal_texts_and_runs_of_forty_characters_among_bios_of_forty_bytes() -> None:
+    texts = ["x" * 50, f"run{40:>50}", f"run{39:>50}", "near" * 12, "run 90", "é" * 20]
+    share, longest = report.verbatim(texts, Known())
+    assert share == 2 / 5  # "run 90" is too short to count
+    assert longest == 50
+    assert report.verbatim([], Known()) == (0.0, 0)
+
+
+def test_the_curve_is_drawn_from_top_left_to_bottom_right() -> None:
+    points = curve.points([(1, 0, 5.0, 5.0), (2, 1_000_000, 4.0, 3.0), (3, 4_000_000, 3.0, 2.5)])
+    lines = curve.lines(points, width=20, height=5)
+    assert lines[0].strip().startswith("5.00")
+    assert lines[0][7] != "\u2800" == lines[0][-1]
+    assert lines[4][7] == "\u2800" != lines[4][-1]
+    assert lines[-1].split() == ["0.0", "4.0", "MB"]
+    assert curve.lines([]) == []
+
+
+def test_the_curve_is_a_png_that_can_be_read_back() -> None:
+    data = curve.png([(0.0, 3.0), (1.0, 2.0)], width=30, height=20)
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", data[16:24]) == (30, 20)
+    size = struct.unpack(">I", data[33:37])[0]
+    pixels = zlib.decompress(data[41 : 41 + size])
+    assert len(pixels) == 20 * (1 + 30 * 3)
+    assert curve.png([])[:8] == data[:8]
