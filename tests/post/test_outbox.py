@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,7 +61,9 @@ def in_state(outbox: Outbox, state: State) -> int:
     return post
 
 
-ACTIONS = {
+Act = Callable[[Outbox, int], Post]
+
+ACTIONS: dict[str, tuple[Act, set[State], State]] = {
     "approve": (lambda o, p: o.approve(p, NOW), {State.HELD}, State.APPROVED),
     "reject": (lambda o, p: o.reject(p, NOW, "no"), {State.HELD, State.APPROVED}, State.REJECTED),
     "reopen": (lambda o, p: o.reopen(p, NOW), {State.APPROVED, State.REJECTED}, State.HELD),
