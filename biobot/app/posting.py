@@ -25,6 +25,7 @@ from biobot.post import locks, policy, reconcile, schedule
 from biobot.post.budget import Budget, Kind
 from biobot.post.networks import Network, open_network
 from biobot.post.outbox import Draft, Outbox, Post, State, moment, stamp
+from biobot.text.links import links
 from biobot.x.errors import Refused, Unknown, Unsent
 
 T = TypeVar("T")
@@ -349,7 +350,7 @@ def call(act: Callable[[], T], limit: timedelta, stop: threading.Event, grace: t
 
 
 def _kind(text: str) -> Kind:
-    return "post_with_url" if reconcile.LINK.search(text) else "post"
+    return "post_with_url" if links(text) else "post"
 
 
 # -- putting it together -----------------------------------------------------------------------------
