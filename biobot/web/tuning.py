@@ -80,10 +80,10 @@ class Tuner:
         rows = self._rows if running and len(self._rows) > 1 else self._kept
         points = sorted((row for row in rows if "temperature" in row), key=lambda row: float(row["temperature"]))
         said = next((row["recommended"] for row in rows if row.get("recommended")), None)
-        words = f"Recommended: {', '.join(f'{each:g}' for each in said)}" if isinstance(said, list) else ""
+        words = f"Recommended: temperatures = [{', '.join(f'{each:g}' for each in said)}]" if said else ""
         return Tuned(
             curves=[_curve(points, *figure) for figure in FIGURES] if len(points) > 1 else [],
-            points=len(self._rows),
+            points=sum("temperature" in row for row in self._rows),
             running=running,
             error=self._error,
             words=words,

@@ -26,6 +26,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         config, empty = scene.build(Path(scratch) / "loombot"), Path(scratch) / "newbot"
         scene.train(config, datetime.now(UTC))
+        scene.tune(config)
         with chromium(playwright) as browser, served(config) as site:
             for view in views(browser, site.link):
                 everything(view, site.origin, folder)

@@ -156,12 +156,12 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
   if (typing(event.target)) {
     if (event.key === "Escape") one("[data-key=escape]", event.target.closest("li, form"))?.click();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.form?.requestSubmit();
     return;
   }
+  if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
   if (one("#drafts") && KEYS[event.key]) {
     event.preventDefault();
     KEYS[event.key]();
