@@ -29,7 +29,7 @@ SETTINGS = """
 every = "1s"
 timezone = "UTC"
 [post]
-reconcile_after = ["500ms", "1s", "2s", "4s", "60s"]
+reconcile_after = ["500ms", "1s", "2s", "4s"]
 [post.budget]
 posts_per_day = 1000000
 usd_per_month = 1000000
