@@ -39,7 +39,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def test_a_training_lowers_the_bits_and_keeps_its_best_model(training: Begin) -> None:
     run = training(recipe=replace(SMALL, rate=3e-2, dropout=0.0, epochs=15))
     seen = [progress.dev_bits for progress in run.run() if progress.dev_bits is not None]
-    assert seen[-1] < 0.9 * seen[0]
+    assert seen[-1] < 0.95 * seen[0]
     assert run.where.best == min(seen)
     card = checkpoint.load(run.folder / "best.safetensors").card
     assert card["dev_sample_bits_per_byte"] == min(seen)

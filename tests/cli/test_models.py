@@ -1,0 +1,66 @@
+"""`biobot models`: what there is, what it can do, and which one speaks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from biobot.cli import main
+from biobot.model.registry import Registry
+
+
+@pytest.fixture
+def here(home: Path, tiny_model: Path) -> list[str]:
+    shutil.copytree(tiny_model, Registry(home).folder / "mine")
+    return ["--home", str(home), "models"]
+
+
+def run(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int = 0) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert (left.value.code or 0) == code
+    out, err = capsys.readouterr()
+    return out, err
+
+
+def test_a_model_is_chosen_and_the_choice_taken_back(here: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "mine speaks now" in run(capsys, [*here, "use", "mine"])[0]
+    listed = [json.loads(line) for line in run(capsys, [*here, "list", "--json"])[0].splitlines()]
+    assert [(each["id"], each["current"]) for each in listed] == [("mine", True), ("starter", False)]
+    assert "* mine" in run(capsys, [*here, "list"])[0]
+    assert "starter speaks now" in run(capsys, [*here, "rollback"])[0]
+    assert "no earlier model" in run(capsys, [*here, "rollback"], code=1)[1]
+    assert "known here: mine, starter" in run(capsys, [*here, "use", "nobody"], code=1)[1]
+
+
+def test_a_model_is_shown_with_its_figures_its_curve_and_what_it_says(
+    here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(capsys, [*here, "show", "starter", "--no-samples"])[0]
+    assert "2 x 512" in out
+    assert "dev_bits_per_byte" in out
+    assert "can confirm a guess" in out
+    assert any("\u2800" < character < "\u2900" for character in out)
+    out = run(capsys, [*here, "show", "mine"])[0]
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("T ")] == [
+        "0.2",
+        "0.5",
+        "0.8",
+        "1.0",
+        "1.2",
+    ]
+    card = json.loads(run(capsys, [*here, "show", "mine", "--json"])[0])
+    assert card["shape"]["layers"] == 2
+
+
+def test_a_broken_model_does_not_hide_the_others(
+    here: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(Registry(home).folder / "mine", Registry(home).folder / "broken")
+    (Registry(home).folder / "broken" / "model.safetensors").write_bytes(b"half")
+    out, err = run(capsys, [*here, "list"])
+    assert "mine" in out
+    assert "broken" in err
