@@ -45,14 +45,15 @@ _OF_SCRIPT = {
     "greek": "el",
     "han": "zh",
 }
-_ASCII = re.compile("[A-Za-z]")
+_ASCII = re.compile("[A-Za-z]+")
+_WORD = re.compile(r"[^\W\d_]+")
 _OTHER = re.compile(r"[^\W\d_\x00-\x7f]")
 _NAMES = {"cjk": "han", "katakana-hiragana": "katakana", "halfwidth": "katakana", "fullwidth": "latin"}
 
 
 def scripts(text: str) -> dict[str, int]:
     """Count the letters of each script, by its name in lower case ("latin", "han", "hiragana", "arabic" ...)."""
-    latin = len(_ASCII.findall(text))
+    latin = sum(map(len, _ASCII.findall(text)))
     found = {"latin": latin} if latin else {}
     if not text.isascii():
         for character in _OTHER.findall(text):
@@ -69,20 +70,26 @@ def _script(character: str) -> str:
 
 def language(text: str) -> str | None:
     """Guess the language, as a two- or three-letter code, or None when there is too little to tell."""
-    found = scripts(text)
-    if not found:
-        return None
-    kana = found.get("hiragana", 0) + found.get("katakana", 0)
-    script = max(found, key=lambda name: found[name])
-    if script == "han" and kana:
-        return "ja"
-    if script != "latin":
-        return _OF_SCRIPT.get(script)
+    if not text.isascii():
+        found = scripts(text)
+        if not found:
+            return None
+        kana = found.get("hiragana", 0) + found.get("katakana", 0)
+        script = max(found, key=lambda name: found[name])
+        if script == "han" and kana:
+            return "ja"
+        if script != "latin":
+            return _OF_SCRIPT.get(script)
+    return _by_words(_WORD.findall(text.lower()))
+
+
+def _by_words(words: list[str]) -> str | None:
     scores: dict[str, int] = {}
-    for word in set(re.findall(r"[^\W\d_]+", text.lower())):
-        for name in _WORDS.get(word, ()):
+    for word in _WORDS.keys() & words:
+        for name in _WORDS[word]:
             scores[name] = scores.get(name, 0) + 1
     best = max(scores.values(), default=0)
+    if best < 2:  # one common word is no answer
+        return None
     leaders = [name for name, score in scores.items() if score == best]
-    # a tie between, say, Danish and Norwegian is no answer; nor is one common word
-    return leaders[0] if len(leaders) == 1 and best >= 2 else None
+    return leaders[0] if len(leaders) == 1 else None  # nor is a tie between, say, Danish and Norwegian

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from biobot.text import links as linking
 from biobot.text.links import links
 from biobot.text.weight import weighted_length
 
@@ -72,3 +74,14 @@ def test_agrees_with_the_official_library() -> None:
     ours = list(map(weighted_length, texts))
     assert not [text for text, one, other in zip(texts, ours, official, strict=True) if one < other]
     assert sum(one != other for one, other in zip(ours, official, strict=True)) <= 5
+
+
+def test_the_quick_look_before_the_search_misses_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(3)
+    parts = [*"..:/@-_#　é😀\n 。", "example", "COM", "co.uk", "xn--p1ai", "рф", "http://", "a", "9", "網站", ".org"]
+    texts = ["".join(draw.choices(parts, k=draw.randrange(1, 12))) for _ in range(5000)]
+    quick = [links(text) for text in texts]
+    url, ascii_domain, _ = linking._patterns()
+    monkeypatch.setattr(linking, "_patterns", lambda: (url, ascii_domain, re.compile("")))
+    assert quick == [links(text) for text in texts]
+    assert 500 < sum(map(bool, quick)) < 4500
