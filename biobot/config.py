@@ -76,18 +76,31 @@ class FilterSettings:
         _positive("timeout", self.timeout)
 
 
+LANGUAGES = (
+    *("en", "es", "fr", "de", "pt", "it", "nl", "sv", "da", "no", "fi", "pl", "cs", "tr", "hu", "fil", "id"),
+    *("ja", "ko", "th", "ru", "ar", "hi", "he", "el", "zh", "und"),
+)
+"""What `[train] languages` may name: what `biobot.text.language` tells apart, and "und" for what it cannot."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """`[train]`: what is learnt; `clean` leaves out whole bios, it cuts nothing out of one."""
+    """`[train]`: what is learnt; `clean` leaves out whole bios, it cuts nothing out of one. No languages: all."""
 
+    min_bytes: int = 1
     max_bytes: int = 1024
+    languages: tuple[str, ...] = ()
     url: Literal["drop", "keep"] = "drop"
     email: Literal["drop", "keep"] = "drop"
     phone: Literal["drop", "keep"] = "drop"
     line_ends: Literal["keep", "newline"] = "keep"
 
     def __post_init__(self) -> None:
-        _at_least("max_bytes", self.max_bytes, 1)
+        _at_least("min_bytes", self.min_bytes, 1)
+        _at_least("max_bytes", self.max_bytes, self.min_bytes)
+        for code in self.languages:
+            if code not in LANGUAGES:
+                raise ValueError(f'languages: "{code}" is not one of {", ".join(LANGUAGES)}')
 
 
 @dataclass(frozen=True, slots=True)

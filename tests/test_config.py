@@ -55,6 +55,8 @@ def test_the_shipped_file_explains_every_key() -> None:
         ('[sample]\ntemperatures = {"warm" = 1}', "is not a number"),
         ("[sample]\ndeadline = 90", 'give it with its unit, such as "10m"'),
         ('[sample]\ndeadline = "soon"', '"90s", "10m", "1h30m" or "3d"'),
+        ("[train]\nmin_bytes = 2000", "max_bytes: 1024 is below 2000"),
+        ('[train]\nlanguages = ["english"]', 'line 2: train.languages: "english" is not one of en, es'),
         ('[post]\nnetwork = "mastodon"', '"mastodon" is not one of "rehearsal", "x", "stdout"'),
         ('[post]\nreconcile_after = ["5m", "1m"]', "post.reconcile_after: the waits must grow"),
         ('[schedule]\nevery = "1h"\ncron = "0 9 * * *"', "give either `every` or `cron`, not both"),

@@ -6,15 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from biobot.config import TrainSettings
+from biobot.config import LANGUAGES, TrainSettings
 from biobot.corpus.readers import Bio, Skipped
+from biobot.text.language import language
 from biobot.text.links import links
 
 URL, EMAIL, PHONE = 1, 2, 4
 TRAITS = {"url": URL, "email": EMAIL, "phone": PHONE}
 """What a bio may hold that `[train]` can leave out, as bits; the names are the keys of the policy."""
 
-RULES = 1
+LANGUAGE = 3
+"""From this bit on the traits hold the place of the bio's language in LANGUAGES."""
+
+RULES = 2
 """Counts up when `traits` changes its mind, so that a store counts its bios anew."""
 
 _EMAIL = re.compile(r"[\w.+-]+(?:@| @ )[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
@@ -28,6 +32,11 @@ _PHONE = re.compile(
 
 
 def traits(text: str) -> int:
+    """Give what `holds` does, and the language: all that the policies ask for, but the size."""
+    return holds(text) | LANGUAGES.index(language(text) or "und") << LANGUAGE
+
+
+def holds(text: str) -> int:
     """Give the bits of what `text` holds: a URL (bare domains count), an e-mail address, a phone number."""
     found = 0
     if "@" in text and _EMAIL.search(text):
@@ -42,8 +51,12 @@ def traits(text: str) -> int:
 
 def reason(found: int, size: int, policy: TrainSettings) -> str | None:
     """Say why a bio with these traits and `size` bytes of UTF-8 is not learnt: a key of the policy, or None."""
+    if size < policy.min_bytes:
+        return "min_bytes"
     if size > policy.max_bytes:
         return "max_bytes"
+    if policy.languages and LANGUAGES[found >> LANGUAGE] not in policy.languages:
+        return "languages"
     return next((name for name, bit in TRAITS.items() if found & bit and getattr(policy, name) == "drop"), None)
 
 
@@ -58,12 +71,13 @@ def clean(
     What a reader skipped is counted as "skipped", whom `forgotten` knows as "forgotten"; the other reasons are
     keys of `[train]`. With `line_ends = "newline"` every line end becomes a single newline.
     """
+    look = traits if policy.languages else holds  # telling the language takes as long as all the rest
     for bio in bios:
         if isinstance(bio, Skipped):
             left_out["skipped"] += 1
         elif forgotten(bio):  # F41
             left_out["forgotten"] += 1
-        elif why := reason(traits(bio.text), len(bio.text.encode()), policy):
+        elif why := reason(look(bio.text), len(bio.text.encode()), policy):
             left_out[why] += 1
         elif policy.line_ends == "newline":
             yield bio.text.replace("\r\n", "\n").replace("\r", "\n")

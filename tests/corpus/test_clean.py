@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from biobot.config import TrainSettings
-from biobot.corpus.clean import EMAIL, PHONE, URL, clean, traits
+from biobot.config import LANGUAGES, TrainSettings
+from biobot.corpus.clean import EMAIL, PHONE, URL, clean, holds
 from biobot.corpus.readers import Bio, Skipped
 
 HOLDS = {
@@ -34,12 +34,12 @@ HOLDS_NOTHING = [
 
 @pytest.mark.parametrize(("text", "found"), HOLDS.items())
 def test_finds_urls_addresses_and_phone_numbers(text: str, found: int) -> None:
-    assert traits(text) == found
+    assert holds(text) == found
 
 
 @pytest.mark.parametrize("text", HOLDS_NOTHING)
 def test_leaves_ordinary_words_alone(text: str) -> None:
-    assert traits(text) == 0
+    assert holds(text) == 0
 
 
 def test_leaves_out_whole_bios_and_counts_why() -> None:
@@ -52,12 +52,36 @@ def test_leaves_out_whole_bios_and_counts_why() -> None:
         Bio("é" * 6),
         Bio("é" * 9),
         Bio("of Ann", author=5),
+        Bio("é"),
         Skipped("f", 1, "not JSON"),
     ]
-    policy = TrainSettings(max_bytes=16)
+    policy = TrainSettings(min_bytes=3, max_bytes=16)
     learnt = list(clean(bios, policy, left_out, lambda bio: bio.author == 5))
     assert learnt == ["one\r\ntwo\rthree\n", "éééééé"]
-    assert left_out == {"max_bytes": 2, "email": 1, "phone": 1, "skipped": 1, "forgotten": 1}
+    assert left_out == {"min_bytes": 1, "max_bytes": 2, "email": 1, "phone": 1, "skipped": 1, "forgotten": 1}
+
+
+IN = {
+    "the love of my life": "en",
+    "東京に住んでいます": "ja",
+    "모두 안녕": "ko",
+    "soy de la playa y el mar": "es",
+    "🦊": "und",
+}
+
+
+@pytest.mark.parametrize("languages", [("en",), ("ja", "und"), ("es", "ko"), ("fr",), ()])
+def test_learns_the_languages_that_the_policy_names_or_all(languages: tuple[str, ...]) -> None:
+    left_out: Counter[str] = Counter()
+    learnt = list(clean(map(Bio, IN), TrainSettings(languages=languages), left_out))
+    assert learnt == [text for text, code in IN.items() if code in languages or not languages]
+    assert left_out["languages"] == len(IN) - len(learnt)
+
+
+def test_every_language_that_can_be_told_can_be_named() -> None:
+    from biobot.text import language
+
+    assert sorted(LANGUAGES) == sorted({*language._COMMON, *language._OF_SCRIPT.values(), "und"})
 
 
 def test_line_ends_become_newlines_where_the_policy_says_so() -> None:

@@ -109,6 +109,21 @@ def test_stats_says_what_training_would_leave_out_as_clean_does(corpus: Run, tmp
         assert stats["bytes"] == sum(len(bio.text.encode()) for bio in opened.bios())
 
 
+def test_stats_tells_what_is_too_short_or_in_another_language_without_reading_a_text(
+    corpus: Run, bot: Callable[[str], Path], tmp_path: Path, home: Path
+) -> None:
+    bot('[train]\nmin_bytes = 4\nlanguages = ["en", "ja"]')
+    bios = ["the love of my life", "東京に住んでいます", "모두 안녕", "soy de la playa y el mar", "tea", "..."]
+    corpus("import", jsonl(tmp_path / "a.jsonl", *bios))
+    policy = TrainSettings(min_bytes=4, languages=("en", "ja"))
+    with Store(home / "corpus.db") as opened:
+        assert len(list(clean.clean(opened.bios(), policy, Counter()))) == 2
+        opened.db.execute("UPDATE bio SET text = ''")
+    stats = corpus("stats", "--json")
+    assert (stats["learnable"], stats["left_out"]) == (2, {"min_bytes": 2, "languages": 2})
+    assert "2 by train.languages" in corpus("stats")
+
+
 def test_stats_counts_anew_when_the_rules_of_clean_have_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
