@@ -45,13 +45,19 @@ class View:
         self.page = page
         self.name = name
 
-    def save(self, folder: Path, name: str, **options: Any) -> None:
+    def save(self, folder: Path, name: str) -> None:
         """Take a picture of the whole page, which must not be wider than the window."""
         wide = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             print(f"{name}-{self.name} is {wide} px too wide")
-        self.page.evaluate("scrollTo(0, 0)")  # or the bar would stand in the middle
-        self.page.screenshot(path=folder / f"{name}-{self.name}.png", full_page=True, **options)
+        # a window as high as the page: bars that stick to its edges then stand where they belong
+        window = self.page.viewport_size
+        assert window is not None
+        height = max(window["height"], self.page.evaluate("document.documentElement.scrollHeight"))
+        self.page.set_viewport_size({"width": window["width"], "height": height})
+        self.page.wait_for_timeout(250)
+        self.page.screenshot(path=folder / f"{name}-{self.name}.png")
+        self.page.set_viewport_size(window)
 
 
 @contextmanager
