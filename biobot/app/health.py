@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from biobot.app import drafts
+from biobot.app import diary, drafts
 from biobot.app.notices import problems
 from biobot.app.posting import hindrance
 from biobot.collect.ledger import month_spent
@@ -74,6 +74,7 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
                 "usd_this_month": round(month_spent(config.home / "corpus.db", now), 6),
                 "usd_per_month": config.settings.collect.usd_per_month,
             },
+            "training": diary.last(config.home),
             "model": model,
             "problems": said,
             "network": post.network,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from biobot.app import collecting
+from biobot.app import collecting, diary
 from biobot.app.corpus import open_store
 from biobot.config import Config
 from biobot.corpus import clean, groups, index
@@ -124,26 +125,49 @@ def train(
     """Train a model, measure it, and let it speak if it is better; one step at each iteration.
 
     `clock` gives seconds. Once `stopped()` is true the training ends early and the best model so far goes
-    through the gate. Under torchrun the processes beside the first give nothing.
+    through the gate. Under torchrun the processes beside the first give nothing. What came of it is told by
+    `status`, too; LockHeld when another training runs in this home.
     """
+    began = clock()
+
+    def moment() -> datetime:
+        return now + timedelta(seconds=clock() - began)
+
+    if os.environ.get("RANK", "0") != "0":
+        yield from _train(config, wanted, moment, clock, stopped, diary.Diary())
+        return
+    with diary.kept(config.home, moment) as notes:
+        for event in _train(config, wanted, moment, clock, stopped, notes):
+            if isinstance(event, Done):
+                notes.end(event.model, event.promoted, event.why)
+            yield event
+
+
+def _train(
+    config: Config,
+    wanted: Wanted,
+    moment: Callable[[], datetime],
+    clock: Callable[[], float],
+    stopped: Callable[[], bool],
+    notes: diary.Diary,
+) -> Iterator[Note | Advance | Done]:
     from biobot.model import checkpoint, processes
     from biobot.model.bytefile import ByteFile
     from biobot.model.train import PRESETS, Training
 
-    began = clock()
+    now, began = moment(), clock()
     with processes.joined(wanted.device if wanted.device != "auto" else config.settings.model.device) as (rank, device):
         registry = Registry(config.home)
         folder = config.home / "training"
         base = registry.find(wanted.start) if wanted.start else None
         if rank == 0:
             if wanted.corpus is None and not wanted.resume:
-
-                def moment() -> datetime:
-                    return now + timedelta(seconds=clock() - began)
-
-                yield from map(Note, collecting.before_training(config, moment, stopped))
+                for notes.collected in collecting.before_training(config, moment, stopped):
+                    yield Note(notes.collected)
+            notes.at("read bios")
             yield from _write_bios(config, wanted, folder)
         processes.meet()
+        notes.at("learn")
         bios, dev = ByteFile(folder / "bios"), ByteFile(folder / "dev")
         if wanted.resume:
             training = Training.resume(folder, bios, dev, device=device, clock=clock)
@@ -175,7 +199,7 @@ def train(
                 steps.close()
                 break
         if rank == 0:
-            yield from _judge(config, wanted, training, base, f"{now:%Y%m%d-%H%M%S}", now)
+            yield from _judge(config, wanted, training, base, f"{now:%Y%m%d-%H%M%S}", now, notes)
 
 
 def _write_bios(config: Config, wanted: Wanted, folder: Path) -> Iterator[Note]:
@@ -213,13 +237,20 @@ def _peek(training: Training) -> str:
 
 
 def _judge(
-    config: Config, wanted: Wanted, training: Training, base: ModelFolder | None, model: str, now: datetime
+    config: Config,
+    wanted: Wanted,
+    training: Training,
+    base: ModelFolder | None,
+    model: str,
+    now: datetime,
+    notes: diary.Diary,
 ) -> Iterator[Note | Done]:
     """Register the best model of a training, measure it, and let it speak if the gate says so."""
     from biobot.lab import curve, gate, report
     from biobot.model import checkpoint, evaluate
     from biobot.sample.engine import Engine, device
 
+    notes.at("measure")
     registry = Registry(config.home)
     folder = registry.folder / model
     yield Note(f"writing down what {model} learnt")
@@ -270,6 +301,7 @@ def _judge(
     (folder / "curve.png").write_bytes(curve.png(curve.points(card["curve"])))
     for line in report.table(rows):
         yield Note(line)
+    notes.at("promote")
     promote = decision.promote and wanted.promote
     if promote:
         registry.promote(model)

@@ -33,5 +33,17 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"queue      {queue}",
         f"budget     {budget['posts_today']} of {budget['posts_per_day']} posts today, "
         f"${budget['usd_this_month']:.2f} of ${budget['usd_per_month']:.2f} this month",
+        f"training   {_trained(found['training'])}",
     ]
     return [*lines, *(f"problem    {each}" for each in found["problems"])]
+
+
+def _trained(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "none yet"
+    if last["outcome"] == "running":
+        return f"running since {last['began']}, step: {last['step']}"
+    said = f"{last['ended'] or last['began']}: {last['outcome']}"
+    if last["model"] is None:
+        said += f" at the step: {last['step']}"
+    return f"{said}; {last['why']}" if last["why"] else said
