@@ -177,6 +177,7 @@ def test_walks_breadth_first_over_friends_but_not_through_the_protected(stage: S
     stage.configure(f'friends = ["{start}"]\ndepth = 2')
     stage.collect()
     assert stage.stored() == stage.may_be_stored([near, *far])
+    assert stage.calls("following") == 2, "nobody may ask whom the protected follow"
     stage.configure(f'friends = ["{start}"]\ndepth = 3\nagain = "1s"')
     stage.now += timedelta(days=1)
     stage.collect()

@@ -137,7 +137,7 @@ def test_stats_counts_anew_when_the_rules_of_clean_have_changed(
             assert (stats.left_out, stats.bios) == ({"phone": 1}, 2)
 
 
-def test_an_author_who_comes_again_has_changed_their_bio(corpus: Run, tmp_path: Path) -> None:
+def test_an_author_who_comes_again_has_changed_their_bio(corpus: Run, tmp_path: Path, home: Path) -> None:
     corpus("import", jsonl(tmp_path / "a.jsonl", signed("old", 5), signed("shared", 6), signed("shared", 7), "kept"))
     counts = corpus(
         "import", jsonl(tmp_path / "b.jsonl", signed("new", 5), signed("x", 6), signed("kept", 8)), "--json"
@@ -146,6 +146,8 @@ def test_an_author_who_comes_again_has_changed_their_bio(corpus: Run, tmp_path: 
     corpus("import", jsonl(tmp_path / "c.jsonl", signed("first", 8), signed("second", 8)))
     bios = [json.loads(line)["bio"] for line in corpus("export", "-").splitlines()]
     assert sorted(bios) == ["kept", "new", "second", "shared", "x"]
+    with Store(home / "corpus.db") as opened:  # what nobody signs any more is neither exported nor learnt
+        assert sorted(bio.text for bio in opened.bios()) == sorted(bios)
 
 
 def test_a_killed_import_can_be_run_again_without_loss_or_doubles(tmp_path: Path) -> None:
