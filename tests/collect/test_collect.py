@@ -547,7 +547,6 @@ def test_training_collects_first_if_the_config_says_so_and_status_tells_what_it_
     assert health.status(stage.config, stage.now)["collect"]["usd_this_month"] == pytest.approx(5)
 
 
-@pytest.mark.soak
 def test_train_learns_what_was_just_collected(stage: Stage) -> None:
     stage.world.lists[77] = stage.ids[:500]
     stage.configure('lists = ["77"]')
