@@ -44,6 +44,11 @@ def test_a_failure_of_a_bot_is_told(name: str) -> None:
     assert "OnFailure=biobot-notify@%i.service" in text or name.startswith("biobot-notify")
 
 
+def test_retraining_shares_the_daemons_user_or_it_would_take_its_state_away() -> None:
+    users = {dict(units.properties(units.unit(name)))["User"] for name in UNITS[:2]}
+    assert users == {"biobot-%i"}
+
+
 def test_the_daemons_unit_gives_a_call_its_time_and_the_child_its_memory() -> None:
     settings = dict(units.properties(units.unit("biobot@.service")))
     assert settings["Type"] == "notify"
