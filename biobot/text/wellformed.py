@@ -17,8 +17,9 @@ _FORBIDDEN = {
     "an old format character": "[\u206a-\u206f\ufff9-\ufffb]",
 }
 _ANY = re.compile("|".join(_FORBIDDEN.values()))
-_EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-"""Fillers and the blank Braille cell: letters and symbols by category, nothing to the eye."""
+_EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159\ufffc")
+"""Fillers, the blank Braille cell and the like: letters and symbols by category, nothing to the eye."""
+_TAGS = range(0xE0020, 0xE0080)
 _MARKS_IN_A_ROW = 4
 
 
@@ -26,13 +27,15 @@ def problem(text: str) -> str | None:
     """Say why `text` is not fit to be shown, or return None.
 
     Refused are lone surrogates, control characters other than the line feed, bidi overrides and isolates,
-    non-characters, storms of combining marks, and texts with nothing to see in them (F26).
+    non-characters, storms of combining marks, and texts of which more than half is blank: spaces, line feeds,
+    fillers, invisible signs (F26).
     """
+    text = text.strip(" \n")
     if text.isascii() and text.isprintable():
-        return None if text.strip() else "there is nothing to see in it"
+        return _blank(len(text) - text.count(" "), text.count(" "))
     if _ANY.search(text):
         return "it holds " + next(name for name, pattern in _FORBIDDEN.items() if re.search(pattern, text))
-    visible = marks = row = 0
+    visible = blanks = marks = row = 0
     for character in text:
         category = unicodedata.category(character)
         if category in ("Mn", "Me"):
@@ -41,7 +44,16 @@ def problem(text: str) -> str | None:
                 return "it holds a storm of combining marks"
             continue
         row = 0
-        visible += not (category[0] in "ZC" and category != "Co" and category != "Cn") and character not in _EMPTY
+        if character in _EMPTY or (category[0] in "ZC" and category not in ("Co", "Cn")):
+            blanks += ord(character) not in _TAGS  # those spell a flag's name
+        else:
+            visible += 1
+    if marks > 2 * visible > 0:
+        return "it holds a storm of combining marks"
+    return _blank(visible, blanks)
+
+
+def _blank(visible: int, blanks: int) -> str | None:
     if not visible:
         return "there is nothing to see in it"
-    return "it holds a storm of combining marks" if marks > 2 * visible else None
+    return "it is blank for the most part" if blanks > visible else None
