@@ -346,6 +346,7 @@ class Bot:
             state = State.HELD if self._review else State.APPROVED
             self.outbox.add(list(self._placed([each.draft for each in found if each.draft], now)), state, now)
             posting.mark("stored")
+            self.outbox.count_refused(sum((Counter(each.refused) for each in found), Counter()), now)
         for each in found:
             if each.draft is None:
                 self.outbox.skip([moment(each.request)], each.reason, now)

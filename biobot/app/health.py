@@ -62,6 +62,7 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
             "next_slot": slot_key(upcoming) if upcoming and state not in ("paused", "blocked") else None,
             "queue": counts,
             "unconfirmed": counts[State.UNCONFIRMED],
+            "filters": outbox.refused(),
             "budget": {
                 "posts_today": left.posts_today,
                 "posts_per_day": left.posts_per_day,

@@ -13,7 +13,7 @@ import time
 from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -60,11 +60,15 @@ def mark(point: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What came of one request: a draft; or, with `draft` None, why there is none."""
+    """What came of one request: a draft; or, with `draft` None, why there is none.
+
+    `refused` counts, by filter, the candidates that came before it and were refused.
+    """
 
     request: str
     draft: Draft | None
     reason: str = ""
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 def request(config: Config, name: str, slot: datetime | None, *salt: object) -> dict[str, Any]:
@@ -103,13 +107,14 @@ def drawn(requests: Sequence[Mapping[str, Any]], draw: Draw, slots: Mapping[str,
             text, temperature, seed, model = (found[key] for key in ("text", "temperature", "seed", "model"))
             noted = {key: found[key] for key in ("bits", "bits_per_byte", "entropy") if key in found}
             controls = json.dumps({**found.get("controls", {}), **noted})
-            yield Drawn(name, Draft(text, slots[name], temperature, seed, model, controls))
+            draft = Draft(text, slots[name], temperature, seed, model, controls)
+            yield Drawn(name, draft, refused=objected[name])
             continue
         objected[name].update({each["filter"] for each in found["objections"]})
         if tries[name] >= limits[name]:
             done.add(name)
             why = ", ".join(f"{by} {count}" for by, count in objected[name].most_common())
-            yield Drawn(name, None, f"all {tries[name]} drafts were refused: {why}")
+            yield Drawn(name, None, f"all {tries[name]} drafts were refused: {why}", objected[name])
 
 
 # -- posting -----------------------------------------------------------------------------------------
@@ -415,6 +420,7 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
             (found,) = list(drawn([request(config, name, slot)], draw, {name: slot})) or [
                 Drawn(name, None, "none came")
             ]
+            outbox.count_refused(found.refused, now)
             if found.draft is None:
                 raise OutboxError(f"there is nothing to post: {found.reason}")
             row = outbox.add([found.draft], State.HELD if review else State.APPROVED, now)[0]

@@ -21,16 +21,23 @@ def command() -> None:
 @click.pass_obj
 def list_(options: Options, as_json: bool) -> None:
     """List the plugins: where each is from, its hooks, and its settings in biobot.toml."""
+    from biobot.app import health
     from biobot.filters import kit, loader
 
+    with health.look(options.config) as outbox:
+        refused = outbox.refused()
     required = options.config.settings.filters.required
     for plugin in loader.load(options.config, require=False):
         settings = kit.settings_of(plugin)
+        count = refused.get(plugin.name, 0)
         if as_json:
             facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
-            click.echo(json.dumps({**facts, "enabled": plugin.enabled, "settings": settings}, default=str))
+            click.echo(
+                json.dumps({**facts, "enabled": plugin.enabled, "refused": count, "settings": settings}, default=str)
+            )
             continue
         marks = [*(["off"] if not plugin.enabled else []), *(["required"] if plugin.name in required else [])]
+        marks += [f"refused {count}"] if count else []
         hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "no hooks"
         click.echo(f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}")
         if plugin.kind is not None:

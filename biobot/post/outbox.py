@@ -16,7 +16,7 @@ Each change is one transaction in `_move` (or beside it, for new rows), with a r
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -516,6 +516,24 @@ class Outbox:
                 db.execute("INSERT OR REPLACE INTO flag VALUES (?, ?, ?)", (name, value, stamp(now)))
             if not name.startswith("_"):
                 self._note(db, None, None, name if value is not None else f"not {name}", now, by, value)
+
+    def count_refused(self, counts: Mapping[str, int], now: datetime) -> None:
+        """Add to the counts of candidates that each filter refused; the candidates themselves are not kept."""
+        if not counts:
+            return
+        with self.transaction() as db:
+            for name, count in counts.items():
+                db.execute(
+                    "INSERT INTO flag VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
+                    "SET value = CAST(CAST(value AS INTEGER) + excluded.value AS TEXT), since = excluded.since",
+                    (f"_refused:{name}", str(count), stamp(now)),
+                )
+
+    def refused(self) -> dict[str, int]:
+        """Count the candidates that each filter refused so far, by its name, the busiest filter first."""
+        flags = self.flags("_refused:")
+        counts = ((name.removeprefix("_refused:"), int(count)) for name, count in flags.items())
+        return dict(sorted(counts, key=lambda each: (-each[1], each[0])))
 
     def claim_account(self, account: str, now: datetime) -> None:
         """Record whose account this outbox belongs to; raise OutboxError if it is another one (F44)."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from biobot.app import posting, review
+from biobot.app import health, posting, review
 from biobot.errors import LockHeld, OutboxError, PluginError, SampleError
 from biobot.post import locks
 from biobot.post.networks import Account
 from biobot.post.outbox import State, moment
 from biobot.x.errors import Kind, Refused, Unknown, Unsent
-from tests.app.world import START, World
+from tests.app.world import START, World, drafts
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 LOST = Unknown("the line went dead")
@@ -378,6 +378,23 @@ def test_f10_f11_when_every_draft_is_refused_the_slot_is_skipped_with_the_reason
     assert world.net.calls == 0
     assert {row.reason for row in world.rows(State.SKIPPED)} == {"all 200 drafts were refused: dedupe 200"}
     assert world.slots(State.SKIPPED) == ["22 18:00", "22 19:00"]
+    assert world.outbox.refused() == {"dedupe": 400}
+    world.stop()
+    assert health.status(world.config, world.now)["filters"] == {"dedupe": 400}
+
+
+def test_refused_candidates_are_counted_by_filter_also_where_one_was_accepted(home: Path) -> None:
+    def second(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        for accepted in drafts(requests):
+            said = [{"filter": name, "reason": "no"} for name in ("links", "links", "length")]
+            yield accepted | {"accepted": False, "objections": said}
+            yield accepted
+
+    world = World(home, HOURLY)
+    world.draw = second
+    world.run(2 * HOUR)
+    assert len(world.net.texts) == 2
+    assert world.outbox.refused() == {"length": 2, "links": 2}
 
 
 def test_a_sampler_that_fails_is_said_once_and_what_is_queued_is_posted(

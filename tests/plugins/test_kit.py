@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from biobot.cli import main
 from biobot.corpus import index
 from biobot.filters import hookspecs
+from biobot.post.outbox import Outbox
 from tests.conftest import made_up_bios
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "plugins.md"
@@ -45,6 +47,16 @@ def test_lists_what_is_loaded_from_where_and_how_it_is_set(folder: Path, capsys:
     assert found["length"]["from"] == "bundled (length.py)"
     assert [name for name, each in found.items() if not each["enabled"]] == ["language"]
     assert "max = 280" in run(capsys, "plugins", "list")
+
+
+def test_counts_what_each_filter_refused_so_far(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Outbox(folder / "state" / "outbox.db", "rehearsal") as outbox:
+        for _ in range(2):
+            outbox.count_refused({"dedupe": 3, "length": 10}, datetime.now(UTC))
+    found = {each["name"]: each for each in map(json.loads, run(capsys, "plugins", "list", "--json").splitlines())}
+    assert {name: each["refused"] for name, each in found.items() if each["refused"]} == {"dedupe": 6, "length": 20}
+    assert "refused 20" in run(capsys, "plugins", "list")
+    assert "refused    length 20, dedupe 6" in run(capsys, "status")
 
 
 def test_a_new_plugin_works_with_its_test_and_can_be_tried(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
