@@ -14,20 +14,22 @@ WHERE = {
 }
 SHORT, NEAR_SHORT = 20, 0.8
 """Below so many characters two people write the same by chance: there only a nearly equal text is near."""
+BRIEF, RUN_BRIEF = 40, 28
+"""Below so many characters any common turn is a large share: there only a run of so many is copied."""
 
 
 @dataclass(frozen=True)
 class Dedupe:
     """`[filters.dedupe]`: how much of a resemblance is too much.
 
-    near: from this share of equal 3-grams on (0.56: some three edits in 40 characters, six in 60);
+    near: from this share of equal 3-grams on (0.578: some three edits in 40 characters, six in 60);
     copied: from a run of so many characters on that at most three real bios hold;
     share: from a shorter run on, of 24 or more, that is so much of the text.
     """
 
-    near: float = 0.5625
+    near: float = 0.578
     copied: int = 32
-    share: float = 0.45
+    share: float = 0.48
 
 
 @hookimpl
@@ -54,6 +56,7 @@ def _theft(match: Match, length: int, settings: Dedupe) -> str | None:
         return f"near: {match.amount:.0%} like" if match.amount >= near else None
     # a bot may use a phrase twice: of its own texts only a large part is a copy
     own = match.source in ("posted", "queued")
-    if match.amount >= settings.share * length or (match.amount >= settings.copied and not own):
+    large = max(settings.share * length, RUN_BRIEF if length < BRIEF else 0)
+    if match.amount >= large or (match.amount >= settings.copied and not own):
         return f"copied: {match.amount:.0f} characters in a row from"
     return None

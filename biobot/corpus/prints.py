@@ -193,24 +193,35 @@ def _mix(value: Any) -> Any:
 def longest(mark: Print, sides: Callable[[int], Sequence[int]]) -> int:
     """Give the length of the longest run that a text shares with what `sides` knows.
 
-    `sides(hash)` gives what stood beside a gram of that hash wherever it was seen. A run is as long as the grams
-    that overlap in it and what goes on beside them. One that is at least GRAM + SIDE long is found and never
-    measured shorter than that; by chance one may be measured a character or two too long.
+    `sides(hash)` gives what stood beside a gram of that hash wherever it was seen. One gram and what goes on
+    beside it tell of a run up to GRAM + 2 * SIDE; longer ones are those that overlap. A run that is at least
+    GRAM + SIDE long is found and not measured shorter, as long as the gram that winnowing kept of it is no
+    common one; by chance one may be measured a character or two too long.
     """
-    best = start = end = 0
-    last = -GRAM
+    best = whole = start = end = 0
     for place, gram in enumerate(mark.grams):
-        seen = sides(gram)
-        if not seen:
-            continue
-        here, half = mark.side(place), SIDE_BITS // 2
-        before = min(max(_reach((here ^ there) >> half) for there in seen), place)
-        after = min(max(_reach((here ^ there) & ((1 << half) - 1)) for there in seen), len(mark.grams) - 1 - place)
-        if place - last >= GRAM:
-            start, end = place, 0
-        start, end, last = min(start, place - before), max(end, place + GRAM + after), place
-        best = max(best, end - start)
-    return best
+        for there in sides(gram):
+            first, last = _run(mark, place, there)
+            sure = last - first < WINDOW - 1 or _least(mark.grams, place, first, last)
+            best = max(best, GRAM + min(last - first, WINDOW - 1 if sure else WINDOW - 2))
+            if first > end:
+                start = first
+            start, end = min(start, first), max(end, last)
+            whole = max(whole, GRAM + end - start)
+    return whole if best >= GRAM + SIDE else best
+
+
+def _run(mark: Print, place: int, there: int) -> tuple[int, int]:
+    """Give the first and the last gram of the run around the gram at `place`, beside which `there` stood."""
+    differ, half = mark.side(place) ^ there, SIDE_BITS // 2
+    before, after = _reach(differ >> half), _reach(differ & ((1 << half) - 1))
+    return max(place - before, 0), min(place + after, len(mark.grams) - 1)
+
+
+def _least(grams: Sequence[int], place: int, first: int, last: int) -> bool:
+    """Tell whether a gram is the least of some window inside a run: if the run is real, that one was kept."""
+    starts = range(max(first, place - WINDOW + 1), min(place, last - WINDOW + 1) + 1)
+    return any(min(grams[start : start + WINDOW]) == grams[place] for start in starts)
 
 
 def _reach(differ: int) -> int:

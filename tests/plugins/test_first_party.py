@@ -169,7 +169,13 @@ def test_language_allows_all_until_told_otherwise() -> None:
         (Match("learnt", "copied", 28), "x" * 200, None),
         (
             Match("learnt", "copied", 28),
-            "x" * 60,
+            "x" * 58,
+            "copied: 28 characters in a row from a bio that the model learnt from",
+        ),
+        (Match("learnt", "copied", 27), "x" * 39, None),
+        (
+            Match("learnt", "copied", 28),
+            "x" * 39,
             "copied: 28 characters in a row from a bio that the model learnt from",
         ),
         (Match("posted", "copied", 40), "x" * 200, None),
