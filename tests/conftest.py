@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from biobot.model import runtime
+
+runtime.prepare()  # before any test imports torch
+
 WHO = ["baker", "gardener", "retired pirate", "mother of two cats", "nurse", "cloud watcher", "drummer", "beekeeper"]
 WHAT = [
     "coffee",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from biobot.cli import Options
+from biobot.model import runtime
 
 
 @click.command()
@@ -22,6 +23,7 @@ def command(options: Options, file: Path, model: str | None, per_byte: bool, as_
     It is computed in float32, over the UTF-8 bytes and one stop for each bio. A byte value that the model never
     learnt costs 16 bits.
     """
+    runtime.prepare()
     from biobot.app import training
 
     if per_byte:

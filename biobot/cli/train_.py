@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from biobot.cli import Options
+from biobot.model import runtime
 
 if TYPE_CHECKING:
     from biobot.app.training import Advance, Done, Note
@@ -57,8 +57,7 @@ def command(
         raise click.UsageError("give either --epochs or --max-minutes")
     if resume and (preset or epochs or minutes or start):
         raise click.UsageError("--resume goes on as begun: leave out --preset, --epochs, --max-minutes and --from")
-    # threads that spin while they wait make small products 50 times slower when another process takes a core
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    runtime.prepare()
     from biobot.app import training
 
     wanted = training.Wanted(preset, epochs, minutes, device, resume, start, corpus, dev, seed, not no_promote)

@@ -1,0 +1,20 @@
+"""What torch's libraries are told before they are loaded; imports nothing of them."""
+
+from __future__ import annotations
+
+import os
+
+SETTINGS = {
+    # threads that spin while they wait make small products 50 times slower when another process takes a core
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # a kernel is kept for every shape of a product: batches have thousands, at half a megabyte each
+    "LRU_CACHE_CAPACITY": "16",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
+}
+"""Environment variables that OpenMP, ideep and oneDNN read once; what the user set stays."""
+
+
+def prepare() -> None:
+    """Set them; to be called before torch is imported for the first time."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
