@@ -49,6 +49,7 @@ class SampleSettings:
 
     temperatures: Mapping[float, float] = field(default_factory=lambda: {0.6: 1.0, 0.8: 1.0, 1.0: 1.0})
     max_tries: int = 200
+    best_of: int = 1
     deadline: timedelta = timedelta(minutes=2)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,7 @@ class SampleSettings:
             if not (math.isfinite(weight) and weight > 0):
                 raise ValueError(f"temperatures: the weight of {temperature} must be above 0")
         _at_least("max_tries", self.max_tries, 1)
+        _at_least("best_of", self.best_of, 1)
         _positive("deadline", self.deadline)
 
 

@@ -7,7 +7,6 @@ pays for torch, and ends. What the child prints is the contract of `biobot previ
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from biobot.config import Config
 from biobot.errors import SampleError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
+from biobot.model import runtime
 from biobot.model.registry import Registry
 from biobot.sample.controls import Controls, Request
 from biobot.text.weight import weighted_length
@@ -65,11 +65,10 @@ class Desk:
         folder = Registry(config.home).find(model or config.settings.model.name)
         self.model = folder.id
         self.seen = seen(config, folder.path)
+        self._best_of = config.settings.sample.best_of
         self._judge = Judge(loader.load(config), self.seen, config.settings.filters.timeout) if judge else None
 
-        # threads that spin while they wait make products 20 to 50 times slower as soon as another process takes a
-        # core; torch's OpenMP reads this once, when it is loaded
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        runtime.prepare()
         from biobot.model import checkpoint
         from biobot.sample.engine import Engine, device
 
@@ -84,6 +83,15 @@ class Desk:
     def judge(self, candidate: Candidate) -> Verdict:
         """Ask every filter about a candidate; without filters there are no objections."""
         return self._judge.judge(candidate) if self._judge else Verdict(candidate)
+
+    @property
+    def best_of(self) -> int:
+        """How many accepted drafts an order's one is chosen from: one, unless a plugin scores them."""
+        return self._best_of if self._judge and self._judge.scores else 1
+
+    def score(self, draft: Draft) -> float:
+        """Add up what the plugins think of a draft; raise PluginError if one cannot say."""
+        return self._judge.score(draft.verdict.candidate) if self._judge else 0.0
 
 
 def requests(temperatures: Iterable[float], count: int, seed: int) -> Iterator[Request]:
@@ -120,15 +128,24 @@ class Order:
 def fill(desk: Desk, orders: Iterable[Order], controls: Controls) -> Iterator[dict[str, Any]]:
     """Give the candidates of each order up to its first accepted one, as `preview --json --requests` prints them.
 
-    Beside the keys of `preview --json` each has `request`, the order's id, and `controls`, all that a bio
-    depends on besides model, seed and temperature.
+    Where plugins score and `sample.best_of` is above one, the accepted one is the best of so many (or of those
+    that the order's `n` bios hold, the earliest of equals); the others are not given. Beside the keys of
+    `preview --json` each has `request`, the order's id, and `controls`, all that a bio depends on besides model,
+    seed and temperature.
     """
     facts = asdict(controls) | {"prefix": controls.prefix.decode(errors="replace"), "kind": desk.engine.kind}
     for order in orders:
+        accepted = []
         for draft in desk.drafts(requests([order.temperature], order.n, order.seed), controls):
-            yield draft.as_dict() | {"request": order.id, "controls": facts}
-            if draft.verdict.accepted:
+            if not draft.verdict.accepted:
+                yield draft.as_dict() | {"request": order.id, "controls": facts}
+                continue
+            accepted.append(draft)
+            if len(accepted) == desk.best_of:
                 break
+        if accepted:
+            best = max(accepted, key=desk.score) if len(accepted) > 1 else accepted[0]
+            yield best.as_dict() | {"request": order.id, "controls": facts}
 
 
 def spawn(

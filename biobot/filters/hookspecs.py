@@ -28,4 +28,4 @@ def biobot_settings() -> type:  # type: ignore[empty-body]
 
 @hookspec
 def biobot_score(candidate: Candidate, settings: Any) -> float:  # type: ignore[empty-body]
-    """Say how good `candidate` is: of drafts that no filter refuses, the one with the greatest sum comes first."""
+    """Say how good `candidate` is: of `sample.best_of` accepted drafts the one with the greatest sum is posted."""

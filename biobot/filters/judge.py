@@ -8,6 +8,7 @@ have a deadline: `biobot.app.drafts` gives its child one.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -52,13 +53,18 @@ class Judge:
                 objections.append(Objection(plugin.name, reason))
         return Verdict(candidate, tuple(objections), tuple(seconds))
 
+    @property
+    def scores(self) -> bool:
+        """Tell whether any plugin scores: otherwise one candidate is as good as another."""
+        return bool(self._scores)
+
     def score(self, candidate: Candidate) -> float:
         """Add up what the plugins think of `candidate`; raise PluginError if one does not answer a finite number."""
         total = 0.0
         for plugin, hook in self._scores:
             try:
                 with _alarm(self._timeout):
-                    total += float(hook(candidate=candidate, settings=plugin.settings))
+                    total += _finite(hook(candidate=candidate, settings=plugin.settings))
             except (Exception, SystemExit, _TimeUp) as error:
                 raise PluginError(f"the plugin {plugin.name} cannot score: {_say(error)}") from error
         return total
@@ -109,6 +115,12 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, left, before[1])
+
+
+def _finite(score: Any) -> float:
+    if not math.isfinite(number := float(score)):
+        raise ValueError(f"{number} cannot be compared")
+    return number
 
 
 def _say(error: BaseException) -> str:

@@ -108,6 +108,42 @@ def test_a_filter_of_ones_own_changes_the_verdicts(preview: Any, folder: Path) -
     assert "never: I like nothing" in shown
 
 
+@pytest.mark.parametrize(("best_of", "n", "won"), [(1, 50, 9), (3, 50, 12), (3, 4, 9), (3, 8, 12)])
+def test_an_order_gets_the_best_of_some_accepted_bios_where_a_plugin_scores(
+    preview: Any, folder: Path, tmp_path: Path, best_of: int, n: int, won: int
+) -> None:
+    (folder / "plugins" / "taste.py").write_text(
+        "from biobot import hookimpl\n\n"
+        "@hookimpl\ndef biobot_filter(candidate):\n    return 'odd' if candidate.seed % 3 else None\n\n"
+        "@hookimpl\ndef biobot_score(candidate):\n    return -abs(candidate.seed - 12)\n"
+    )
+    off = '["length", "dedupe", "profanity", "links", "mentions", "private"]'
+    config = folder / "biobot.toml"
+    config.write_text(
+        f"{config.read_text()}[filters]\nrequired = []\ndisabled = {off}\n[sample]\nbest_of = {best_of}\n"
+    )
+    (tmp_path / "orders").write_text(json.dumps(order("a", n=n)))
+    code, out, err = preview("--json", "--requests", str(tmp_path / "orders"))
+    assert code == 0, err
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [each["seed"] for each in found if each["accepted"]] == [won]
+    assert found[-1]["accepted"]
+
+
+@pytest.mark.parametrize("answer", ["'fine'", "float('nan')", "None"])
+def test_a_score_that_is_no_number_is_one_clear_line(preview: Any, folder: Path, tmp_path: Path, answer: str) -> None:
+    (folder / "plugins" / "taste.py").write_text(
+        f"from biobot import hookimpl\n\n@hookimpl\ndef biobot_score(candidate):\n    return {answer}\n"
+    )
+    off = '["length", "dedupe", "profanity", "links", "mentions", "private"]'
+    config = folder / "biobot.toml"
+    config.write_text(f"{config.read_text()}[filters]\nrequired = []\ndisabled = {off}\n[sample]\nbest_of = 2\n")
+    (tmp_path / "orders").write_text(json.dumps(order("a")))
+    code, _, err = preview("--json", "--requests", str(tmp_path / "orders"))
+    assert code == 1
+    assert "the plugin taste cannot score" in err
+
+
 def test_prints_what_it_can_on_a_console_that_is_not_utf8(folder: Path) -> None:  # F29
     ran = subprocess.run(
         [sys.executable, "-m", "biobot", "preview", "-t", "1", "-n", "3", "--no-filters"],
