@@ -27,7 +27,7 @@ from biobot.text.terminal import clean, colours, draft, legend
 
 T = TypeVar("T")
 
-SEED = "2015"
+SEED = "777"
 
 CONFIG = """
 [sample]
