@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -148,6 +149,20 @@ def test_a_plugin_that_others_could_have_written_is_not_loaded(
     failed = check(FINE)
     assert "others can write" in failed["message"]
     assert "chmod go-w" in failed["message"]
+
+
+def test_a_plugin_that_belongs_to_another_user_is_not_loaded(
+    folder: Folder, plugin: Plugin, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder("")
+    path = plugin("mine", "@hookimpl\ndef biobot_filter(candidate): return None\n")
+    if os.geteuid() == 0:  # root's own files are anybody's to load, so it must give this one away
+        os.chown(path, 54321, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    failed = check(FINE)
+    assert failed["code"] == 1
+    assert "belongs to another user" in failed["message"]
 
 
 def test_a_file_of_ones_own_takes_the_place_of_a_bundled_filter(folder: Folder, plugin: Plugin, check: Check) -> None:
