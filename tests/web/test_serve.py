@@ -30,7 +30,13 @@ def console(folder: Path, *options: str, out: int = subprocess.DEVNULL) -> Itera
     home = folder / "state"
     (home / "web" / "link").unlink(missing_ok=True)
     process = subprocess.Popen(
-        [*BIOBOT, "web", "--port", "0", *options], cwd=folder, stdout=out, stderr=subprocess.PIPE, env=environment()
+        [*BIOBOT, "web", "--port", "0", *options],
+        cwd=folder,
+        stdout=out,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        # as from a person's shell, even where whoever runs the tests ignores Ctrl-C (a job in the background)
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         yield process
