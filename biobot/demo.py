@@ -115,9 +115,7 @@ class Demo:
             self.fake.fault("reset-after")
             remark("Now X accepts a post, and the connection dies before it can say so.", YELLOW)
             lost = self._watch(daemon, lambda: self._ids("unconfirmed"))
-            remark(
-                "The bot cannot know: the post is `unconfirmed`, never sent again; the timeline will tell.", YELLOW
-            )
+            remark("The bot cannot know: the post is `unconfirmed`, never sent again; the timeline will tell.", YELLOW)
             self._watch(daemon, lambda: set(lost) <= set(self._ids("posted")))
             remark("Found: it is `posted`, once.", GREEN)
             return len(lost)
