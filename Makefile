@@ -28,7 +28,7 @@ help:
 	@touch $@
 
 .venv/core: pyproject.toml constraints.txt .venv/torch
-	@$(PIP) -e .
+	@$(PIP) -e '.[web]'
 	@touch $@
 
 .venv/dev: pyproject.toml constraints.txt .venv/torch

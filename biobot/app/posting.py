@@ -20,13 +20,14 @@ from typing import Any, TypeVar
 
 from biobot.app import child, drafts
 from biobot.config import Config
-from biobot.errors import NetworkError, OutboxError, PluginError, SampleError, SecretsError
+from biobot.errors import BiobotError, NetworkError, OutboxError, PluginError, SampleError, SecretsError
 from biobot.post import locks, policy, reconcile, schedule
 from biobot.post.budget import Budget, Kind
 from biobot.post.networks import Network, open_network
 from biobot.post.outbox import Draft, Outbox, Post, State, moment, stamp
 from biobot.text.links import links
 from biobot.x.errors import Refused, Unknown, Unsent
+from biobot.x.secrets import POSTING, load
 
 T = TypeVar("T")
 
@@ -404,6 +405,8 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
     hindered = hindrance(outbox, poster.budget, now)
     if hindered is not None:
         raise OutboxError(f"nothing is posted: {hindered.text}")
+    if config.settings.post.network == "x":
+        load(config).require(*POSTING)  # before a row is made that would wait for them
     review = config.settings.post.review == "on"
     if text is not None:
         said = objections(config, text)
@@ -426,7 +429,16 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
             row = outbox.add([found.draft], State.HELD if review else State.APPROVED, now)[0]
     if row is None:
         raise OutboxError("the outbox already has a text like that; nothing is posted twice")
-    return row if row.state is State.HELD else poster.send(row.id)
+    if row.state is State.HELD:
+        return row
+    try:
+        return poster.send(row.id)
+    except BiobotError as error:
+        if outbox.get(row.id).state is not State.APPROVED:
+            raise
+        raise OutboxError(
+            f"{error}; post {row.id} waits: `biobot run` or `biobot post` sends it, `biobot reject {row.id}` drops it"
+        ) from error
 
 
 def reconcile_now(poster: Poster, post: int | None = None) -> list[Post]:
@@ -434,6 +446,9 @@ def reconcile_now(poster: Poster, post: int | None = None) -> list[Post]:
     with locks.lock(poster.config.home, locks.POST, poster.who, poster.clock(), timedelta(seconds=2)):
         poster.adopt_orphans()
         rows = poster.outbox.posts(State.UNCONFIRMED) if post is None else [poster.outbox.get(post)]
+        for row in rows:
+            if row.state not in (State.UNCONFIRMED, State.FAILED):
+                raise OutboxError(f"post {row.id} is {row.state}: there is nothing to settle")
         return poster.settle(rows, early=True)
 
 

@@ -31,7 +31,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"last post  {found['last_post'] or 'none yet'}",
         f"next slot  {found['next_slot'] or 'none'}",
         f"queue      {queue}",
-        f"refused    {', '.join(f'{name} {count}' for name, count in found['filters'].items()) or 'no candidate yet'}",
+        f"refused    {', '.join(f'{name} {count}' for name, count in found['filters'].items()) or 'none yet'}",
         f"budget     {budget['posts_today']} of {budget['posts_per_day']} posts today, "
         f"${budget['usd_this_month']:.2f} of ${budget['usd_per_month']:.2f} this month",
         f"training   {_trained(found['training'])}",

@@ -16,7 +16,7 @@ from biobot.errors import BiobotError
 if TYPE_CHECKING:
     from biobot.web.guard import Door
 
-MISSING = "the console needs starlette, jinja2 and uvicorn: pip install 'biobot[web]'"
+MISSING = "the console is the extra [web]: pip install 'biobot[web]' (in a checkout: pip install '.[web]')"
 
 
 @click.command()

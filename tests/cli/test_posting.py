@@ -206,3 +206,30 @@ def test_run_refuses_a_schedule_that_never_comes(run: Run, bot: Bot) -> None:
     assert "no slot ever comes" in err
     bot('[schedule]\ncron = "every monday"\n')
     assert "is not a cron line" in run("run")[2]
+
+
+def test_without_keys_nothing_is_left_behind_that_would_be_posted_later(run: Run, bot: Bot) -> None:
+    bot('[post]\nnetwork = "x"\n')
+    code, _, error = run("post", "--text", "some nice words about warm bread")
+    assert code == 1
+    assert "BIOBOT_X_API_KEY" in error
+    assert rows(run) == []
+
+
+def test_a_post_that_could_not_be_sent_says_that_it_waits_and_how_to_drop_it(
+    run: Run, bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot('[post]\nnetwork = "x"\n[x]\napi_base = "http://127.0.0.1:9"\n')
+    for name in ("API_KEY", "API_SECRET", "ACCESS_TOKEN", "ACCESS_SECRET"):
+        monkeypatch.setenv(f"BIOBOT_X_{name}", "made-up")
+    code, _, error = run("post", "--text", "some nice words about warm bread")
+    assert code == 1
+    assert "`biobot reject 1` drops it" in error
+    assert [row["state"] for row in rows(run)] == ["approved"]
+
+
+def test_there_is_nothing_to_settle_about_a_post_that_is_posted(run: Run) -> None:
+    run("post", "--text", "some nice words about warm bread")
+    code, _, error = run("reconcile", "1")
+    assert (code, error) == (1, "biobot: post 1 is posted: there is nothing to settle\n")
+    assert run("reconcile", "1", "--resend")[0] == 1
