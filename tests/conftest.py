@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def made_up_bios(count: int, seed: int = 0) -> list[str]:
             bio += f" No. {len(bios)}"
         bios[bio] = None
     return list(bios)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_outlives_its_test() -> Iterator[None]:
+    """Undo what `biobot run` does to logging: its handler writes to the test's own standard error."""
+    yield
+    logging.getLogger("biobot").setLevel(logging.NOTSET)
+    for handler in logging.getLogger().handlers[:]:
+        if type(handler) is logging.StreamHandler:
+            logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture
