@@ -20,7 +20,7 @@ from typing import Any
 
 from biobot.app import posting
 from biobot.app.notices import Notices
-from biobot.app.posting import LONGEST_WAIT, Draw, Drawn, Hindrance, Poster, drawn, hindrance, request
+from biobot.app.posting import HINDRANCES, LONGEST_WAIT, Draw, Drawn, Hindrance, Poster, drawn, hindrance, request
 from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError
 from biobot.post import locks, reconcile, schedule
@@ -211,7 +211,7 @@ class Bot:
 
     def _hindrance(self, now: datetime) -> Hindrance | None:
         hindered = hindrance(self.outbox, self.poster.budget, now)
-        for kind in ("blocked", "breaker", "wait", "budget"):
+        for kind in HINDRANCES:
             if hindered is not None and hindered.kind == kind:
                 self.notices.say(kind, hindered.text, now)
             else:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from biobot.app import diary, drafts
 from biobot.app.notices import problems
-from biobot.app.posting import hindrance
+from biobot.app.posting import HINDRANCES, hindrance
 from biobot.collect.ledger import month_spent
 from biobot.config import Config, XSettings
 from biobot.errors import BiobotError, ModelError
@@ -42,8 +42,8 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
         daemon = locks.holder(config.home, locks.DAEMON)
         left = Budget(outbox, post).left(now)
         hindered = hindrance(outbox, Budget(outbox, post), now)
-        said = problems(outbox)
-        if hindered is not None and hindered.kind != "paused" and hindered.text not in said:
+        said = problems(outbox, HINDRANCES)  # those are known better from what hinders now, daemon or not
+        if hindered is not None and hindered.kind != "paused":
             said.insert(0, hindered.text)
         try:
             model = Registry(config.home).find(config.settings.model.name).id

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import threading
+from collections.abc import Collection
 from datetime import datetime
 
 from biobot.config import Config
@@ -64,6 +65,7 @@ class Notices:
             log.warning("the notify command failed: %s", error)
 
 
-def problems(outbox: Outbox) -> list[str]:
-    """Give the texts of all problems that are not over."""
-    return list(outbox.flags("_problem:").values())
+def problems(outbox: Outbox, but: Collection[str] = ()) -> list[str]:
+    """Give the texts of all problems that are not over, `but` for those of these names."""
+    said = outbox.flags("_problem:")
+    return [text for flag, text in said.items() if flag.removeprefix("_problem:") not in but]

@@ -121,6 +121,10 @@ def drawn(requests: Sequence[Mapping[str, Any]], draw: Draw, slots: Mapping[str,
 # -- posting -----------------------------------------------------------------------------------------
 
 
+HINDRANCES = ("blocked", "breaker", "wait", "budget")
+"""What may hinder a post without a person's wish: the names of problems."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hindrance:
     """Why nothing is posted now; `until` is when that ends by itself (None: not by itself)."""

@@ -190,7 +190,10 @@ def _ready(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, A
         manager.register(module, name=source.name)
         manager.check_pending()  # a misspelt hook is an error, not a silent pass
     except Exception as error:
-        raise PluginError(f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}") from error
+        raise PluginError(
+            f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}; mend it, or leave it out "
+            f'with filters.disabled = ["{source.name}"]'
+        ) from error
     hooks = {}
     for caller in manager.get_hookcallers(module) or ():
         for implementation in caller.get_hookimpls():
@@ -251,4 +254,4 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())  # pluggy's take several lines

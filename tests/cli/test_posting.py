@@ -233,3 +233,11 @@ def test_there_is_nothing_to_settle_about_a_post_that_is_posted(run: Run) -> Non
     code, _, error = run("reconcile", "1")
     assert (code, error) == (1, "biobot: post 1 is posted: there is nothing to settle\n")
     assert run("reconcile", "1", "--resend")[0] == 1
+
+
+def test_a_wait_that_is_over_is_no_problem_any_more_though_no_daemon_said_so(run: Run, home: Path) -> None:
+    now = datetime.now(UTC)
+    with Outbox(home / "outbox.db", "rehearsal") as outbox:
+        for name, text in (("wait", "waiting until yesterday"), ("drafts", "no draft came")):
+            outbox.set_flag(f"_problem:{name}", text, now - timedelta(days=1))
+    assert json.loads(run("status", "--json")[1])["problems"] == ["no draft came"]
