@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -66,6 +68,11 @@ def command(
         steps = training.train(options.config, wanted, datetime.now(UTC), time.monotonic, lambda: bool(interrupts))
         for event in steps:
             show(event)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # under torchrun a thread of gloo's may outlive the group, and would abort the process at an ordinary exit
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 @contextmanager
