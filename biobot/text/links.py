@@ -36,7 +36,7 @@ class Span:
 
 def links(text: str) -> tuple[Span, ...]:
     """Find what X would make a link of, in the text as it is (X looks at its NFC form)."""
-    if "." not in text or not _patterns()[2].search(text):
+    if "." not in text or not _ending().search(text):
         return ()
     if max(text) <= "\uffff":
         return tuple(_links(text))
@@ -51,7 +51,7 @@ def links(text: str) -> tuple[Span, ...]:
 
 
 def _links(text: str) -> Iterator[Span]:
-    url, ascii_domain, _ = _patterns()
+    url, ascii_domain = _patterns()
     for match in url.finditer(text):
         start, end = match.span("url")
         protocol, domain = match["protocol"], match["domain"]
@@ -94,15 +94,26 @@ def _encoded(label: str) -> int:
 
 
 @cache
-def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Compile the patterns of a URL, of an ASCII domain, and of the end of one, which every link holds.
-
-    The list of top-level domains makes them large. The last one begins with a dot, for which alone it looks:
-    it spares most texts the others.
-    """
+def _top() -> str:
+    """Write the pattern of a top-level domain: a large one, which takes long to compile."""
     lines = Path(__file__).with_name("tlds.txt").read_text(encoding="utf-8").splitlines()
     names = _alternatives(line for line in lines if not line.startswith("#"))
-    top = rf"(?:{names}(?=[^0-9A-Za-z@+-]|$)|xn--[-0-9a-z]+)"
+    return rf"(?:{names}(?=[^0-9A-Za-z@+-]|$)|xn--[-0-9a-z]+)"
+
+
+@cache
+def _ending() -> re.Pattern[str]:
+    """Compile the pattern of a domain's end, which every link holds: it spares most texts, and processes, the others.
+
+    It begins with a dot, for which alone it looks.
+    """
+    return re.compile(rf"\.(?<={_LABEL}\.){_top()}", re.IGNORECASE)
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Compile the patterns of a URL and of an ASCII domain."""
+    top = _top()
     subdomain, name = (rf"(?:{_LABEL}(?:[{marks}]|{_LABEL})*)?{_LABEL}\." for marks in ("_-", "-"))
     path = rf"/(?:{_PATH}*(?:{_BRACKETS}{_PATH}*)*(?:{_PATH_END}|{_BRACKETS})|@{_PATH}+/)*"
     url = (
@@ -111,9 +122,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
         rf"(?P<path>{path})?(?:\?{_QUERY}*{_QUERY_END})?)"
     )
     ascii_domain = rf"(?:[-a-z0-9{_ACCENTS}]+\.)+{top}"
-    end = rf"\.(?<={_LABEL}\.){top}"
-    one, two, three = (re.compile(each, re.IGNORECASE) for each in (url, ascii_domain, end))
-    return one, two, three
+    return re.compile(url, re.IGNORECASE), re.compile(ascii_domain, re.IGNORECASE)
 
 
 def _alternatives(words: Iterable[str]) -> str:
