@@ -68,7 +68,7 @@ class Desk:
         self._best_of = config.settings.sample.best_of
         self._judge = Judge(loader.load(config), self.seen, config.settings.filters.timeout) if judge else None
 
-        runtime.prepare()
+        runtime.load()
         from biobot.model import checkpoint
         from biobot.sample.engine import Engine, device
 

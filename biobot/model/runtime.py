@@ -1,7 +1,8 @@
-"""What torch's libraries are told before they are loaded; imports nothing of them."""
+"""How torch is loaded: what its libraries are told before, and how a short-lived process gets it sooner."""
 
 from __future__ import annotations
 
+import gc
 import os
 
 SETTINGS = {
@@ -18,3 +19,14 @@ def prepare() -> None:
     """Set them; to be called before torch is imported for the first time."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def load() -> None:
+    """Import torch, as `prepare` has it, without the garbage collector: its rounds over torch's objects take 0.2 s."""
+    prepare()
+    gc.disable()
+    try:
+        import torch  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
