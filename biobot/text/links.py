@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 LONGEST = 4096
+_DOTS = re.compile("[\u3002\uff0e\uff61]")
 _DIRECTION = "\u202a-\u202e\u061c\u200e\u200f\u2066-\u2069"
 _NEVER = "\ufffe\ufeff\uffff"
 _SPACE = "\t-\r \x85\xa0\u1680\u180e\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -36,49 +37,60 @@ class Span:
 
 def links(text: str) -> tuple[Span, ...]:
     """Find what X would make a link of, in the text as it is (X looks at its NFC form)."""
-    if "." not in text or not _ending().search(text):
-        return ()
+    found: list[Span] = []
+    done = 0
+    for ending in _ending().finditer(text) if "." in text else ():
+        if ending.start() >= done:
+            # no link reaches over a space; but the one before it tells where it may begin
+            begun = max(0, text.rfind(" ", 0, ending.start()))
+            done = text.find(" ", ending.start())
+            done = len(text) if done < 0 else done
+            for start, end in _in_units(text[begun:done]):
+                found.append(Span(text[begun + start : begun + end], begun + start, begun + end))
+    return tuple(found)
+
+
+def _in_units(text: str) -> Iterable[tuple[int, int]]:
+    """Find links as X does, which looks at UTF-16 code units, and may take half of an emoji for a letter."""
     if max(text) <= "\uffff":
-        return tuple(_links(text))
-    # X looks at UTF-16 code units, and may take half of an emoji for a letter
+        return _links(text)
     units = text.encode("utf-16-le", "surrogatepass")
     halves = "".join(chr(low | high << 8) for low, high in zip(units[::2], units[1::2], strict=True))
     places = [0]
     for character in text:
         places.append(places[-1] + (2 if character > "\uffff" else 1))
-    found = ((bisect_right(places, link.start) - 1, bisect_left(places, link.end)) for link in _links(halves))
-    return tuple(Span(text[start:end], start, end) for start, end in found)
+    return ((bisect_right(places, start) - 1, bisect_left(places, end)) for start, end in _links(halves))
 
 
-def _links(text: str) -> Iterator[Span]:
-    url, ascii_domain = _patterns()
+def _links(text: str) -> Iterator[tuple[int, int]]:
+    url, ascii_domain, short = _patterns()
     for match in url.finditer(text):
         start, end = match.span("url")
-        protocol, domain = match["protocol"], match["domain"]
+        before, protocol, domain, path = match["before"], match["protocol"], match["domain"], match["path"]
         if domain.startswith("xn--") and not ascii_domain.search(domain):
             continue
         if not _encodable(domain, len(protocol or "https://") + end - start - len(domain)):
             continue
         if protocol:
-            if short := re.match(rf"(?i)https?://t\.co/([a-z0-9]+)(?:\?{_QUERY}*{_QUERY_END})?", match["url"]):
-                if len(short[1]) > 40:
+            if shortened := short.match(text, start):
+                if len(shortened[1]) > 40:
                     continue
-                end = start + short.end()
-            yield Span(text[start:end], start, end)
-        elif match["before"] not in ("-", "_", ".", "/"):
+                end = shortened.end()
+            yield start, end
+        elif before not in ("-", "_", ".", "/"):
             # of a bare domain only its ASCII part becomes a link: the last one of them with the path
             spans = [(start + part.start(), start + part.end()) for part in ascii_domain.finditer(domain)]
-            if spans and match["path"]:
+            if spans and path:
                 # X adds the path's length to the ASCII part's, even where something stands between them
                 spans[-1] = spans[-1][0], spans[-1][1] + end - match.end("domain")
-            yield from (Span(text[first:last], first, last) for first, last in spans)
+            yield from spans
 
 
 def _encodable(domain: str, rest: int) -> bool:
     """Tell whether every label of a domain fits the DNS, in the form that it takes there."""
     length = rest + domain.count(".")
     for label in domain.split("."):
-        size = sum(_encoded(part) + 1 for part in re.split("[\u3002\uff0e\uff61]", label)) - 1
+        size = len(label) if label.isascii() else sum(_encoded(part) + 1 for part in _DOTS.split(label)) - 1
         if not 1 <= size <= 63:
             return False
         length += size
@@ -107,14 +119,14 @@ def _ending() -> re.Pattern[str]:
 
     It begins with a dot, for which alone it looks.
     """
-    return re.compile(rf"\.(?<={_LABEL}\.){_top()}", re.IGNORECASE)
+    return re.compile(rf"\.(?=[^\W\d_])(?<={_LABEL}\.){_top()}", re.IGNORECASE)
 
 
 @cache
-def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Compile the patterns of a URL and of an ASCII domain."""
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """Compile the patterns of a URL, of an ASCII domain, and of X's own short URL."""
     top = _top()
-    subdomain, name = (rf"(?:{_LABEL}(?:[{marks}]|{_LABEL})*)?{_LABEL}\." for marks in ("_-", "-"))
+    subdomain, name = (rf"{_LABEL}(?:[{marks}]*+{_LABEL})*+\." for marks in ("_-", "-"))
     path = rf"/(?:{_PATH}*(?:{_BRACKETS}{_PATH}*)*(?:{_PATH_END}|{_BRACKETS})|@{_PATH}+/)*"
     url = (
         rf"(?P<before>[^A-Za-z0-9@＠$#＃{_NEVER}]|^)"
@@ -122,7 +134,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
         rf"(?P<path>{path})?(?:\?{_QUERY}*{_QUERY_END})?)"
     )
     ascii_domain = rf"(?:[-a-z0-9{_ACCENTS}]+\.)+{top}"
-    return re.compile(url, re.IGNORECASE), re.compile(ascii_domain, re.IGNORECASE)
+    short = rf"https?://t\.co/([a-z0-9]+)(?:\?{_QUERY}*{_QUERY_END})?"
+    one, two, three = (re.compile(each, re.IGNORECASE) for each in (url, ascii_domain, short))
+    return one, two, three
 
 
 def _alternatives(words: Iterable[str]) -> str:

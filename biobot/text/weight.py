@@ -15,8 +15,9 @@ from biobot.text.links import links
 
 URL = 23
 """The weight of a link, however long it is."""
-_HEAVY = re.compile("[^\x00-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]")
-_JOINED = "[{first}](?=[\u200d\u20e3\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])"
+_HEAVY = re.compile("[^\x00-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]+")
+_SECOND = re.compile("[\u200d\u20e3\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+"""What an emoji sequence has in the second place."""
 
 
 def weighted_length(text: str) -> int:
@@ -35,20 +36,24 @@ def _plain(text: str) -> int:
     """Count a piece without links."""
     if text.isascii():
         return len(text)
-    starts, sequences = _emoji()
     saved = end = 0
-    for match in starts.finditer(text):
-        if match.start() >= end:
-            for sequence in sequences[match[0]]:
-                if text.startswith(sequence, match.start()):
-                    end = match.start() + len(sequence)
-                    saved += len(sequence) + len(_HEAVY.findall(sequence)) - 2
-                    break
-    return len(text) + len(_HEAVY.findall(text)) - saved
+    for second in _SECOND.finditer(text):
+        start = second.start() - 1
+        for sequence in _sequences().get(text[start], ()) if start >= end else ():
+            if text.startswith(sequence, start):
+                end = start + len(sequence)
+                saved += _weight(sequence) - 2
+                break
+    return _weight(text) - saved
+
+
+def _weight(text: str) -> int:
+    """Count a piece without links as if its emoji were single."""
+    return len(text) + len("".join(_HEAVY.findall(text)))
 
 
 @cache
-def _emoji() -> tuple[re.Pattern[str], dict[str, list[str]]]:
+def _sequences() -> dict[str, list[str]]:
     """Read the emoji sequences: by their first character, the longest first."""
     sequences: dict[str, list[str]] = {}
     for line in Path(__file__).with_name("emoji.txt").read_text(encoding="ascii").splitlines():
@@ -57,4 +62,4 @@ def _emoji() -> tuple[re.Pattern[str], dict[str, list[str]]]:
             sequences.setdefault(sequence[0], []).append(sequence)
     for each in sequences.values():
         each.sort(key=len, reverse=True)
-    return re.compile(_JOINED.format(first=re.escape("".join(sequences)))), sequences
+    return sequences
