@@ -55,24 +55,50 @@ def test_finds_bare_domains_and_urls_where_x_does() -> None:
     assert all(text[link.start : link.end] == link.text for link in links(text))
 
 
-def test_agrees_with_the_official_library() -> None:
-    """Set TWITTER_TEXT to a folder in which `npm install twitter-text@3.1.0` was run."""
-    folder = os.environ.get("TWITTER_TEXT", "")
-    node = shutil.which("node")
-    if not (node and folder and (Path(folder) / "node_modules" / "twitter-text").is_dir()):
+@pytest.fixture
+def folder() -> Path:
+    """Find npm's library: set TWITTER_TEXT to a folder in which `npm install twitter-text@3.1.0` was run."""
+    folder = Path(os.environ.get("TWITTER_TEXT", "nowhere"))
+    if not (shutil.which("node") and (folder / "node_modules" / "twitter-text").is_dir()):
         pytest.skip("needs node, and TWITTER_TEXT naming a folder with npm's twitter-text 3.1.0")
+    return folder
+
+
+def official(texts: list[str], folder: Path) -> list[int]:
+    """Count as npm's library does."""
+    lines = "".join(json.dumps(text) + "\n" for text in texts)
+    command = ["node", "-e", SCRIPT]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=folder, check=True)
+    return list(map(int, done.stdout.split()))
+
+
+def test_agrees_with_the_official_library(folder: Path) -> None:
     draw = random.Random(5)
     signs = "a Z 9 - _ . / @ # http:// https:// t.co/ www. com co.uk é 日本 .中国 x.cafe א ( ) ? = 🏳 🌈 👩 🏽 ❤ ё ＠ ©"
     pieces = signs.split()
     pieces += [" ", "\n", "\u200d", "\ufe0f", "\u20e3", "e\u0301", "gmail.com", "👩\u200d🚀", "🇩🇪", "xn--"]
     texts = ["".join(draw.choice(pieces) for _ in range(draw.randrange(1, 25))) for _ in range(5000)]
     texts += [f"a{chr(code)}b" for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-    lines = "".join(json.dumps(text) + "\n" for text in texts)
-    done = subprocess.run([node, "-e", SCRIPT], input=lines, capture_output=True, text=True, cwd=folder, check=True)
-    official = list(map(int, done.stdout.split()))
+    theirs = official(texts, folder)
     ours = list(map(weighted_length, texts))
-    assert not [text for text, one, other in zip(texts, ours, official, strict=True) if one < other]
-    assert sum(one != other for one, other in zip(ours, official, strict=True)) <= 5
+    assert not [text for text, one, other in zip(texts, ours, theirs, strict=True) if one < other]
+    assert sum(one != other for one, other in zip(ours, theirs, strict=True)) <= 5
+
+
+def test_agrees_with_the_official_library_on_its_conformance_data(folder: Path) -> None:
+    """Put validate.yml, from the folder `conformance` of the library's repository, into that folder."""
+    yaml = pytest.importorskip("yaml")
+    if not (folder / "validate.yml").is_file():
+        pytest.skip("needs twitter-text's conformance/validate.yml in the folder that TWITTER_TEXT names")
+    sections = yaml.safe_load((folder / "validate.yml").read_text(encoding="utf-8"))["tests"]
+    texts = [case["text"] for cases in sections.values() for case in cases]
+    assert len(texts) > 90
+    assert list(map(weighted_length, texts)) == official(texts, folder)
+    # the section for configuration v2, which counts each part of an emoji, is held only to the library as it is now
+    cases = sections["WeightedTweetsWithDiscountedEmojiCounterTest"] + sections["UnicodeDirectionalMarkerCounterTest"]
+    assert {case["text"]: weighted_length(case["text"]) for case in cases} == {
+        case["text"]: case["expected"]["weightedLength"] for case in cases
+    }
 
 
 def test_looking_only_into_words_with_an_ending_misses_no_link() -> None:
