@@ -153,7 +153,7 @@ class _Draw:
             each.zero_()
         bits = 0.0
         for code, following in pairwise(codes):
-            logits = stepper.step(torch.full((LEAST_ROWS,), code, device=engine.device))
+            logits = stepper.step(torch.full((LEAST_ROWS,), code, device=engine.device), 1)
             bits -= float(logits[0].log_softmax(0)[following]) / math.log(2)
         self.start_code, self.start_state, self.start_bits = codes[-1], state, bits
         self.origin = [each[0].clone() for each in stepper.state]
@@ -196,7 +196,7 @@ class _Draw:
         """Draw one code for every active row; give the rows whose bio has ended."""
         n = max(LEAST_ROWS, -(-self.active // LEAST_ROWS) * LEAST_ROWS)
         state, drawn = self.state[:n], self.drawn[:n]
-        logits = self.stepper.step(self.code[:n])
+        logits = self.stepper.step(self.code[:n], self.active)
         whole = logits.logsumexp(1, keepdim=True)
         if not bool(whole[: self.active].isfinite().all()):
             raise SampleError("the model answers with something that is no number: its weights are damaged")

@@ -2,8 +2,9 @@
 
 What makes it fast: the first layer's input product is a look-up in a table made once, since an embedding
 times a matrix is one of `vocabulary` vectors; each other layer is one product of [input, hidden]; weights
-are bfloat16 where the processor multiplies that natively, packed once as its kernels want them; every gate
-is a sigmoid, which vectorises six times better than tanh; buffers are allocated once.
+are bfloat16 where the processor multiplies that natively, packed once as its kernels want them; a few rows
+are computed as few where that gives the same bits; every gate is a sigmoid, which vectorises six times better
+than tanh; buffers are allocated once.
 
 tanh(x) is 2 sigmoid(2x) - 1. To save the factors, the cell is kept doubled and the hidden state halved, and
 the weights make up for it: powers of two, which no rounding sees.
@@ -22,8 +23,8 @@ from biobot.model.lstm import ByteLSTM
 Kind = Literal["bfloat16", "float32"]
 
 LEAST_ROWS = 16
-"""Products have at least so many rows: with fewer, kernels sum in another order, and a bio drawn alone would
-differ in its last digits from the same bio drawn among others."""
+"""A step has at least so many rows: with fewer, a kernel may sum in another order, and a bio drawn alone would
+differ in its last digits from the same bio drawn among others. See `Stepper.few` for where it does not."""
 
 
 def best_kind(device: torch.device) -> Kind:
@@ -43,6 +44,8 @@ class Stepper:
         dtype, device = getattr(torch, kind), model.linear.weight.device
         weights = dict(model.lstm.named_parameters())
         self._layers: list[Callable[[Tensor], Tensor]] = []
+        self.few: tuple[int, ...] = ()
+        """Numbers of rows below LEAST_ROWS at which this machine gives the very bits that it gives at LEAST_ROWS."""
         with torch.no_grad():
             for k in range(shape.layers):
                 # rows are the gates i, f, g, o; g is doubled, and what a hidden state is multiplied with too
@@ -51,7 +54,7 @@ class Stepper:
                 below = _doubled(weights[f"weight_ih_l{k}"], size)
                 if k == 0:
                     self._table = (model.embedding.weight @ below.T + bias).to(dtype)
-                    self._recurrent = recurrent.T.to(dtype).contiguous()
+                    self._recurrent = _addition(recurrent.to(dtype))
                 else:
                     self._layers.append(_product(torch.cat([below * 2, recurrent], dim=1).to(dtype), bias.to(dtype)))
             self._out_weight = (model.linear.weight.detach() * 2).T.contiguous()
@@ -61,33 +64,54 @@ class Stepper:
         self._cell = torch.zeros(rows, shape.layers * size, device=device)
         self._first = torch.empty(rows, 4 * size, dtype=dtype, device=device)
         self._gates = torch.empty(rows, 4 * size, device=device)
-        self._top = torch.empty(rows, size, device=device)
+        self._top = torch.zeros(rows, size, device=device)
         self._logits = torch.empty(rows, shape.vocabulary, device=device)
+        if device.type == "cpu" and kind == "bfloat16":
+            self.few = tuple(count for count in (1, 2, 4, 8) if self._agrees(count))
 
     @property
     def state(self) -> tuple[Tensor, Tensor]:
         """The tensors that hold the rows' state: (rows, …) each."""
         return self._hidden, self._cell
 
-    def step(self, codes: Tensor) -> Tensor:
+    def step(self, codes: Tensor, active: int | None = None) -> Tensor:
         """Feed one code to each of the first n rows, n = len(codes) >= LEAST_ROWS.
 
-        Gives float32 logits (n, vocabulary), which the next step overwrites.
+        Gives float32 logits (n, vocabulary), which the next step overwrites; those behind the first `active`
+        rows (None: all count) mean nothing.
         """
         n, size = len(codes), self._size
-        gates, top = self._gates[:n], self._top[:n]
+        m = next((few for few in self.few if active is not None and few >= active), n)
+        gates, top = self._gates[:m], self._top[:m]
         i, f, g, o = gates.chunk(4, dim=1)
-        first = torch.index_select(self._table, 0, codes, out=self._first[:n])
-        raw = first.addmm_(self._hidden[:n, :size], self._recurrent)
+        first = torch.index_select(self._table, 0, codes[:m], out=self._first[:m])
+        raw = self._recurrent(self._hidden[:m, :size], first)
         for k in range(len(self._layers) + 1):
             if k > 0:
-                raw = self._layers[k - 1](self._hidden[:n, (k - 1) * size : (k + 1) * size])
+                raw = self._layers[k - 1](self._hidden[:m, (k - 1) * size : (k + 1) * size])
             gates.copy_(raw).sigmoid_()
-            cell = self._cell[:n, k * size : (k + 1) * size]
+            cell = self._cell[:m, k * size : (k + 1) * size]
             cell.mul_(f).addcmul_(i, g, value=4).sub_(i, alpha=2)  # 2 c = f 2 c + 2 i (2 g - 1)
             torch.sigmoid(cell, out=top).sub_(0.5).mul_(o)  # h / 2 = o (sigmoid(2 c) - 1/2)
-            self._hidden[:n, k * size : (k + 1) * size] = top
-        return torch.addmm(self._out_bias, top, self._out_weight, out=self._logits[:n])
+            self._hidden[:m, k * size : (k + 1) * size] = top
+        return torch.addmm(self._out_bias, self._top[:n], self._out_weight, out=self._logits[:n])
+
+    @torch.no_grad()
+    def _agrees(self, count: int) -> bool:
+        """Try a step with `count` rows against one with LEAST_ROWS, from a state that is made up."""
+        draw = torch.Generator().manual_seed(count)
+        codes = torch.randint(len(self._table), (LEAST_ROWS,), generator=draw)
+        hidden, cell = (torch.rand(each[:LEAST_ROWS].shape, generator=draw) - 0.5 for each in self.state)
+        results = []
+        for few in ((), (count,)):
+            self.few = few
+            self._hidden[:LEAST_ROWS], self._cell[:LEAST_ROWS] = hidden, cell
+            logits = self.step(codes, count)
+            results.append([each[:count].clone() for each in (logits, *self.state)])
+        self.few = ()
+        for each in self.state:
+            each.zero_()
+        return all(map(torch.equal, *results))
 
 
 def _doubled(gates: Tensor, size: int) -> Tensor:
@@ -99,12 +123,26 @@ def _doubled(gates: Tensor, size: int) -> Tensor:
 
 def _product(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     """Give x -> x @ weight.T + bias, with the weight packed once where that is possible."""
-    if weight.dtype is torch.bfloat16 and weight.device.type == "cpu" and _packs():
+    if _packable(weight):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
         return lambda x: product(x, packed, bias, "none", [], "")
     transposed = weight.T.contiguous()
     return lambda x: torch.addmm(bias, x, transposed)
+
+
+def _addition(weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Give (x, y) -> x @ weight.T + y; `y` may be overwritten."""
+    if _packable(weight):
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+        product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.binary
+        return lambda x, y: product(x, y, packed, None, "add")
+    transposed = weight.T.contiguous()
+    return lambda x, y: y.addmm_(x, transposed)
+
+
+def _packable(weight: Tensor) -> bool:
+    return weight.dtype is torch.bfloat16 and weight.device.type == "cpu" and _packs()
 
 
 def _packs() -> bool:
