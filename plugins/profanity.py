@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from biobot import Candidate, fold, hookimpl, language, scripts
+from biobot import Candidate, fold, hookimpl, language
 
 MILD, COARSE = 1, 2
 CORE = re.compile("fuck|shit|cunt|nigger|nigga|faggot|bitch|whore|asshole|wanker|retard|slut")
@@ -23,10 +25,16 @@ HARMLESS = (
 )
 LEET = str.maketrans("013457@$!|+€£", "oieastasiltel")
 ONE_AS_L = str.maketrans("1!|", "lll")
+LOOKS = str.maketrans("ΗΝΜΥυμµνσςγΣΛΔπУуИиß", "hnmuuuunssgeaanuuuub")
+"""Letters that also look, or sound, like another one than they fold to."""
+MARKS = ".,;:?\"'()[]{}<>~-_…"
+"""What stands beside a word and is no letter of it."""
 SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][\s.,\-_*~]{1,3}){2,}[^\W_](?![^\W_])")
 LONGEST = 60
 """Characters of a chunk that are looked at."""
-DOUBLE, TRIPLE = re.compile(r"(.)\1+"), re.compile(r"(.)\1{2,}")
+DOUBLE, TRIPLE = re.compile(r"(\w)\1+"), re.compile(r"(\w)\1{2,}")
+MASKED = re.compile(r"[^\W\d_]+[*#%][*#%\w]*")
+ARABIC = re.compile("[\u0600-\u06ff]")
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -54,75 +62,113 @@ def biobot_settings() -> type[Profanity]:
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Profanity) -> str | None:
     """Refuse a text with a listed word; the objection names the list and the severity, not the word."""
-    text = fold(candidate.text)
-    severity = _severity(text, settings)
+    texts = _folds(candidate.text)
+    own = _own(settings.words)
+    severity = max(_severity(text, own) for text in texts)
     if severity >= settings.severity:
         # only now, since it is rare: without what is known to be harmless
-        severity = _severity(_harmless(settings.allow).sub(" ", text), settings)
+        rest = [_harmless(settings.allow).sub(" ", text) for text in texts]
+        severity = severity if rest == texts else max(_severity(text, own) for text in rest)
     if severity >= settings.severity:
         return f"holds a listed word (en, severity {severity})"
     for name in _others(candidate.text, settings.languages):
-        if _foreign(name).search(text):
+        if _foreign(name).search(texts[0]):
             return f"holds a listed word ({name})"
     return None
 
 
-def _severity(text: str, settings: Profanity) -> int:
-    worst = max((_worst(chunk, settings.words) for chunk in text.split()), default=0)
-    worst = max(worst, _phrases(WORD.findall(text), settings.words))
-    for spaced in SPACED.findall(text):
-        worst = max(worst, _word("".join(filter(str.isalnum, spaced)).translate(LEET), settings.words))
+def _folds(text: str) -> list[str]:
+    """Fold a text, and once more with the other reading of the letters that have two."""
+    other = text if text.isascii() else text.translate(LOOKS)
+    return [fold(text)] if other == text else [fold(text), fold(other)]
+
+
+class Own(NamedTuple):
+    """The operator's own terms: single words, which are found in disguise, too, and the pattern of the others."""
+
+    words: frozenset[str]
+    others: re.Pattern[str]
+
+
+class Listed(NamedTuple):
+    """The English list: words with their severity, phrases by their first word, words that only look like one."""
+
+    words: dict[str, int]
+    phrases: dict[str, list[tuple[tuple[str, ...], int]]]
+    allowed: frozenset[str]
+    beginnings: frozenset[str]
+    """What every word begins with, once its doubled letters are single, that could be a listed one with an ending."""
+
+
+def _severity(text: str, own: Own) -> int:
+    """Give the greatest severity among the words and phrases of a folded text."""
+    words = _words(text)
+    if not own.words.isdisjoint(words) or own.others.search(text):
+        return 4
+    said = " ".join(words)
+    said_once = DOUBLE.sub(r"\1", said)
+    core = CORE.search(said) or CORE.search(said_once)
+    beginnings = _listed().beginnings
+    worst = _phrases(text, words)
+    for word, once in zip(words, said_once.split(), strict=True):
+        if once[:2] in beginnings or once[:3] in beginnings or (core and (CORE.search(word) or CORE.search(once))):
+            worst = max(worst, _word(word, once))
     return worst
 
 
+def _words(text: str) -> set[str]:
+    """Give the words that a folded text may be meant to hold."""
+    words = set()
+    for chunk in text.split():
+        bare = chunk.strip(MARKS)
+        if bare.isalpha():
+            words.add(bare)
+        else:
+            words.update(_readings(chunk[:LONGEST]))
+    for spaced in SPACED.findall(text):
+        words.add("".join(filter(str.isalnum, spaced)).translate(LEET))
+    return words - {""}
+
+
 @lru_cache(maxsize=50_000)
-def _worst(chunk: str, own: tuple[str, ...]) -> int:
-    """Give the greatest severity among the readings of what stands between two spaces."""
-    if chunk.isalpha():
-        return _word(chunk, own)
-    return max(_word(reading, own) for reading in _readings(chunk[:LONGEST]))
-
-
 def _readings(chunk: str) -> tuple[str, ...]:
     """Give what a chunk with signs in it may be meant to say."""
-    readings = [*WORD.findall(chunk), ""]
-    if any(map(str.isalpha, chunk)):
-        bare = chunk.strip(".,;:?!\"'()[]{}<>~-_…")
-        signs = (bare, bare.translate(ONE_AS_L), chunk.strip(".,;:?\"'()[]{}<>~-_…"))
+    readings = WORD.findall(chunk)
+    if readings:
+        bare = chunk.strip(MARKS + "!")
+        signs = (bare, bare.translate(ONE_AS_L), chunk.strip(MARKS))
         readings += ["".join(filter(str.isalpha, one.translate(LEET))) for one in signs]
-        if re.fullmatch(r"[^\W\d_]+[*#%][*#%\w]*", bare):
+        if MASKED.fullmatch(bare):
             readings += _unmasked(bare)
     return tuple(readings)
 
 
 def _unmasked(masked: str) -> list[str]:
     """Give the listed words that fit, with a letter for each sign: `f**k`."""
-    pattern = re.compile(re.sub(r"[*#%]", "[a-z]", re.escape(masked).replace("\\", "")))
-    return [word for word, severity in _listed()[0].items() if severity > MILD and pattern.fullmatch(word)]
+    words = (word for word, severity in _listed().words.items() if severity > MILD and len(word) == len(masked))
+    return [word for word in words if all(sign in "*#%" + letter for sign, letter in zip(masked, word, strict=True))]
 
 
 @lru_cache(maxsize=50_000)
-def _word(word: str, own: tuple[str, ...]) -> int:
-    """Give the severity of a word with letters repeated, with an ending, or with a core word in it."""
-    words, _, allowed = _listed()
-    if word in own:
-        return 4
-    if word in allowed:
+def _word(word: str, once: str) -> int:
+    """Give the severity of a word with letters repeated, with an ending, or with a core word in it.
+
+    `once` is the word with each doubled letter once.
+    """
+    listed = _listed()
+    if word in listed.allowed:
         return 0
-    forms = {word}
-    single = DOUBLE.sub(r"\1", word)
-    if single != word:
-        forms |= {TRIPLE.sub(r"\1", word), TRIPLE.sub(r"\1\1", word)}
-    worst = max(words.get(form, 0) for form in forms)
+    forms = {word, TRIPLE.sub(r"\1", word), TRIPLE.sub(r"\1\1", word)} if TRIPLE.search(word) else {word}
+    worst = max(listed.words.get(form, 0) for form in forms)
     for form in forms:
-        if form in allowed:
+        if form in listed.allowed:
             return worst
         for stem in _stems(form):
-            severity = words.get(stem, 0)
+            severity = listed.words.get(stem, 0)
             worst = max(worst, severity if severity > COARSE else 0)
-    for core in (CORE.search(word), CORE.search(single)):
-        if core:
-            worst = max(worst, words.get(core[0], COARSE + 1))
+    for form in (word, once):
+        if core := CORE.search(form):
+            worst = max(worst, listed.words.get(core[0], COARSE + 1))
     return worst
 
 
@@ -136,54 +182,73 @@ def _stems(word: str) -> list[str]:
     return stems
 
 
-def _phrases(words: list[str], own: tuple[str, ...]) -> int:
-    """Give the greatest severity of the phrases among the words of a text."""
-    phrases = _listed()[1]
-    worst = 0
-    for at, word in enumerate(words):
-        for phrase, severity in phrases.get(word, ()):
-            if tuple(words[at : at + len(phrase)]) == phrase:
-                worst = max(worst, severity)
-    return 4 if any(" " in term and f" {term} " in f" {' '.join(words)} " for term in own) else worst
+def _phrases(text: str, words: set[str]) -> int:
+    """Give the greatest severity of the phrases in a text of these words."""
+    phrases = _listed().phrases
+    if phrases.keys().isdisjoint(words):
+        return 0
+    said = tuple(WORD.findall(text))
+    return max(
+        (
+            severity
+            for at, word in enumerate(said)
+            for phrase, severity in phrases.get(word, ())
+            if said[at : at + len(phrase)] == phrase
+        ),
+        default=0,
+    )
 
 
 @cache
-def _listed() -> tuple[dict[str, int], dict[str, list[tuple[tuple[str, ...], int]]], frozenset[str]]:
-    """Read the English words with their severity, phrases by their first word, and words that only look like one."""
+def _listed() -> Listed:
+    """Read the English list."""
     words: dict[str, int] = {}
     phrases: dict[str, list[tuple[tuple[str, ...], int]]] = {}
-    allowed = set()
+    allowed, beginnings = set(), set()
     for name, severity, entry in _lines():
         parts = tuple(WORD.findall(fold(entry)))
         if name == "allow":
             allowed.add("".join(parts))
         elif name == "en" and len(parts) == 1:
             words[parts[0]] = severity
+            for form in (parts[0], re.sub("y$", "ies", parts[0])):
+                beginnings.add(DOUBLE.sub(r"\1", form)[:3])
         elif name == "en" and parts:
             phrases.setdefault(parts[0], []).append((parts, severity))
-    return words, phrases, frozenset(allowed)
+    return Listed(words, phrases, frozenset(allowed), frozenset(beginnings))
+
+
+@cache
+def _own(terms: tuple[str, ...]) -> Own:
+    """Sort the operator's terms."""
+    folded = list(map(fold, terms))
+    return Own(frozenset(filter(str.isalpha, folded)), _any_of(each.split() for each in folded if not each.isalpha()))
 
 
 @cache
 def _harmless(own: tuple[str, ...]) -> re.Pattern[str]:
     """Write the pattern of harmless phrases."""
-    phrases = [*HARMLESS.split("|"), *(" ".join(WORD.findall(fold(phrase))) for phrase in own)]
-    return re.compile("|".join(rf"\b{re.escape(phrase)}\b".replace(r"\ ", r"\W+") for phrase in phrases if phrase))
+    return _any_of([*map(str.split, HARMLESS.split("|")), *(WORD.findall(fold(phrase)) for phrase in own)])
+
+
+def _any_of(phrases: Iterable[list[str]]) -> re.Pattern[str]:
+    """Write the pattern of phrases, given by their words, whatever stands between these."""
+    bodies = [r"\W+".join(map(re.escape, words)) for words in phrases if words]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(bodies) or '(?!)'})(?!\w)")
 
 
 @cache
 def _foreign(name: str) -> re.Pattern[str]:
     """Write the pattern of another language's list; scripts without spaces are searched anywhere."""
-    entries = [fold(entry) for language_, _, entry in _lines() if language_ == name]
-    entries = sorted({entry for entry in entries if len(entry) > 1}, key=len, reverse=True) or ["(?!)"]
-    anywhere = name in ("ja", "zh", "th", "ko")
-    body = "|".join(map(re.escape, entries)) if entries != ["(?!)"] else "(?!)"
-    return re.compile(body if anywhere else rf"(?<!\w)(?:{body})(?!\w)")
+    folded = {fold(entry) for language_, _, entry in _lines() if language_ == name}
+    entries = sorted((entry for entry in folded if len(entry) > 1), key=len, reverse=True)
+    body = "|".join(map(re.escape, entries)) or "(?!)"
+    return re.compile(body if name in ("ja", "zh", "th", "ko") else rf"(?<!\w)(?:{body})(?!\w)")
 
 
 def _others(text: str, names: tuple[str, ...]) -> list[str]:
     found = [language(text) if name == "auto" else name for name in names]
-    if "auto" in names and not text.isascii() and "arabic" in scripts(text):
+    if "auto" in names and not text.isascii() and ARABIC.search(text):
         found.append("fa")
     return [name for name in dict.fromkeys(found) if name and name != "en"]
 

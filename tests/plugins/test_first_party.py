@@ -13,8 +13,9 @@ from biobot.testing import judge
 DISGUISES: dict[str, Callable[[str], str]] = {
     "upper case": str.upper,
     "full-width": lambda word: "".join(chr(ord(letter) + 0xFEE0) for letter in word),
-    "Cyrillic look-alikes": lambda word: word.translate(str.maketrans("aceiopxy", "асеіорху")),
-    "Greek look-alikes": lambda word: word.translate(str.maketrans("aiok", "αιοκ")),
+    "Cyrillic look-alikes": lambda word: word.translate(str.maketrans("aceikoptuxy", "асеікортуху")),
+    "Greek look-alikes": lambda word: word.translate(str.maketrans("abegiknostuw", "αβεγικνοςτυω")),
+    "Greek capitals": lambda word: word.upper().translate(str.maketrans("ABEHIKNOTU", "ΑΒΕΗΙΚΝΟΤΥ")),
     "leet": lambda word: word.translate(str.maketrans("aeios", "4310$")),
     "more leet": lambda word: word.translate(str.maketrans("ait", "@!+")),
     "zero-width split": "\u200b".join,
