@@ -15,6 +15,7 @@ ORDER = [
 ]
 DOORS = {
     "torch": ("model", "sample", "lab"),
+    "PIL": ("lab",),
     "tweepy": ("x",),
     "pluggy": ("filters",),
     "apscheduler": ("post", "daemon"),

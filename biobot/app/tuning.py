@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biobot import config as settings
 from biobot.app import drafts
 from biobot.config import Config
-from biobot.errors import ConfigError
+from biobot.errors import ConfigError, SampleError
+from biobot.model.registry import Registry
 
 if TYPE_CHECKING:
     from biobot.lab.tune import Row
@@ -20,14 +21,32 @@ ROWS = 256
 """Bios drawn at once: more are not faster."""
 
 
-def sweep(config: Config, temperatures: Sequence[float], bios: int, model: str | None = None) -> Iterator[Row]:
-    """Measure `bios` bios at each temperature (none: the usual ones), one row after another."""
+def sweep(
+    config: Config,
+    temperatures: Sequence[float],
+    bios: int,
+    model: str | None = None,
+    tick: Callable[[float], object] = lambda _: None,
+) -> Iterator[Row]:
+    """Measure `bios` bios at each temperature, one row after another; `tick(temperature)` at each bio."""
     desk = drafts.Desk(config, model, rows=min(bios, ROWS))
 
     from biobot.lab import tune
 
-    for temperature in temperatures or tune.TEMPERATURES:
-        yield tune.row(desk.engine, temperature, bios, desk.seen, desk.judge)
+    for temperature in temperatures:
+        yield tune.row(desk.engine, temperature, bios, desk.seen, desk.judge, tick)
+
+
+def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Path, model: str | None = None) -> None:
+    """Write the picture of what was measured to `file`, a PNG; SampleError if that cannot be."""
+    from biobot.lab import chart
+
+    name = Registry(config.home).find(model or config.settings.model.name).id
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(chart.png(rows, chosen, name))
+    except OSError as error:
+        raise SampleError(f"cannot write {file}: {error.strerror}") from None
 
 
 def write(config: Config, temperatures: Sequence[float]) -> Path:

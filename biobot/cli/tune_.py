@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from biobot.cli import Options
 from biobot.errors import SampleError
 from biobot.sample.controls import Request
+
+if TYPE_CHECKING:
+    from biobot.lab.tune import Row
+
+TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+"""What is swept unless somebody asks for others."""
 
 
 @click.command()
@@ -20,7 +31,11 @@ from biobot.sample.controls import Request
     "-n", "count", type=click.IntRange(10), default=2000, show_default=True, help="Bios for each temperature."
 )
 @click.option("--model", help="A model's id or path; otherwise the one that the config names.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the share accepted as a PNG.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to draw it all as a PNG; otherwise tune.png in the bot's state, and nowhere with --json.",
+)
 @click.option("--write", is_flag=True, help="Put the recommended temperatures into biobot.toml.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a temperature, then the recommendation.")
 @click.pass_obj
@@ -36,20 +51,22 @@ def command(
     """Measure what each temperature does: how many bios pass, how new they are, what they cost; recommend some."""
     from biobot.app import tuning
 
+    wanted = sorted(set(temperatures or TEMPERATURES))
     try:
-        for temperature in temperatures:
+        for temperature in wanted:
             Request(0, temperature)
     except SampleError as error:
         raise click.UsageError(str(error)) from None
-    rows = []
-    for row in tuning.sweep(options.config, temperatures, count, model):
-        rows.append(row)
-        if as_json:
-            click.echo(json.dumps(row.as_dict()))
-        else:
-            click.echo(f"T {row.temperature:g}: {row.accepted:.1%} accepted", err=True)
+    config, rows = options.config, []
+    with _progress(count * len(wanted)) as (tick, tell):
+        for row in tuning.sweep(config, wanted, count, model, tick):
+            rows.append(row)
+            if as_json:
+                click.echo(json.dumps(row.as_dict()))
+            else:
+                tell(row)
 
-    from biobot.lab import curve, tune
+    from biobot.lab import tune
 
     chosen = tune.recommend(rows)
     if as_json:
@@ -60,10 +77,41 @@ def command(
         click.echo(
             f"\nrecommended: temperatures = [{named}]" if chosen else "\nno bio was accepted: nothing to recommend"
         )
+        plot = plot or config.home / "tune.png"
     if plot is not None:
-        try:
-            plot.write_bytes(curve.png([(each.temperature, each.accepted) for each in rows]))
-        except OSError as error:
-            raise SampleError(f"cannot write {plot}: {error.strerror}") from None
+        tuning.draw(config, rows, chosen, plot, model)
+        click.echo(f"drawn in {plot}", err=True)
     if write and chosen:
-        click.echo(f"written to {tuning.write(options.config, chosen)}", err=True)
+        click.echo(f"written to {tuning.write(config, chosen)}", err=True)
+
+
+@contextmanager
+def _progress(bios: int) -> Iterator[tuple[Callable[[float], None], Callable[[Row], None]]]:
+    """Give what to call at each bio, and at each row that is done; on a terminal they show a bar, the rate and the end.
+
+    Elsewhere there is one line a temperature.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    start, done = time.monotonic(), 0
+    console = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+
+    def pace() -> str:
+        rate = done / (time.monotonic() - start)
+        left = (bios - done) / rate
+        return f"{rate:.0f} bios/s · {left // 60:.0f}:{left % 60:02.0f} to go"
+
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("loading the model", total=bios)
+
+        def tick(temperature: float) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, completed=done, description=f"T {temperature:g} · {pace()}")
+
+        def tell(row: Row) -> None:
+            bar.console.print(f"T {row.temperature:g}: {row.accepted:.1%} accepted · {pace()}", highlight=False)
+
+        yield tick, tell

@@ -1,4 +1,4 @@
-"""What a temperature does to a model's bios: how many pass, how new they are, how much they vary, what they cost."""
+"""What a temperature does to a model's bios: what passes, how new and varied it is, what it costs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from biobot.bio import Candidate, Seen, Verdict
+from biobot.lab import words
 from biobot.sample.controls import Request
 from biobot.sample.engine import Engine
 from biobot.text.weight import weighted_length
-
-TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
-"""What is swept unless somebody asks for others."""
 
 GOOD_ENOUGH = 0.9
 """A temperature is recommended whose worth reaches this share of the best one's."""
@@ -25,9 +23,10 @@ GOOD_ENOUGH = 0.9
 class Row:
     """The bios of one temperature.
 
-    `accepted` is the share that every filter lets pass, `objections` the share that each filter refuses.
-    `novelty` is one minus the mean share of 3-grams that a bio has in common with the training bio most like
-    it; `distinct` the share of pairs of neighbouring words that occur once only. `length` is the mean
+    `accepted` is the share that every filter lets pass, `objections` the share that each filter refuses (some
+    bios fall to several). `novelty` is one minus the mean share of 3-grams that a bio has in common with the
+    training bio most like it; `distinct` the share of pairs of neighbouring words that occur once only
+    (distinct-2); `real_words` the share of words that are real (None: there were no words). `length` is the mean
     X-weighted length, `masked` the mean probability that masking took. `tries` and `seconds` are what one
     accepted bio costs (None: none was accepted).
     """
@@ -38,6 +37,7 @@ class Row:
     objections: dict[str, float]
     novelty: float
     distinct: float
+    real_words: float | None
     length: float
     bits_per_byte: float
     masked: float
@@ -46,19 +46,30 @@ class Row:
 
     @property
     def worth(self) -> float:
-        """Rate the temperature: the share accepted times how new and how varied the bios are."""
-        return self.accepted * self.novelty * self.distinct
+        """Rate the temperature: the share accepted times how new, how varied and how well-worded the bios are."""
+        real = 1.0 if self.real_words is None else self.real_words
+        return self.accepted * self.novelty * self.distinct * real
 
     def as_dict(self) -> dict[str, Any]:
         """Give the object that `biobot tune --json` prints."""
         return asdict(self)
 
 
-def row(engine: Engine, temperature: float, bios: int, seen: Seen, judge: Callable[[Candidate], Verdict]) -> Row:
-    """Draw the bios of the seeds from 0 on at a temperature, judge and measure them."""
+def row(
+    engine: Engine,
+    temperature: float,
+    bios: int,
+    seen: Seen,
+    judge: Callable[[Candidate], Verdict],
+    tick: Callable[[float], object],
+) -> Row:
+    """Draw the bios of the seeds from 0 on at a temperature, judge and measure them; `tick(temperature)` at each."""
     start = time.perf_counter()
-    samples = list(engine.draw(Request(seed, temperature) for seed in range(bios)))
-    verdicts = [judge(Candidate(each.text, temperature, each.seed, each.bits, each.entropy)) for each in samples]
+    samples, verdicts = [], []
+    for each in engine.draw(Request(seed, temperature) for seed in range(bios)):
+        samples.append(each)
+        verdicts.append(judge(Candidate(each.text, temperature, each.seed, each.bits, each.entropy)))
+        tick(temperature)
     seconds = time.perf_counter() - start
     accepted = sum(each.accepted for each in verdicts)
     objections = Counter(name for each in verdicts for name in {one.filter for one in each.objections})
@@ -70,6 +81,7 @@ def row(engine: Engine, temperature: float, bios: int, seen: Seen, judge: Callab
         objections={name: count / bios for name, count in objections.most_common()},
         novelty=1 - sum(_likeness(seen, each.text) for each in samples) / bios,
         distinct=len(pairs) / max(pairs.total(), 1),
+        real_words=words.share(each.text for each in samples),
         length=sum(weighted_length(each.text) for each in samples) / bios,
         bits_per_byte=sum(each.bits for each in samples) / sum(len(each.probabilities) + 1 for each in samples),
         masked=sum(each.lost for each in samples) / bios,
@@ -84,18 +96,33 @@ def recommend(rows: Sequence[Row]) -> list[float]:
     return sorted(each.temperature for each in best[:3] if each.worth >= GOOD_ENOUGH * best[0].worth)
 
 
+def refusers(rows: Sequence[Row]) -> list[str]:
+    """Name the filters that refuse anything, the one that refuses most first."""
+    names = sorted({name for each in rows for name in each.objections})
+    return sorted(names, key=lambda name: -sum(each.objections.get(name, 0) for each in rows))
+
+
 def lines(rows: Sequence[Row]) -> list[str]:
-    """Write the rows as a table for a terminal, with a bar for the share accepted."""
-    table = [f"{'T':>5} {'accepted':>9} {'':20} {'novel':>6} {'distinct':>9} {'length':>7} {'tries':>6}  fell by"]
-    for each in rows:
-        bar = "█" * round(20 * each.accepted)
-        fell = ", ".join(f"{name} {share:.0%}" for name, share in list(each.objections.items())[:3])
-        tries = f"{each.tries:.1f}" if each.tries else "-"
-        table.append(
-            f"{each.temperature:>5g} {each.accepted:>9.1%} {bar:20} {each.novelty:>6.2f} {each.distinct:>9.2f} "
-            f"{each.length:>7.0f} {tries:>6}  {fell}"
-        )
+    """Write the rows as two tables for a terminal: what the bios are like, the recommended marked; who refused them."""
+    chosen = recommend(rows)
+    table = ["     T  accepted            novelty  distinct  real words  length  tries  seconds"]
+    table += [
+        f"{'▸' if each.temperature in chosen else ' '} {each.temperature:>4g}  {each.accepted:>8.1%} "
+        f"{'█' * round(10 * each.accepted):10} {each.novelty:>7.0%} {each.distinct:>9.0%} "
+        f"{_figure(each.real_words, '.0%'):>11} {each.length:>7.0f} {_figure(each.tries, '.1f'):>6} "
+        f"{_figure(each.seconds, '.2f'):>8}"
+        for each in rows
+    ]
+    if names := refusers(rows):
+        table += ["", "refused by" + "".join(f"  {name:>6}" for name in names)]
+        for each in rows:
+            shares = (f"  {each.objections.get(name, 0):>{max(len(name), 6)}.1%}" for name in names)
+            table.append(f"{each.temperature:>10g}" + "".join(shares))
     return table
+
+
+def _figure(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)
 
 
 def _likeness(seen: Seen, text: str) -> float:
