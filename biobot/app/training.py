@@ -73,7 +73,7 @@ HELD_OUT = 0.05
 
 MOST_HELD_OUT = 5000
 
-_GATE = 0.15  # of --max-minutes are kept for the index, the report and the gate
+_GATE = 0.15, 1.5  # this share of --max-minutes, but no more minutes, is kept for the index, the report and the gate
 _GATE_BYTES = 300_000  # of dev are measured when the time is limited
 _SAMPLES = 400  # bios that the report draws at each temperature
 
@@ -175,7 +175,9 @@ def _train(
             recipe = PRESETS[wanted.preset or "base"]
             if wanted.epochs is not None:
                 recipe = replace(recipe, epochs=wanted.epochs)
-            left = None if wanted.minutes is None else wanted.minutes * (1 - _GATE) - (clock() - began) / 60
+            left = None
+            if wanted.minutes is not None:
+                left = wanted.minutes - min(_GATE[0] * wanted.minutes, _GATE[1]) - (clock() - began) / 60
             training = Training(
                 folder,
                 bios,
