@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from biobot import Candidate, fold, hookimpl, language
 
-MILD, COARSE = 1, 2
+COARSE = 2
 CORE = re.compile("fuck|shit|cunt|nigger|nigga|faggot|bitch|whore|asshole|wanker|retard|slut")
 """Words that are caught in the midst of others, too: what they are harmless parts of is in the list as `allow`."""
 ENDED = re.compile(
@@ -30,10 +31,11 @@ LOOKS = str.maketrans("ΗΝΜΥυμµνσςγΣΛΔπУуИиß", "hnmuuuunssgea
 MARKS = ".,;:?\"'()[]{}<>~-_…"
 """What stands beside a word and is no letter of it."""
 SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][\s.,\-_*~]{1,3}){2,}[^\W_](?![^\W_])")
-LONGEST = 60
-"""Characters of a chunk that are looked at."""
 DOUBLE, TRIPLE = re.compile(r"(\w)\1+"), re.compile(r"(\w)\1{2,}")
 MASKED = re.compile(r"[^\W\d_]+[*#%][*#%\w]*")
+SPACELESS = ("ja", "zh", "th", "ko")
+MARKED = (*SPACELESS, "hi")
+"""Languages whose marks are no accents, but make other letters: they are compared as they are, not folded."""
 ARABIC = re.compile("[\u0600-\u06ff]")
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -72,7 +74,7 @@ def biobot_filter(candidate: Candidate, settings: Profanity) -> str | None:
     if severity >= settings.severity:
         return f"holds a listed word (en, severity {severity})"
     for name in _others(candidate.text, settings.languages):
-        if _foreign(name).search(texts[0]):
+        if _foreign(name).search(_marked(candidate.text) if name in MARKED else texts[0]):
             return f"holds a listed word ({name})"
     return None
 
@@ -91,13 +93,14 @@ class Own(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """The English list: words with their severity, phrases by their first word, words that only look like one."""
+    """The English list: words and signs with their severity, phrases by their first word, what only looks like one."""
 
     words: dict[str, int]
+    signs: dict[str, int]
     phrases: dict[str, list[tuple[tuple[str, ...], int]]]
     allowed: frozenset[str]
     beginnings: frozenset[str]
-    """What every word begins with, once its doubled letters are single, that could be a listed one with an ending."""
+    """The first three letters of the words, with doubled letters once: other words need no second look."""
 
 
 def _severity(text: str, own: Own) -> int:
@@ -108,10 +111,10 @@ def _severity(text: str, own: Own) -> int:
     said = " ".join(words)
     said_once = DOUBLE.sub(r"\1", said)
     core = CORE.search(said) or CORE.search(said_once)
-    beginnings = _listed().beginnings
-    worst = _phrases(text, words)
+    listed = _listed()
+    worst = max([_phrases(text, words), *(severity for sign, severity in listed.signs.items() if sign in text)])
     for word, once in zip(words, said_once.split(), strict=True):
-        if once[:2] in beginnings or once[:3] in beginnings or (core and (CORE.search(word) or CORE.search(once))):
+        if once[:3] in listed.beginnings or (core and (CORE.search(word) or CORE.search(once))):
             worst = max(worst, _word(word, once))
     return worst
 
@@ -124,7 +127,7 @@ def _words(text: str) -> set[str]:
         if bare.isalpha():
             words.add(bare)
         else:
-            words.update(_readings(chunk[:LONGEST]))
+            words.update(_readings(chunk))
     for spaced in SPACED.findall(text):
         words.add("".join(filter(str.isalnum, spaced)).translate(LEET))
     return words - {""}
@@ -145,7 +148,7 @@ def _readings(chunk: str) -> tuple[str, ...]:
 
 def _unmasked(masked: str) -> list[str]:
     """Give the listed words that fit, with a letter for each sign: `f**k`."""
-    words = (word for word, severity in _listed().words.items() if severity > MILD and len(word) == len(masked))
+    words = (word for word in _listed().words if len(word) == len(masked))
     return [word for word in words if all(sign in "*#%" + letter for sign, letter in zip(masked, word, strict=True))]
 
 
@@ -168,7 +171,7 @@ def _word(word: str, once: str) -> int:
             worst = max(worst, severity if severity > COARSE else 0)
     for form in (word, once):
         if core := CORE.search(form):
-            worst = max(worst, listed.words.get(core[0], COARSE + 1))
+            worst = max(worst, listed.words[core[0]])
     return worst
 
 
@@ -203,6 +206,7 @@ def _phrases(text: str, words: set[str]) -> int:
 def _listed() -> Listed:
     """Read the English list."""
     words: dict[str, int] = {}
+    signs: dict[str, int] = {}
     phrases: dict[str, list[tuple[tuple[str, ...], int]]] = {}
     allowed, beginnings = set(), set()
     for name, severity, entry in _lines():
@@ -211,11 +215,12 @@ def _listed() -> Listed:
             allowed.add("".join(parts))
         elif name == "en" and len(parts) == 1:
             words[parts[0]] = severity
-            for form in (parts[0], re.sub("y$", "ies", parts[0])):
-                beginnings.add(DOUBLE.sub(r"\1", form)[:3])
+            beginnings.add(DOUBLE.sub(r"\1", parts[0])[:3])
         elif name == "en" and parts:
             phrases.setdefault(parts[0], []).append((parts, severity))
-    return Listed(words, phrases, frozenset(allowed), frozenset(beginnings))
+        elif name == "en":
+            signs[fold(entry)] = severity
+    return Listed(words, signs, phrases, frozenset(allowed), frozenset(beginnings))
 
 
 @cache
@@ -240,10 +245,15 @@ def _any_of(phrases: Iterable[list[str]]) -> re.Pattern[str]:
 @cache
 def _foreign(name: str) -> re.Pattern[str]:
     """Write the pattern of another language's list; scripts without spaces are searched anywhere."""
-    folded = {fold(entry) for language_, _, entry in _lines() if language_ == name}
-    entries = sorted((entry for entry in folded if len(entry) > 1), key=len, reverse=True)
-    body = "|".join(map(re.escape, entries)) or "(?!)"
-    return re.compile(body if name in ("ja", "zh", "th", "ko") else rf"(?<!\w)(?:{body})(?!\w)")
+    level = _marked if name in MARKED else fold
+    entries = {level(entry) for language_, _, entry in _lines() if language_ == name}
+    body = "|".join(re.escape(entry) for entry in sorted(entries, key=len, reverse=True) if len(entry) > 1) or "(?!)"
+    return re.compile(body if name in SPACELESS else rf"(?<!\w)(?:{body})(?!\w)")
+
+
+def _marked(text: str) -> str:
+    """Level the forms of a text's letters, but not their marks."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _others(text: str, names: tuple[str, ...]) -> list[str]:

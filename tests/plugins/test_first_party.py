@@ -65,11 +65,54 @@ def test_profanity_lets_harmless_words_pass() -> None:
         assert not refused("profanity", text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("an unfuckable mess", "megafuuckery", "megafaggotry"),  # in the midst, with one letter too many, with two
+        *("diiiick", "pusssy", "bastarding", "twats", "punanies", "gin jockey", "oh/fuck"),
+        *(
+            "d1ck!",
+            "pak!",
+            "s1ut",
+            "tw47",
+            "(c*nt)",
+            "s h 1 t",
+            "pussу",
+            "#love#life#is#good#and#then#it#is#bad#but#fuck#it",
+        ),
+        *("Dick Cheney is a cunt", "the damn cunt of Scunthorpe"),
+    ],
+)
+def test_profanity_finds_the_word_whatever_is_done_to_it(text: str) -> None:
+    assert refused("profanity", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("SCUNTHORPEEE", "Fagin", "Dickies", "a jockey of gin", "moby-dick", "Jesus Christ is my saviour"),
+        *("k l m, s l u tea", "this l u t", "𐄇 and 𐄇"),
+    ],
+)
+def test_profanity_lets_pass_what_only_looks_like_a_word(text: str) -> None:
+    assert not refused("profanity", text)
+
+
+def test_profanity_finds_every_word_of_its_list() -> None:
+    lines = (bundled("plugins") / "profanity.txt").read_text(encoding="utf-8").splitlines()
+    listed = [line.split("\t")[2] for line in lines if line.startswith("en\t")]
+    assert len(listed) > 800
+    assert not [word for word in listed if not refused("profanity", f"{word},", severity=1)]
+
+
 def test_profanity_takes_the_operators_words_and_exceptions() -> None:
-    assert refused("profanity", "I love Brussels SPROUTS", words=["sprouts"])
-    assert refused("profanity", "a sea of tears", words=["sea of tears"])
-    assert not refused("profanity", "the shit show", allow=["shit show"])
-    assert refused("profanity", "damn", severity=1)
+    assert refused("profanity", "I love Brussels SPR0UTS", words=["Sprouts"])
+    assert refused("profanity", "a sea, of tears", words=["sea of Tears"])
+    assert not refused("profanity", "a sea of tearsheets, C and D", words=["sea of tears", "c++"])
+    assert refused("profanity", "I speak C++", words=["c++"])
+    assert not refused("profanity", "the shit-show", allow=["Shit Show"])
+    assert refused("profanity", "damn, d*mn", severity=1)
+    assert refused("profanity", "d*mn", severity=1)
     assert not refused("profanity", "damn")
 
 
@@ -78,6 +121,18 @@ def test_profanity_uses_the_list_of_the_language_that_the_text_is_in() -> None:
     assert not refused("profanity", "the mother of two, con artist")
     assert refused("profanity", "pendejo", languages=["es"])
     assert not refused("profanity", "pendejo", languages=[])
+    assert not refused("profanity", "soy un vehículo ridículo", languages=["es"])
+    assert not refused("profanity", "the damn cats and I", languages=["en"])
+    assert not refused("profanity", "yang dan di aku ini untuk kamu")  # a language without a list
+    assert refused("profanity", "از تجاوز بدم می‌آید")  # Persian, by its script
+    assert not refused("profanity", "تجاوز", languages=["ar"])
+
+
+def test_profanity_reads_scripts_without_spaces_and_keeps_their_marks() -> None:
+    assert refused("profanity", "ビッチです")
+    assert not refused("profanity", "ヒッチハイクが好きです")
+    assert refused("profanity", "ﾋﾞｯﾁです")
+    assert not refused("profanity", "女性的生活")
 
 
 @pytest.mark.parametrize(
