@@ -159,13 +159,11 @@ def _word(word: str, once: str) -> int:
     `once` is the word with each doubled letter once.
     """
     listed = _listed()
-    if word in listed.allowed:
-        return 0
     forms = {word, TRIPLE.sub(r"\1", word), TRIPLE.sub(r"\1\1", word)} if TRIPLE.search(word) else {word}
     worst = max(listed.words.get(form, 0) for form in forms)
+    if not listed.allowed.isdisjoint(forms):
+        return worst
     for form in forms:
-        if form in listed.allowed:
-            return worst
         for stem in _stems(form):
             severity = listed.words.get(stem, 0)
             worst = max(worst, severity if severity > COARSE else 0)

@@ -69,7 +69,7 @@ def test_profanity_lets_harmless_words_pass() -> None:
     "text",
     [
         *("an unfuckable mess", "megafuuckery", "megafaggotry"),  # in the midst, with one letter too many, with two
-        *("diiiick", "pusssy", "bastarding", "twats", "punanies", "gin jockey", "oh/fuck"),
+        *("diiiick", "pusssy", "bastarding", "twats", "punanies", "gin jockey", "oh/twat", "fags"),
         *(
             "d1ck!",
             "pak!",
@@ -90,7 +90,7 @@ def test_profanity_finds_the_word_whatever_is_done_to_it(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("SCUNTHORPEEE", "Fagin", "Dickies", "a jockey of gin", "moby-dick", "Jesus Christ is my saviour"),
+        *("SCUNTHORPEEE", "titan*", "Fagin", "Dickies", "a jockey of gin", "moby-dick", "Jesus Christ is my saviour"),
         *("k l m, s l u tea", "this l u t", "𐄇 and 𐄇"),
     ],
 )
@@ -123,7 +123,7 @@ def test_profanity_uses_the_list_of_the_language_that_the_text_is_in() -> None:
     assert not refused("profanity", "pendejo", languages=[])
     assert not refused("profanity", "soy un vehículo ridículo", languages=["es"])
     assert not refused("profanity", "the damn cats and I", languages=["en"])
-    assert not refused("profanity", "yang dan di aku ini untuk kamu")  # a language without a list
+    assert not refused("profanity", "yang, dan: di aku ini untuk kamu")  # a language without a list
     assert refused("profanity", "از تجاوز بدم می‌آید")  # Persian, by its script
     assert not refused("profanity", "تجاوز", languages=["ar"])
 
