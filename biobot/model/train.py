@@ -56,7 +56,7 @@ class Recipe:
     batch: tuple[int, int]
     epochs: float
     constant: float = 0.3
-    warm_up: int = 100
+    warm_up: int = 40
     decay: float = 0.01
     clip: float = 1.0
 

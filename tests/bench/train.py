@@ -1,23 +1,29 @@
 """How fast we learn: our engine, a plain nn.LSTM, the blog's loop, and what this machine can multiply, in one run.
 
-    python tests/bench/train.py [--preset blog] [--steps 5] [--threads N]
+    python tests/bench/train.py [--preset blog] [--steps 5] [--threads N] [--bits 5.5 --seconds 60]
 
 All three learn made-up bios with the same sizes. The blog's loop is written from its description: packed
 sequences of one-hot floats, batches of 64 bios as they come, Adam, and a Python loop that masks the padding.
-Figures are medians over steps, after a warm-up; ratios within a run hold better than the figures do.
+First comes the rate, as the median over steps after a warm-up; ratios within a run hold better than the figures
+do. Then the time until a bio costs so many bits per byte, with the sizes of the preset `small`.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import random
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from torch import Tensor, nn
@@ -26,47 +32,71 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from biobot.model.batches import PADDING, Position, batches, pack
 from biobot.model.bytefile import ByteFile
+from biobot.model.codec import Codec
 from biobot.model.engine import rate
 from biobot.model.lstm import ByteLSTM, Shape
 from biobot.model.train import PRESETS, Recipe, Training
 
 WARM_UP = 1
 
+Step = Callable[[], tuple[int, float]]
+"""Learns a batch; gives its bytes and what they cost before, in bits per byte."""
 
-def bios(number: int = 4000) -> list[bytes]:
-    """Make up bios whose lengths are spread like real ones: 106 bytes on average, some of 300."""
+
+def bios(number: int = 8000) -> list[bytes]:
+    """Make up bios of made-up words, some much more frequent, 106 bytes long on average."""
     draw = random.Random(1)
-    letters = bytes(range(32, 238))
-    return [bytes(draw.choices(letters, k=max(5, int(draw.gammavariate(2.4, 44))))) for _ in range(number)]
+    letters = bytes(range(33, 238))
+    words = [bytes(draw.choices(letters, k=draw.randint(2, 9))) for _ in range(1000)]
+    weights = [1 / rank for rank in range(1, 1001)]
+    return [b" ".join(draw.choices(words, weights, k=max(1, int(draw.gammavariate(2.4, 6.8))))) for _ in range(number)]
 
 
-def pace(step: Callable[[], int], steps: int) -> float:
+def pace(step: Step, steps: int) -> float:
     """Give the median of bytes a second over some steps, after a warm-up."""
     rates = []
     for _ in range(WARM_UP + steps):
         start = time.perf_counter()
-        count = step()
+        count, _ = step()
         rates.append(count / (time.perf_counter() - start))
     return median(rates[WARM_UP:])
 
 
-def ours(recipe: Recipe, text: ByteFile, steps: int) -> float:
+def until(step: Step, bits: float, most: float) -> tuple[float, float]:
+    """Learn until the last 10,000 bytes cost `bits` per byte, `most` seconds at most; give seconds and bits."""
+    start, last = time.perf_counter(), deque[tuple[int, float]]()
+    while True:
+        last.append(step())
+        while sum(count for count, _ in last) - last[0][0] >= 10_000:
+            last.popleft()
+        mean = sum(count * each for count, each in last) / sum(count for count, _ in last)
+        seconds = time.perf_counter() - start
+        if mean <= bits or seconds >= most:
+            return seconds, mean
+
+
+def ours(recipe: Recipe, text: ByteFile) -> Step:
     """Train with our engine."""
-    with tempfile.TemporaryDirectory() as folder:
-        training = Training(Path(folder), text, text, recipe, clock=time.perf_counter)
-        order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
-        return pace(lambda: training._step(next(order)[0])[1], steps)
-
-
-def plain(recipe: Recipe, text: ByteFile, steps: int) -> float:
-    """Train nn.LSTM under bf16 autocast, on the same batches."""
-    with tempfile.TemporaryDirectory() as folder:
-        codec = Training(Path(folder), text, text, recipe, clock=time.perf_counter).codec
-    model = ByteLSTM(Shape(codec.size, recipe.embedding, recipe.hidden, recipe.layers, recipe.dropout))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    training = Training(Path("never-written"), text, text, recipe, clock=time.perf_counter)
     order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
 
-    def step() -> int:
+    def step() -> tuple[int, float]:
+        bits, count = training._step(next(order)[0])
+        training.where.step += 1
+        return count, bits
+
+    training.where.steps = None  # the rate climbs, and stays
+    return step
+
+
+def plain(recipe: Recipe, text: ByteFile) -> Step:
+    """Train nn.LSTM under bf16 autocast, on the same batches."""
+    codec = Codec(text.values())
+    model = ByteLSTM(Shape(codec.size, recipe.embedding, recipe.hidden, recipe.layers, recipe.dropout))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, fused=True)
+    order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
+
+    def step() -> tuple[int, float]:
         into, out = pack(map(text.__getitem__, next(order)[0]), codec)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(into.t())[0]
@@ -75,21 +105,22 @@ def plain(recipe: Recipe, text: ByteFile, steps: int) -> float:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        return int((out != PADDING).sum())
+        return int((out != PADDING).sum()), loss.item() / math.log(2)
 
-    return pace(step, steps)
+    return step
 
 
-def blog(recipe: Recipe, text: ByteFile, steps: int) -> float:
+def blog(recipe: Recipe, text: ByteFile) -> Step:
     """Train as the blog did."""
-    codes = recipe.embedding
+    codes = len(text.values()) + 1
     lstm = nn.LSTM(codes, recipe.hidden, recipe.layers, dropout=recipe.dropout)
     linear = nn.Linear(recipe.hidden, codes)
     optimizer = torch.optim.Adam([*lstm.parameters(), *linear.parameters()], lr=1e-3)
-    rows = iter(text)
+    codec = Codec(text.values())
+    rows = cycle(text)
 
-    def step() -> int:
-        some = [torch.tensor([0, *(bio.astype(int) % codes), 0]) for bio in islice(rows, 64)]
+    def step() -> tuple[int, float]:
+        some = [torch.tensor([0, *codec.encode(bio.tobytes()), 0]) for bio in islice(rows, 64)]
         some.sort(key=len, reverse=True)
         one_hot: list[Tensor] = [functional.one_hot(each[:-1], codes).float() for each in some]
         hidden, lengths = pad_packed_sequence(lstm(pack_sequence(one_hot))[0])
@@ -97,19 +128,23 @@ def blog(recipe: Recipe, text: ByteFile, steps: int) -> float:
         loss = torch.zeros(())
         for place, each in enumerate(some):  # the padding behind a bio is masked bio by bio
             loss = loss + functional.cross_entropy(logits[: lengths[place], place], each[1:], reduction="sum")
+        loss = loss / lengths.sum()
         optimizer.zero_grad()
-        (loss / lengths.sum()).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        return int(lengths.sum())
+        return int(lengths.sum()), loss.item() / math.log(2)
 
-    return pace(step, max(1, steps // 2))  # some 20 seconds each
+    return step
 
 
 def main() -> None:
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", choices=PRESETS, default="blog")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--bits", type=float, default=5.5)
+    parser.add_argument("--seconds", type=float, default=60)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     recipe = replace(PRESETS[given.preset], batch=(12288, 12288))
@@ -119,13 +154,19 @@ def main() -> None:
         text = ByteFile.build(Path(folder) / "bios", bios())
         sizes = ByteLSTM(Shape(len(text.values()) + 1, recipe.embedding, recipe.hidden, recipe.layers))
         learnt = sum(each.numel() for name, each in sizes.named_parameters() if each.dim() == 2 and "emb" not in name)
-        rates = {name.__name__: name(recipe, text, given.steps) for name in (ours, plain, blog)}
-    limit = products[0] / (6 * learnt)
-    for name, value in rates.items():
-        print(
-            f"{name:>6}: {value:>9,.0f} bytes/s  {value / limit:>6.1%} of the bf16 limit  "
-            f"{value / rates['blog']:>6.1f} x the blog's loop"
-        )
+        loops = (ours, plain, blog)
+        steps = (given.steps, given.steps, max(1, given.steps // 2))  # a step of the blog's takes some 20 seconds
+        rates = {loop.__name__: pace(loop(recipe, text), count) for loop, count in zip(loops, steps, strict=True)}
+        limit = products[0] / (6 * learnt)
+        for name, value in rates.items():
+            print(
+                f"{name:>6}: {value:>9,.0f} bytes/s  {value / limit:>6.1%} of the bf16 limit  "
+                f"{value / rates['blog']:>6.1f} x the blog's loop"
+            )
+        small = replace(PRESETS["small"], batch=(4096, 4096))
+        for loop in loops:
+            seconds, bits = until(loop(small, text), given.bits, given.seconds)
+            print(f"{loop.__name__:>6}: {seconds:>5.1f} s until {bits:.2f} bits per byte (small)")
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def test_the_rate_climbs_stays_and_falls_to_zero_and_batches_grow(training: Begi
     run = training()
     run.where.steps = 1000
     rates = [run._rate(step) for step in range(1000)]
-    assert rates[0] < rates[50] < rates[99] == rates[299] == SMALL.rate
+    assert rates[0] < rates[20] < rates[39] == rates[299] == SMALL.rate
     assert rates[300] > rates[600] > rates[999] > 0
     assert rates[999] < 0.01 * SMALL.rate
     assert (run._size(0), run._size(1000)) == SMALL.batch
