@@ -25,6 +25,7 @@ from biobot.config import Config
 from biobot.errors import ConfigError
 from biobot.post import locks, schedule
 from biobot.post.outbox import Post
+from biobot.text.spoken import when
 
 log = logging.getLogger("biobot")
 
@@ -150,7 +151,7 @@ def _greet(config: Config, bot: Bot, now: datetime) -> None:
     waiting = bot.outbox.counts()
     log.info(
         "the next slot is %s; %d approved, %d held, %d unconfirmed",
-        first.astimezone(schedule.zone(config.settings.schedule)).isoformat(),
+        when(first),
         waiting["approved"],
         waiting["held"],
         waiting["unconfirmed"],

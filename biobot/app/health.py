@@ -25,6 +25,7 @@ from biobot.model.registry import Registry
 from biobot.post import locks, schedule
 from biobot.post.budget import Budget
 from biobot.post.outbox import Outbox, Post, State, slot_key, stamp
+from biobot.text.spoken import when
 
 
 def look(config: Config) -> Outbox:
@@ -247,7 +248,7 @@ def _schedule(config: Config, now: datetime) -> str:
     if not found:
         raise BiobotError("no slot ever comes; look at `schedule.cron` and `schedule.quiet`")
     zone = schedule.zone(config.settings.schedule)
-    return f"next slot {found[0].astimezone(zone):%Y-%m-%d %H:%M:%S %Z}, time zone {zone}"
+    return f"next slot {when(found[0])}, {found[0].astimezone(zone):%H:%M:%S} in the time zone {zone}"
 
 
 def _budget(config: Config, now: datetime) -> str:
@@ -269,7 +270,7 @@ def _clock(_: Config, now: datetime) -> str:
     if now < _BUILT:
         raise BiobotError(f"the clock says {now:%Y-%m-%d}: let NTP set it (timedatectl set-ntp true)")
     synchronised = Path("/run/systemd/timesync/synchronized").exists()
-    return f"{now:%Y-%m-%d %H:%M:%S} UTC{', set by NTP' if synchronised else ''}"
+    return f"{when(now)}{', set by NTP' if synchronised else ''}"
 
 
 def _disk(config: Config, _: datetime) -> str:

@@ -22,6 +22,13 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+def said(stamp: str | None, never: str = "never") -> str:
+    """Say the time that a JSON object holds; `never` where it holds none."""
+    from biobot.text.spoken import when
+
+    return never if stamp is None else when(datetime.fromisoformat(stamp))
+
+
 @contextmanager
 def poster(options: Options, who: str) -> Iterator[Poster]:
     """Open what posts, for one command."""

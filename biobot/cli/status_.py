@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import clock
+from biobot.cli.outcome import clock, said
 
 
 @click.command()
@@ -28,8 +28,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['state']}" + (f": {found['daemon']}" if found["daemon"] else ""),
         f"network    {found['network']}, review {found['review']}, model {found['model']}",
-        f"last post  {found['last_post'] or 'none yet'}",
-        f"next slot  {found['next_slot'] or 'none'}",
+        f"last post  {said(found['last_post'], 'none yet')}",
+        f"next slot  {said(found['next_slot'], 'none')}",
         f"queue      {queue}",
         f"refused    {', '.join(f'{name} {count}' for name, count in found['filters'].items()) or 'none yet'}",
         f"budget     {budget['posts_today']} of {budget['posts_per_day']} posts today, "
@@ -43,8 +43,8 @@ def _trained(last: dict[str, Any] | None) -> str:
     if last is None:
         return "none yet"
     if last["outcome"] == "running":
-        return f"running since {last['began']}, step: {last['step']}"
-    said = f"{last['ended'] or last['began']}: {last['outcome']}"
+        return f"running since {said(last['began'])}, step: {last['step']}"
+    outcome = f"{said(last['ended'] or last['began'])}: {last['outcome']}"
     if last["model"] is None:
-        said += f" at the step: {last['step']}"
-    return f"{said}; {last['why']}" if last["why"] else said
+        outcome += f" at the step: {last['step']}"
+    return f"{outcome}; {last['why']}" if last["why"] else outcome

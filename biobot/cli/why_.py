@@ -7,6 +7,7 @@ import json
 import click
 
 from biobot.cli import Options
+from biobot.cli.outcome import said
 
 
 @click.command()
@@ -28,7 +29,7 @@ def command(options: Options, post: int, as_json: bool) -> None:
         click.echo(f"model {found['model']}, temperature {found['temperature']:g}, seed {found['seed']}")
     for each in found["story"]:
         reason = f": {each['reason']}" if each["reason"] else ""
-        click.echo(f"{each['at']}  {each['state']:<11}  by {each['by']}{reason}")
+        click.echo(f"{said(each['at'])}  {each['state']:<11}  by {each['by']}{reason}")
     if found["same"]:
         click.echo("drawn again, it is the same text")
     elif found["same"] is False:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from biobot.config import PostSettings
 from biobot.errors import OutboxError
 from biobot.post.outbox import Outbox, stamp
+from biobot.text.spoken import when
 
 Kind = Literal["post", "post_with_url", "delete", "read_post", "read_user", "read_own"]
 """What is paid for: the keys of `[post.prices]`."""
@@ -99,13 +100,13 @@ class Budget:
             if self.posts_on(now) >= limits.posts_per_day:
                 raise BudgetSpent(
                     f"the day's {limits.posts_per_day} posts are used up (`post.budget.posts_per_day`); "
-                    f"next at {next_day(now):%Y-%m-%d %H:%M} UTC",
+                    f"next at {when(next_day(now))}",
                     next_day(now),
                 )
             if self.month_spend(now) + self.price(kind) > limits.usd_per_month + _ROUNDING:
                 raise BudgetSpent(
                     f"the month's ${limits.usd_per_month:.2f} are used up (`post.budget.usd_per_month`); "
-                    f"next at {next_month(now):%Y-%m-%d %H:%M} UTC",
+                    f"next at {when(next_month(now))}",
                     next_month(now),
                 )
             self._book(db, kind, 1, now, post)

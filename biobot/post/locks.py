@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from biobot.errors import LockHeld, OutboxError
+from biobot.text.spoken import when
 
 DAEMON, POST = "daemon.lock", "post.lock"
 
@@ -39,7 +40,7 @@ def lock(home: Path, name: str, who: str, now: datetime, patience: timedelta = _
                 raise LockHeld(f"{_read(handle) or 'another process'} holds {path}; wait for it, or stop it")
             time.sleep(_LOOK_AGAIN)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{who} (pid {os.getpid()}, since {now:%Y-%m-%d %H:%M:%S} UTC)".encode(), 0)
+        os.pwrite(handle, f"{who} (pid {os.getpid()}, since {when(now)})".encode(), 0)
         yield
     finally:
         os.close(handle)  # F19: the kernel lets go with it, whatever was raised
