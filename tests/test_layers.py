@@ -10,7 +10,7 @@ import biobot
 
 PACKAGE = Path(biobot.__file__).parent
 ORDER = [
-    *("errors", "bio", "config", "bundled", "text", "corpus", "model", "sample", "filters", "lab"),
+    *("errors", "bio", "config", "bundled", "database", "text", "corpus", "model", "sample", "filters", "lab"),
     *("x", "rehearsal", "post", "collect", "app", "daemon", "web", "demo", "cli"),
 ]
 DOORS = {

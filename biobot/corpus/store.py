@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from biobot import database
 from biobot.config import TrainSettings
 from biobot.corpus import clean, index
 from biobot.corpus.readers import Bio
@@ -213,36 +214,24 @@ class Store:
         for pragma in ("secure_delete = ON", "journal_mode = TRUNCATE", "synchronous = FULL", "cache_size = -65536"):
             self.db.execute(f"PRAGMA {pragma}")
         self.db.execute("PRAGMA temp_store = MEMORY")
-        version = self._version()
+        version = database.version(self.db)
         if version > len(MIGRATIONS):
             raise CorpusError(f"{self.path} was written by a newer biobot; use that one")
         if version < len(MIGRATIONS):
             with self.transaction():
-                for number in range(self._version(), len(MIGRATIONS)):  # another process may have been faster
-                    for statement in _statements(MIGRATIONS[number]):
-                        self.db.execute(statement)
-                    self.db.execute(f"PRAGMA user_version = {number + 1}")
+                database.migrate(self.db, MIGRATIONS)
                 self.db.execute("INSERT OR IGNORE INTO fact VALUES ('rules', ?)", (str(clean.RULES),))
         self.db.execute(
             """CREATE TEMP TABLE incoming (
                 hash INTEGER, text TEXT, source TEXT, bytes INTEGER, traits INTEGER, author INTEGER, handle TEXT)"""
         )
 
-    def _version(self) -> int:
-        return self._one("PRAGMA user_version")
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do everything under the `with`, or nothing; CorpusError when the disk does not take it."""
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
+            with database.transaction(self.db):
                 yield
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:
-                    self.db.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise CorpusError(f"cannot write the corpus {self.path}: {error}") from None
 
@@ -494,13 +483,3 @@ def _row(bio: Bio) -> tuple[object, ...]:
 def _unknown_id(handle: str) -> int:
     """Make the id, below 0, of an author of whom only the handle is known."""
     return -1 - (int.from_bytes(handle_key(handle)[:8], "big") >> 1)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script into statements; unlike `executescript` this commits nothing on the way."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

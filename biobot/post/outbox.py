@@ -25,6 +25,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from biobot import database
 from biobot.errors import OutboxError
 from biobot.text.fold import fold
 
@@ -61,6 +62,20 @@ MOVES = {
     State.SKIPPED: set[State](),
 }
 """Every change of state that there is."""
+
+
+_CAN = {
+    State.HELD: "`biobot approve {0}` or `biobot reject {0}` decides on it",
+    State.APPROVED: "it waits for its turn, and `biobot reject {0}` drops it",
+    State.SENDING: "it is being sent just now, look again in a minute",
+    State.UNCONFIRMED: "`biobot reconcile {0}` looks for it on the timeline",
+    State.FAILED: "`biobot why {0}` tells what happened",
+    State.POSTED: "`biobot undo {0}` deletes it",
+    State.REJECTED: "nothing is left to do about it",
+    State.DELETED: "nothing is left to do about it",
+    State.SKIPPED: "nothing is left to do about it",
+}
+"""What a person can do about a row in each state."""
 
 
 class Taken(OutboxError):
@@ -181,12 +196,18 @@ class Outbox:
             raise OutboxError(f"there is no post {post} in the outbox; `biobot queue list` shows them")
         return found
 
-    def posts(self, *states: State, limit: int | None = None) -> list[Post]:
-        """Give this network's rows in these states (none: in any), oldest first; with `limit` the newest ones."""
-        where = f"network = ? AND ({_any(states)})" if states else "network = ?"
+    def posts(self, *states: State, limit: int | None = None, everywhere: bool = False) -> list[Post]:
+        """Give the rows in these states (none: in any), oldest first; with `limit` the newest ones.
+
+        Those of this network, or with `everywhere` those of every network that the bot has posted to.
+        """
+        where = f"({_any(states)})" if states else "1"
+        values: list[str | int] = list(states)
+        if not everywhere:
+            where, values = f"network = ? AND {where}", [self.network, *values]
         if limit is None:
-            return list(self._posts(where, self.network, *states))
-        newest = list(self._posts(f"{where} ORDER BY id DESC LIMIT ?", self.network, *states, limit))
+            return list(self._posts(where, *values))
+        newest = list(self._posts(f"{where} ORDER BY id DESC LIMIT ?", *values, limit))
         return newest[::-1]
 
     def counts(self) -> dict[str, int]:
@@ -494,7 +515,9 @@ class Outbox:
                 raise OutboxError(f"post {post} has changed since (revision {row.rev}, not {rev}); look at it again")
             stays = to is row.state and row.state in only
             if not stays and (to not in MOVES[row.state] or (only and row.state not in only)):
-                raise OutboxError(f"post {post} is {row.state}; it cannot become {to}")
+                already = "already " if to is row.state else ""
+                change = "" if already else f" and cannot become {to}"
+                raise OutboxError(f"post {post} is {already}{row.state}{change}: {_CAN[row.state].format(post)}")
             if check is not None:
                 check(db, row)
             values = {"state": to, "reason": reason, "rev": row.rev + 1, **columns}
@@ -572,16 +595,9 @@ class Outbox:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all of it or nothing; a file that cannot be written is an OutboxError (F15)."""
-        db = self._db
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+            with database.transaction(self._db):
+                yield self._db
         except sqlite3.IntegrityError:
             raise
         except sqlite3.Error as error:
@@ -683,14 +699,10 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
 def _migrate(db: sqlite3.Connection, path: Path, *, backup: bool = True) -> None:
     """Bring the tables up to date, with a copy of the file put aside first."""
     steps = migrations()
-    version = _version(db)
+    version = database.version(db)
     if version > len(steps):
         raise OutboxError(f"the outbox {path} was made by a newer biobot (version {version}); update biobot")
     if version == len(steps):
@@ -698,28 +710,8 @@ def _migrate(db: sqlite3.Connection, path: Path, *, backup: bool = True) -> None
     if version and backup:
         with closing(sqlite3.connect(path.with_name(f"{path.name}.{version}.backup"))) as copy:
             db.backup(copy)
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for number, step in enumerate(steps, start=1):
-            if number > _version(db):  # asked again: another process may have been faster
-                for statement in _statements(step):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {number}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements: executescript would commit before the first."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    with database.transaction(db):
+        database.migrate(db, steps)
 
 
 def _look(path: Path) -> sqlite3.Connection:
@@ -730,7 +722,7 @@ def _look(path: Path) -> sqlite3.Connection:
         return db
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
     try:
-        version = _version(db)
+        version = database.version(db)
         if version < len(migrations()):  # an older file is brought up to date in memory only
             with closing(db) as old:
                 db = sqlite3.connect(":memory:", isolation_level=None)
