@@ -60,6 +60,15 @@ class Options:
         return load(self.file, self.home)
 
 
+class Group(click.Group):
+    """Lists its commands with the whole first sentence of each."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; what is long goes on in the next line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+
+
 class Commands(click.Group):
     """Lists every command without importing one, and turns a BiobotError into one line and an exit code."""
 

@@ -53,6 +53,13 @@ def test_every_command_has_the_one_line_that_help_shows() -> None:
         assert f"\n  {name} " in listing
 
 
+@pytest.mark.parametrize("name", ["corpus", "models", "plugins", "queue"])
+def test_a_group_shows_the_whole_sentence_of_each_of_its_commands(name: str) -> None:
+    listing = biobot(name, "--help").stdout.partition("Commands:")[2]
+    assert "..." not in listing
+    assert len(listing.split("\n  ")) > 1
+
+
 def test_an_error_is_one_line_and_a_traceback_only_with_v(tmp_path: Path) -> None:
     missing = str(tmp_path / "biobot.toml")
     quiet = biobot("--config", missing, "status")
