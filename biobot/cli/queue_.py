@@ -6,12 +6,12 @@ import json
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Group, Options
 
 STATES = ("held", "approved", "rejected", "sending", "posted", "unconfirmed", "failed", "deleted", "skipped")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Look at the outbox."""
 
@@ -25,14 +25,18 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
     """List every row of the outbox, oldest first."""
     from biobot.app import health
     from biobot.post.outbox import State
+    from biobot.text.spoken import when
     from biobot.text.terminal import clean
 
     with health.look(options.config) as outbox:
-        for row in outbox.posts(*(State(each) for each in states), limit=limit):
-            facts = health.row_facts(row)
-            if as_json:
-                click.echo(json.dumps(facts, ensure_ascii=False))
-                continue
-            text = clean((row.text or "").replace("\n", " ⏎ "))
-            reason = f"  ({row.reason})" if row.reason else ""
-            click.echo(f"{row.id:>5}  {row.state:<11}  {facts['slot'] or '-':<20}  {text}{reason}")
+        rows = outbox.posts(*(State(each) for each in states), limit=limit, everywhere=True)
+    for row in rows:
+        if as_json:
+            click.echo(json.dumps(health.row_facts(row), ensure_ascii=False))
+            continue
+        slot = when(row.slot) if row.slot else "no slot"
+        text = clean((row.text or "").replace("\n", " ⏎ "))
+        reason = f"  ({row.reason})" if row.reason else ""
+        click.echo(f"{row.id:>5}  {row.state:<11}  {row.network:<9}  {slot:<23}  {text}{reason}")
+    if not rows and not as_json:
+        click.echo(f"nothing is {' or '.join(states)}" if states else "the queue is empty", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ def cheap_children(monkeypatch: pytest.MonkeyPatch) -> None:
         for each in orders:
             yield {**each, "request": each["id"], "text": f"draft {each['seed']}", "accepted": True, "model": "starter"}
 
-    def judge(command: list[str], given: str, _: timedelta) -> Iterator[str]:
+    def judge(command: list[str], given: str, *_: object) -> Iterator[str]:
         assert command[-3:] == ["check", "--json", "-"]
         bad = "crypto" in json.loads(given)["text"]
         objections = [{"filter": "taste", "reason": "talks about crypto"}] if bad else []
@@ -168,6 +169,41 @@ def test_undo_and_its_limits(run: Run) -> None:
     assert run("undo", "1")[1].startswith("deleted 1")
     assert "only what is posted" in run("undo", "1")[2]
     assert "no post 7" in run("undo", "7")[2]
+
+
+def test_a_row_in_the_wrong_state_says_what_can_be_done_about_it(run: Run, home: Path) -> None:
+    run("post", "--text", "hello there")
+    assert run("approve", "1")[2] == "biobot: post 1 is posted and cannot become approved: `biobot undo 1` deletes it\n"
+    held = str(waiting(home, "another"))
+    run("approve", held)
+    assert run("approve", held)[2] == (
+        f"biobot: post {held} is already approved: it waits for its turn, and `biobot reject {held}` drops it\n"
+    )
+    run("undo", "1")
+    assert "post 1 is deleted and cannot become rejected: nothing is left to do about it" in run("reject", "1")[2]
+
+
+def test_the_queue_shows_the_rows_of_every_network_and_says_when_there_are_none(run: Run, bot: Bot) -> None:
+    assert run("queue", "list") == (0, "", "the queue is empty\n")
+    assert run("queue", "list", "--json") == (0, "", "")
+    run("run", "--once")
+    bot('[post]\nnetwork = "stdout"\n')
+    run("post", "--text", "something else")
+    assert [each["network"] for each in rows(run)] == ["rehearsal", "stdout"]
+    assert [each["id"] for each in rows(run, "--limit", "1", "--state", "posted")] == [2]
+    first, second = run("queue", "list")[1].splitlines()
+    assert re.match(r" +1  posted +rehearsal  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC  draft", first)
+    assert re.match(r" +2  posted +stdout +no slot +something else", second)
+    assert run("queue", "list", "--state", "held", "--state", "failed")[2] == "nothing is held or failed\n"
+
+
+def test_times_are_said_in_one_way(run: Run) -> None:
+    run("post", "--text", "hello there")
+    time = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    status = run("status")[1]
+    assert re.search(rf"^last post  {time}$", status, re.MULTILINE)
+    assert re.search(rf"^next slot  {time}$", status, re.MULTILINE)
+    assert re.search(rf"^{time}  posted", run("why", "1")[1], re.MULTILINE)
 
 
 def test_why_tells_the_story_and_draws_the_text_again(run: Run, home: Path) -> None:
