@@ -21,11 +21,11 @@ _SECRET = ("BIOBOT_X_", "CREDENTIALS_DIRECTORY")
 _PR_SET_PDEATHSIG = 1
 
 
-def run(command: Sequence[str], standard_input: str, deadline: timedelta) -> Iterator[str]:
+def run(command: Sequence[str], standard_input: str, deadline: timedelta, doing: str) -> Iterator[str]:
     """Run `biobot COMMAND…` in a child and give the lines of its standard output as they come.
 
     The child is killed when the iterator is closed. Raises SampleError when it is not done within `deadline`,
-    and when it fails, with the last line that it said about it.
+    and when it fails, with the last line that it said about it; `doing` is what the error calls its work.
     """
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as said:
@@ -43,7 +43,7 @@ def run(command: Sequence[str], standard_input: str, deadline: timedelta) -> Ite
             )
         except OSError as error:
             os.close(writing)
-            raise SampleError(f"cannot start the process that draws bios: {error.strerror}; free some memory") from None
+            raise SampleError(f"{doing} needs another process: {error.strerror}; free some memory") from None
         finally:
             os.close(reading)
         late = threading.Event()
@@ -75,12 +75,12 @@ def run(command: Sequence[str], standard_input: str, deadline: timedelta) -> Ite
             return
         if late.is_set():
             raise SampleError(
-                f"drawing took longer than {deadline.total_seconds():g} s (sample.deadline) and was stopped"
+                f"{doing} took longer than {deadline.total_seconds():g} s (sample.deadline) and was stopped"
             )
         said.seek(0)
         lines = said.read().decode(errors="replace").strip().splitlines()
         reason = lines[-1].removeprefix("biobot: ") if lines else f"it ended with status {code}"
-        raise SampleError(f"the process that draws bios failed: {reason}")
+        raise SampleError(f"{doing} failed: {reason}")
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -160,5 +160,5 @@ def spawn(
     command = [*(["--config", str(config.file)] if config.file else []), "--home", str(config.home)]
     command += ["preview", "--json", "--requests", "-", *(["--model", model] if model else [])]
     lines = "".join(json.dumps(dict(order)) + "\n" for order in orders)
-    for line in child.run(command, lines, deadline):
+    for line in child.run(command, lines, deadline, "drawing bios"):
         yield json.loads(line)

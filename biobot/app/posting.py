@@ -26,6 +26,7 @@ from biobot.post.budget import Budget, Kind
 from biobot.post.networks import Network, open_network
 from biobot.post.outbox import Draft, Outbox, Post, State, moment, stamp
 from biobot.text.links import links
+from biobot.text.spoken import when
 from biobot.x.errors import Refused, Unknown, Unsent
 from biobot.x.secrets import POSTING, load
 
@@ -151,7 +152,7 @@ def hindrance(outbox: Outbox, budget: Budget, now: datetime) -> Hindrance | None
     if wait is not None:
         until, _, why = wait.partition(" ")
         if now < moment(until) <= now + LONGEST_WAIT:
-            return Hindrance("wait", f"waiting until {moment(until):%Y-%m-%d %H:%M:%S} UTC: {why}", moment(until))
+            return Hindrance("wait", f"waiting until {when(moment(until))}: {why}", moment(until))
     left = budget.left(now)
     if left.until is not None:
         what = (
@@ -159,7 +160,7 @@ def hindrance(outbox: Outbox, budget: Budget, now: datetime) -> Hindrance | None
             if left.posts == 0
             else f"the month's ${left.usd_per_month:.2f} (${left.usd_month:.2f} spent)"
         )
-        return Hindrance("budget", f"{what} are used up; next at {left.until:%Y-%m-%d %H:%M} UTC", left.until)
+        return Hindrance("budget", f"{what} are used up; next at {when(left.until)}", left.until)
     return None
 
 
@@ -385,10 +386,10 @@ def objections(config: Config, text: str, post: int | None = None) -> list[str]:
     command = [*(["--config", str(config.file)] if config.file else []), "--home", str(config.home)]
     command += ["check", "--json", "-"]
     try:
-        lines = list(child.run(command, f"{json.dumps(given)}\n", config.settings.sample.deadline))
+        lines = list(child.run(command, f"{json.dumps(given)}\n", config.settings.sample.deadline, "judging the text"))
         (found,) = map(json.loads, lines)
     except (SampleError, ValueError) as error:
-        raise PluginError(f"the text could not be judged, so it is not posted: {error}") from error
+        raise PluginError(f"{error}; what was not judged is not posted") from error
     if found["accepted"]:
         return []
     return [f"{each['filter']}: {each['reason']}" for each in found["objections"]] or ["refused"]

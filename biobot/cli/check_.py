@@ -28,8 +28,9 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
     FILE holds one text a line, or a JSON object a line with "text" and, for the text of an outbox row, its "id":
     that row does not count as seen. Refused texts are no failure: the exit code is 0.
     """
-    from biobot.app import judging
+    from biobot.app import child, judging
 
+    child.tie()
     if bool(texts) == bool(file):
         raise click.UsageError("give either a FILE (- for standard input) or --text")
     given: Iterable[Given] = map(judging.Given, texts) if file is None else _read(file)
@@ -82,6 +83,6 @@ def _json(verdict: Verdict) -> str:
 
 
 def _line(verdict: Verdict) -> str:
-    reasons = "; ".join(f"{each.filter}: {each.reason}" for each in verdict.objections)
     text = " ".join(verdict.candidate.text.split())
-    return f"✗ {text}\n    {reasons}" if reasons else f"✓ {text}"
+    objections = (f"\n    {each.filter}: {each.reason}" for each in verdict.objections)
+    return f"{'✓' if verdict.accepted else '✗'} {text}{''.join(objections)}"

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from biobot.app import posting
 from biobot.cli import main
+from biobot.config import load
 from biobot.corpus import index
+from biobot.errors import PluginError
 from tests.conftest import made_up_bios
 
 Folder = Callable[[str], Path]
@@ -102,5 +105,13 @@ def test_people_read_a_mark_and_the_reasons(folder: Folder, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main(["check", "--text", FINE, "--text", "hi @you"])
     assert capsys.readouterr().out == (
-        f"✓ {FINE}\n✗ hi @you\n    length: too short (7 of at least 20); mentions: mentions somebody\n"
+        f"✓ {FINE}\n✗ hi @you\n    length: too short (7 of at least 20)\n    mentions: mentions somebody\n"
     )
+
+
+def test_a_text_that_cannot_be_judged_says_so_in_the_words_of_judging(folder: Folder) -> None:
+    path = folder("") / "plugins" / "broken.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("1 / 0\n")
+    with pytest.raises(PluginError, match=r"^judging the text failed: .*broken.*; what was not judged is not posted$"):
+        posting.objections(load(), FINE)

@@ -231,7 +231,7 @@ def test_the_child_dies_with_its_parent_whatever_it_is_doing(folder: Path) -> No
 
 def test_a_child_that_takes_too_long_or_is_not_wanted_any_more_is_killed(folder: Path) -> None:
     spy(folder, "return 'no'")
-    with pytest.raises(SampleError, match=r"took longer than 0.1 s \(sample.deadline\)"):
+    with pytest.raises(SampleError, match=r"drawing bios took longer than 0.1 s \(sample.deadline\)"):
         list(drafts.spawn(load(), [order("a")], timedelta(seconds=0.1)))
     stream = drafts.spawn(load(), [order("a", n=10**6)], MINUTE)
     next(stream)
