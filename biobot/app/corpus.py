@@ -53,6 +53,8 @@ def import_file(
 
     def good() -> Iterator[Bio]:
         for each in readers.read(path, name, watch):
+            if isinstance(each, Skipped) and each.why == readers.BLANK:
+                continue
             if isinstance(each, Skipped):
                 total.why[each.why] += 1
                 skipped(each)

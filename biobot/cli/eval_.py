@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from biobot.cli import Options
+from biobot.corpus.readers import Skipped
 from biobot.model import runtime
+from biobot.text.spoken import counted
 
 
 @click.command()
@@ -27,18 +29,25 @@ def command(options: Options, file: Path, model: str | None, per_byte: bool, as_
     from biobot.app import training
 
     if per_byte:
-        for bio, found in training.evaluate_each(options.config, file, model):
+        skipped: list[Skipped] = []
+        for bio, found in training.evaluate_each(options.config, file, model, skipped):
             line = {"bio": bio, "probabilities": found.probabilities, "entropies": found.entropies}
             click.echo(json.dumps(line, ensure_ascii=False))
+        _tell(file, len(skipped))
         return
-    name, score, skipped = training.evaluate(options.config, file, model)
-    if skipped:
-        click.echo(f"{skipped:,} lines of {file} hold no bio and were left out", err=True)
+    name, score, without = training.evaluate(options.config, file, model)
+    _tell(file, without)
     if as_json:
         facts = {"bits_per_byte": score.bits_per_byte, "bios": score.bios, "bytes": score.bytes, "unseen": score.unseen}
         click.echo(json.dumps({**facts, "model": name}))
         return
     unseen = f", {score.unseen:,} of them never seen in training" if score.unseen else ""
     click.echo(
-        f"{score.bits_per_byte:.4f} bits per byte: {name} on {score.bios:,} bios ({score.bytes:,} bytes{unseen})"
+        f"{score.bits_per_byte:.4f} bits per byte: {name} on {counted(score.bios, 'bio')} "
+        f"({counted(score.bytes, 'byte')}{unseen})"
     )
+
+
+def _tell(file: Path, without: int) -> None:
+    if without:
+        click.echo(f"{counted(without, 'line')} of {file} without a bio, left out", err=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from biobot.config import LANGUAGES, TrainSettings
-from biobot.corpus.readers import Bio, Skipped
+from biobot.corpus.readers import BLANK, Bio, Skipped
 from biobot.text.language import language
 from biobot.text.links import links
 
@@ -74,7 +74,8 @@ def clean(
     look = traits if policy.languages else holds  # telling the language takes as long as all the rest
     for bio in bios:
         if isinstance(bio, Skipped):
-            left_out["skipped"] += 1
+            if bio.why != BLANK:
+                left_out["skipped"] += 1
         elif forgotten(bio):  # F41
             left_out["forgotten"] += 1
         elif why := reason(look(bio.text), len(bio.text.encode()), policy):

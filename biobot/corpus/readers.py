@@ -22,6 +22,9 @@ from biobot.errors import CorpusError
 FIELDS = ("bio", "description")
 """Where a bio is looked for when no field is named."""
 
+BLANK = "blank"
+"""Why a line was skipped that holds nothing at all: nobody misses it."""
+
 LONGEST_LINE = 1 << 22
 """Bytes; a longer line is no bio and no tweet, and would only fill the memory."""
 
@@ -109,6 +112,7 @@ Lines = Iterator[tuple[int, bytes]]
 def _jsonl(path: Path, lines: Lines, field: str | None) -> Iterator[Bio | Skipped]:
     for number, line in lines:
         if not line.strip():
+            yield Skipped(str(path), number, BLANK)
             continue
         try:
             record = json.loads(line.decode())
@@ -145,6 +149,7 @@ def _csv(path: Path, lines: Lines, field: str | None) -> Iterator[Bio | Skipped]
         if row is None:
             return
         if not row:
+            yield Skipped(str(path), rows.line_num, BLANK)
             continue
         if len(row) != len(header):
             yield Skipped(str(path), rows.line_num, f"{len(row)} columns where the header has {len(header)}")
@@ -160,8 +165,7 @@ def _txt(path: Path, lines: Lines) -> Iterator[Bio | Skipped]:
         except UnicodeDecodeError:
             yield Skipped(str(path), number, "not UTF-8")
             continue
-        if text:
-            yield _checked(Bio(text), path, number)
+        yield _checked(Bio(text), path, number) if text else Skipped(str(path), number, BLANK)
 
 
 # -- records into bios -------------------------------------------------------------------------------

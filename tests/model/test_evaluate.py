@@ -67,7 +67,7 @@ def test_the_command_prints_the_contracts_keys(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "bios.jsonl"
-    file.write_text('{"bio": "Baker\\r\\nfrom ☃"}\nno json\n{"bio": "x"}\n', encoding="utf-8")
+    file.write_text('{"bio": "Baker\\r\\nfrom ☃"}\nno json\n\n{"bio": "x"}\n', encoding="utf-8")
     here = ("--home", str(tmp_path / "home"), "eval", str(file), "--model", str(tiny_model))
     code, out, err = run(capsys, *here, "--json")
     facts = json.loads(out)
@@ -75,8 +75,9 @@ def test_the_command_prints_the_contracts_keys(
     assert list(facts) == ["bits_per_byte", "bios", "bytes", "unseen", "model"]
     assert (facts["bios"], facts["bytes"], facts["model"]) == (2, 16, "tiny")
     assert facts["unseen"] >= 2  # \r and the snowman's bytes, as they stand
-    assert "1 lines" in err
-    code, out, _ = run(capsys, *here, "--per-byte")
+    assert err == f"2 lines of {file} without a bio, left out\n"
+    code, out, err = run(capsys, *here, "--per-byte")
+    assert err == f"2 lines of {file} without a bio, left out\n"
     first, second = map(json.loads, out.splitlines())
     assert first["bio"] == "Baker\r\nfrom ☃"
     assert len(first["probabilities"]) == len(first["entropies"]) == 16
