@@ -13,15 +13,16 @@ from pathlib import Path
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Group, Options
 from biobot.cli.collect_ import bounds, show, stopper, tell
 from biobot.corpus.readers import Skipped
+from biobot.text.spoken import counted
 
 SHOWN = 20
 """Skipped lines that are shown without -v."""
 
 
-@click.group("corpus")
+@click.group("corpus", cls=Group)
 def command() -> None:
     """Import, count, export and forget bios."""
 
@@ -68,11 +69,12 @@ def stats(options: Options, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(vars(found)))
         return
-    click.echo(f"{found.bios:>14,} bios, {found.bytes:,} bytes, of {found.authors:,} known authors")
-    click.echo(f"{found.forgotten:>14,} opt-outs")
-    click.echo(f"{found.learnable:>14,} bios, {found.learnable_bytes:,} bytes would be learnt; left out:")
+    size, authors = counted(found.bytes, "byte"), counted(found.authors, "known author")
+    click.echo(f"stored    {counted(found.bios, 'bio')}, {size}, of {authors}")
+    click.echo(f"forgotten {counted(found.forgotten, 'opt-out')}")
+    click.echo(f"to learn  {counted(found.learnable, 'bio')}, {counted(found.learnable_bytes, 'byte')}")
     for why, number in found.left_out.most_common():
-        click.echo(f"{number:>14,} by train.{why}")
+        click.echo(f"left out  {counted(number, 'bio')} by train.{why}")
 
 
 @command.command("export")
@@ -84,7 +86,7 @@ def export(options: Options, file: Path) -> None:
 
     with corpus.open_store(options.config) as store, click.open_file(str(file), "w", "utf-8", atomic=True) as out:
         count = corpus.export(store, out)
-    click.echo(f"{count:,} bios written to {file}", err=True)
+    click.echo(f"{counted(count, 'bio')} written to {file}", err=True)
 
 
 @command.command("forget")
@@ -116,7 +118,8 @@ def forget(
     if as_json:
         click.echo(json.dumps(asdict(gone)))
         return
-    click.echo(f"forgotten: {gone.bios:,} bios and {gone.authors:,} authors removed; {gone.keys:,} new opt-outs")
+    removed = f"{counted(gone.bios, 'bio')} and {counted(gone.authors, 'author')} removed"
+    click.echo(f"forgotten: {removed}; {counted(gone.keys, 'new opt-out')}")
     click.echo("posts like them are refused from now on; `biobot train` makes a model that never saw them")
 
 
@@ -150,7 +153,7 @@ class _Shown:
     def close(self) -> None:
         """Say how many were not shown."""
         if self.count > SHOWN and not self.every:
-            click.echo(f"… and {self.count - SHOWN:,} more skipped lines (-v shows all)", err=True)
+            click.echo(f"… and {counted(self.count - SHOWN, 'more skipped line')} (-v shows all)", err=True)
 
 
 @contextmanager

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Group, Options
+from biobot.cli.outcome import said
 from biobot.errors import ModelError
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """List, show, choose and import models."""
 
@@ -79,7 +81,7 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     looks, rows = card.pop("curve", []), card.pop("report", [])
     for key, value in card.items():
         if key != "id" and value is not None:
-            click.echo(f"  {key}: {value}")
+            click.echo(f"  {_words(key) + ':':<26} {said(value) if key == 'created' else _plain(value)}")
     for line in curve.lines(curve.points(looks)):
         click.echo(line)
     for line in training.table(rows):
@@ -87,6 +89,21 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     if not no_samples:
         for temperature, text in training.samples(options.config, folder.path):
             click.echo(f"T {temperature:<4} {json.dumps(text, ensure_ascii=False)}")
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _plain(value: Any) -> str:
+    """Write a value of a card as people read it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(key)} {_plain(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return " to ".join(map(_plain, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @command.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -41,7 +42,10 @@ def test_a_model_is_shown_with_its_figures_its_curve_and_what_it_says(
 ) -> None:
     out = run(capsys, [*here, "show", "starter", "--no-samples"])[0]
     assert "2 x 512" in out
-    assert "dev_bits_per_byte" in out
+    assert re.search(r"^  dev bits per byte: +2\.\d{1,3}$", out, re.MULTILINE)
+    assert re.search(r"^  created: +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$", out, re.MULTILINE)
+    assert re.search(r"^  recipe: .*layers 2, .*, batch [\d,]+ to [\d,]+", out, re.MULTILINE)
+    assert "{" not in out
     assert "can confirm a guess" in out
     assert any("\u2800" < character < "\u2900" for character in out)
     out = run(capsys, [*here, "show", "mine"])[0]

@@ -121,7 +121,15 @@ def test_stats_tells_what_is_too_short_or_in_another_language_without_reading_a_
         opened.db.execute("UPDATE bio SET text = ''")
     stats = corpus("stats", "--json")
     assert (stats["learnable"], stats["left_out"]) == (2, {"min_bytes": 2, "languages": 2})
-    assert "2 by train.languages" in corpus("stats")
+    assert "left out  2 bios by train.languages" in corpus("stats")
+
+
+def test_stats_counts_one_of_a_thing_as_one_and_is_silent_about_nothing(corpus: Run, tmp_path: Path) -> None:
+    corpus("import", jsonl(tmp_path / "a.jsonl", "the love of my life"))
+    said = corpus("stats")
+    assert "stored    1 bio, 19 bytes, of 0 known authors\n" in said
+    assert "to learn  1 bio, 19 bytes\n" in said
+    assert "left out" not in said
 
 
 def test_stats_counts_anew_when_the_rules_of_clean_have_changed(
