@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Group, Options
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """List, test and write filter plugins."""
 
@@ -84,7 +84,8 @@ def new(options: Options, name: str) -> None:
 
     plugin, test_file = kit.write_new(name, options.config.folder if options.config.file else Path())
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
-    click.echo(f"try it: biobot plugins test {name}   and: pytest {test_file}")
+    click.echo(f"try it: biobot plugins test {name}")
+    click.echo(f"test it: python -m pytest {test_file}   (needs pytest: pip install pytest)")
 
 
 def _read(path: Path, count: int) -> Iterator[str]:

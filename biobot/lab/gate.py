@@ -10,6 +10,9 @@ COPIES_ABOVE_REAL = 0.02
 FEWEST = 50
 """With fewer held-out bios two models cannot be compared."""
 
+CORPUS = 20 * FEWEST
+"""A corpus of so many bios has enough of them: a twentieth is held out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -33,7 +36,10 @@ def decide(model: str, new: float, old: float | None, compared: int, verbatim: f
         return Decision(True, f"there was no model before it ({new:.3f} bits per byte)")
     if compared < FEWEST:
         return Decision(
-            False, f"only {compared} held-out bios are new to both models, too few to compare them ({FEWEST}){mend}"
+            False,
+            f"to compare it with the current model takes {FEWEST} bios that neither has learnt, and there "
+            f"{'is' if compared == 1 else 'are'} {compared}; a twentieth of the corpus is kept apart for that, so "
+            f"import {CORPUS:,} bios or more, or give others with --dev{mend}",
         )
     if new > old:
         return Decision(False, f"{new:.3f} bits per byte, the current model needs {old:.3f}{mend}")

@@ -27,7 +27,10 @@ def test_a_copyist_is_refused_however_well_it_predicts() -> None:
 
 def test_the_first_model_needs_nothing_to_compare_with_but_others_need_enough() -> None:
     assert decide("m", 2.4, None, 0, 0.0, 0.0).promote
-    assert not decide("m", 2.3, 2.4, FEWEST - 1, 0.0, 0.0).promote
+    unsure = decide("m", 2.3, 2.4, FEWEST - 1, 0.0, 0.0)
+    assert not unsure.promote
+    assert "takes 50 bios that neither has learnt, and there are 49" in unsure.why
+    assert "import 1,000 bios or more, or give others with --dev" in unsure.why
 
 
 class Known:
