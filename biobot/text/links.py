@@ -91,7 +91,7 @@ def _encodable(domain: str, rest: int) -> bool:
     length = rest + domain.count(".")
     for label in domain.split("."):
         size = len(label) if label.isascii() else sum(_encoded(part) + 1 for part in _DOTS.split(label)) - 1
-        if not 1 <= size <= 63:
+        if size > 63:
             return False
         length += size
     return length <= LONGEST
@@ -127,7 +127,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """Compile the patterns of a URL, of an ASCII domain, and of X's own short URL."""
     top = _top()
     subdomain, name = (rf"{_LABEL}(?:[{marks}]*+{_LABEL})*+\." for marks in ("_-", "-"))
-    path = rf"/(?:{_PATH}*(?:{_BRACKETS}{_PATH}*)*(?:{_PATH_END}|{_BRACKETS})|@{_PATH}+/)*"
+    path = rf"/(?:{_PATH}*(?:{_PATH_END}|{_BRACKETS}))*"
     url = (
         rf"(?P<before>[^A-Za-z0-9@＠$#＃{_NEVER}]|^)"
         rf"(?P<url>(?P<protocol>https?://)?(?P<domain>(?:{subdomain})*{name}{top})(?::[0-9]+)?"

@@ -33,6 +33,7 @@ require('readline').createInterface({input: process.stdin}).on('line',
         ("東" * 141, 282),
         ("👨\u200d👩\u200d👧\u200d👦", 2),
         ("👍🏽🇩🇪1\ufe0f\u20e3❤\ufe0f", 8),
+        ("1\u20e3🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", 4),
         ("👍\u200d👍", 5),  # no sequence that X knows: two emoji and what joins them
         ("e\u0301", 1),
         ("\u200d“”–…", 5 + 1),
@@ -53,6 +54,49 @@ def test_finds_bare_domains_and_urls_where_x_does() -> None:
     found = [link.text for link in links(text)]
     assert found == ["x.com", "https://en.wikipedia.org/wiki/A_(b)", "t.co/abc", "co.uk", "https://t.co/abc"]
     assert all(text[link.start : link.end] == link.text for link in links(text))
+
+
+@pytest.mark.parametrize(
+    ("light", "heavy"), [("\u10ff", "\u1100"), ("\u2000\u200d", "\u1fff\u200e"), ("\u2010\u201f", "\u200f\u2020")]
+)
+def test_weighs_a_letter_by_its_range(light: str, heavy: str) -> None:
+    assert weighted_length(light) == len(light)
+    assert weighted_length(heavy) == 2 * len(heavy)
+    assert weighted_length("\u2032\u2037") == 2
+    assert weighted_length("\u2031\u2038") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *((f"{before}x.com", "") for before in ("_", ".", "/", "$", "#", "@＠", "a_")),
+        *((f"x.com{after}", "") for after in "@+-"),
+        ("~\ufffe👩.x.cafe", "x.cafe"),  # half of the emoji is a label
+        ("see éx.com", "éx.com"),
+        ("see\néx.com", "éx.com"),
+        ("x.com:80/p", "x.com:80/p"),
+        ("x.com/'", "x.com/"),
+        ("x.com/@me/a_(b).(c)!", "x.com/@me/a_(b).(c)"),
+        ("http://my_site.x.com", "http://my_site.x.com"),
+        ("a.xn--z", "a.xn--z"),
+        ("http://xn--日本.com", ""),
+        ("x.cafe＠.中国/", "x.cafe＠"),  # X counts the path to what stands before it
+        ("https://t.co/9/a", "https://t.co/9"),
+        ("https://t.co/9?a=b", "https://t.co/9?a=b"),
+        (f"https://t.co/{'c' * 40}", f"https://t.co/{'c' * 40}"),
+        (f"https://t.co/{'c' * 41}", ""),
+        (f"http://{'b' * 63}.com", f"http://{'b' * 63}.com"),
+        (f"http://{'b' * 64}.com", ""),
+        (f"http://{'日' * 57}.com", f"http://{'日' * 57}.com"),
+        (f"http://{'日' * 58}.com", ""),
+        (f"http://{'a' * 30}。{'ñ' * 26}.com", f"http://{'a' * 30}。{'ñ' * 26}.com"),
+        (f"http://{'a' * 30}。{'ñ' * 27}.com", ""),
+        (f"http://a.b.com/{'d' * 4074}", f"http://a.b.com/{'d' * 4074}"),
+        (f"http://a.b.com/{'d' * 4075}", ""),
+    ],
+)
+def test_ends_and_refuses_links_where_x_does(text: str, found: str) -> None:
+    assert [link.text for link in links(text)] == ([found] if found else [])
 
 
 @pytest.fixture
