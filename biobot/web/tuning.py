@@ -38,7 +38,15 @@ class Tuned:
     words: str
 
 
-FIGURES = (("accepted", "Accepted", True), ("novelty", "Novelty", True), ("length", "Mean length", False))
+COMMAND = ("tune", "--json")
+"""What measures."""
+
+FIGURES = (
+    ("accepted", "Accepted", True),
+    ("novelty", "Novelty", True),
+    ("real_words", "Real words", True),
+    ("length", "Mean length", False),
+)
 """The figures that are drawn: the key of `tune --json`, its title, and whether it is a share."""
 
 
@@ -64,7 +72,7 @@ class Tuner:
 
     async def _run(self) -> None:
         try:
-            async with aclosing(self._jobs.lines(["tune", "--json"], "", PATIENCE)) as lines:
+            async with aclosing(self._jobs.lines(COMMAND, "", PATIENCE)) as lines:
                 async for line in lines:
                     self._rows.append(json.loads(line))
             self._kept = self._rows
@@ -79,10 +87,11 @@ class Tuner:
         running = self._task is not None
         rows = self._rows if running and len(self._rows) > 1 else self._kept
         points = sorted((row for row in rows if "temperature" in row), key=lambda row: float(row["temperature"]))
+        figures = [each for each in FIGURES if any(row.get(each[0]) is not None for row in points)]
         said = next((row["recommended"] for row in rows if row.get("recommended")), None)
         words = f"Recommended: temperatures = [{', '.join(f'{each:g}' for each in said)}]" if said else ""
         return Tuned(
-            curves=[_curve(points, *figure) for figure in FIGURES] if len(points) > 1 else [],
+            curves=[_curve(points, *figure) for figure in figures] if len(points) > 1 else [],
             points=sum("temperature" in row for row in self._rows),
             running=running,
             error=self._error,

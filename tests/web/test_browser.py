@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from biobot.model.registry import Registry
 from biobot.post import locks
 from biobot.post.budget import Budget
 from biobot.post.outbox import Draft, Post, State
+from biobot.web import tuning
 from tests.web import scene
 from tests.web.browser import CHROMIUM, Served, chromium, served
 
@@ -212,9 +214,36 @@ def test_the_curves_of_a_sweep_are_drawn_and_read_out(browser: Browser, config: 
     scene.tune(config)
     with served(config) as site, browser.new_context() as context:
         page = visit(context, site, "/lab")
-        expect(page.locator("#curves canvas")).to_have_count(3)
+        expect(page.locator("#curves canvas")).to_have_count(4)
         expect(page.get_by_role("img", name="Accepted over temperature: 31% at 0.4")).to_be_visible()
         expect(page.locator("#curves")).to_contain_text("Recommended: temperatures = [0.6, 0.8]")
+
+
+def test_the_measure_button_sweeps_in_a_child_and_draws_what_it_found(
+    page: Page, site: Served, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("-t", "0.5", "-t", "1", "-n", "10")
+    monkeypatch.setattr(tuning, "COMMAND", (*tuning.COMMAND, *few))
+    page.goto(f"{site.origin}/lab")
+    page.get_by_role("button", name="Measure").click()
+    expect(page.locator("#curves [role=status]")).to_contain_text("Measuring: 0 temperatures done")
+    expect(page.get_by_role("button", name="Measure")).to_have_count(0)
+    expect(page.get_by_role("button", name="Measure again")).to_be_visible(timeout=120_000)
+    expect(page.locator("#curves canvas")).to_have_count(4)
+    expect(page.get_by_role("img", name="Accepted over temperature")).to_have_attribute(
+        "aria-label", re.compile(r"\d+% at 0\.5, \d+% at 1$")
+    )
+    page.reload()
+    expect(page.locator("#curves canvas")).to_have_count(4)
+    assert (config.home / "web" / "tune.json").is_file()
+
+
+def test_a_sweep_that_fails_says_why(page: Page, site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "COMMAND", (*tuning.COMMAND, "--model", "nowhere"))
+    page.goto(f"{site.origin}/lab")
+    page.get_by_role("button", name="Measure").click()
+    expect(page.locator("#curves .notice")).to_contain_text("there is no model 'nowhere'", timeout=60_000)
+    expect(page.get_by_role("button", name="Measure")).to_be_visible()
 
 
 def test_turning_the_dial_draws_anew(page: Page, site: Served) -> None:
