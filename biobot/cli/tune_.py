@@ -49,8 +49,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure what each temperature does: how many bios pass, how new they are, what they cost; recommend some."""
-    from biobot.app import tuning
+    from biobot.app import child, tuning
 
+    child.tie()
     wanted = sorted(set(temperatures or TEMPERATURES))
     try:
         for temperature in wanted:
