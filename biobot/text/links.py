@@ -127,7 +127,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """Compile the patterns of a URL, of an ASCII domain, and of X's own short URL."""
     top = _top()
     subdomain, name = (rf"{_LABEL}(?:[{marks}]*+{_LABEL})*+\." for marks in ("_-", "-"))
-    path = rf"/(?:{_PATH}*(?:{_PATH_END}|{_BRACKETS}))*"
+    path = rf"/(?:{_PATH}*(?:{_BRACKETS}{_PATH}*)*{_PATH_END}|{_BRACKETS})*"
     url = (
         rf"(?P<before>[^A-Za-z0-9@＠$#＃{_NEVER}]|^)"
         rf"(?P<url>(?P<protocol>https?://)?(?P<domain>(?:{subdomain})*{name}{top})(?::[0-9]+)?"
