@@ -52,12 +52,11 @@ class _Table(dict[int, str]):
     alike = _look_alikes()
 
     def __missing__(self, code: int) -> str:
-        kept = "".join(
+        self[code] = "".join(
             self.alike.get(each, each)
             for each in unicodedata.normalize("NFKD", chr(code)).casefold()
             if unicodedata.category(each) not in ("Mn", "Me", "Cf")
         )
-        self[code] = unicodedata.normalize("NFC", kept)
         return self[code]
 
 
@@ -68,5 +67,5 @@ def fold(text: str) -> str:
     """Level what a reader does not see or would not mind: two texts with one fold are the same text to us."""
     if text.isascii():
         return " ".join(text.lower().split())
-    # NFC last: Hangul that came as single letters is one syllable again
+    # NFC last: Hangul is syllables again
     return " ".join(unicodedata.normalize("NFC", text.translate(_TABLE)).split())

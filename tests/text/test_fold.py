@@ -18,6 +18,8 @@ from biobot.text.fold import fold
         "abc\n\tdef",
         "𝐚𝐛𝐜 𝐝𝐞𝐟",
         "🅰🅱c ⓓⓔⓕ",
+        "🄰🅑🅲 def",
+        "a\u20ddƄc def",
         "a\u00adb\u2060c d\u200def",
     ],
 )
@@ -28,6 +30,7 @@ def test_levels_what_a_reader_does_not_see(text: str) -> None:
 def test_keeps_texts_apart_that_differ_to_a_reader() -> None:
     assert fold("nurse, baker") != fold("nurse & baker")
     assert fold("🌻") != fold("🌹")
+    assert fold("Straße") == fold("STRASSE")
     assert fold("각") == fold("\u1100\u1161\u11a8") == "각"
 
 

@@ -17,6 +17,10 @@ from biobot.text.language import language, scripts
         ("猫が好きです", "ja"),
         ("고양이를 좋아해요", "ko"),
         ("люблю кошек", "ru"),
+        ("日本語学校の本", "ja"),
+        ("THE CATS OF ROME", "en"),
+        ("the cat", None),
+        ("og jeg er at det i på", None),
         ("coffee, rain", None),
         ("🌻🌻", None),
     ],
@@ -27,3 +31,4 @@ def test_tells_the_language_or_says_that_it_cannot(text: str, code: str | None) 
 
 def test_counts_letters_by_script() -> None:
     assert scripts("abc 猫が 123 🌻 Я") == {"latin": 3, "han": 1, "hiragana": 1, "cyrillic": 1}
+    assert scripts("猫") == {"han": 1}
