@@ -27,7 +27,8 @@ def weighted_length(text: str) -> int:
     text = unicodedata.normalize("NFC", text)
     weight = end = 0
     for link in links(text):
-        weight += _plain(text[end : link.start]) + URL
+        cut = link.text[-1] > "\uffff"  # maybe within an emoji, whose other half then counts besides
+        weight += _plain(text[end : link.start]) + URL + 2 * cut
         end = link.end
     return weight + _plain(text[end:])
 

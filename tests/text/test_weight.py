@@ -42,6 +42,8 @@ require('readline').createInterface({input: process.stdin}).on('line',
         ("at gmail.com.", 3 + 23 + 1),
         ("Mr.Smith and node.js", 20),
         ("日本gmail.com", 4 + 23),
+        ("x.cafe🏳.中国/", 23 + 2 + 6),  # X ends the link within the emoji
+        ("x.cafe👩\u200d🚀.中国/", 23 + 2 + 3 + 6),
         ("a\r\nb", 4),
     ],
 )
