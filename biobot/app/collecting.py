@@ -13,6 +13,7 @@ from biobot.collect.sources import RECHECK, WAYS, Estimate, Source
 from biobot.config import Config
 from biobot.corpus.store import Store
 from biobot.errors import BiobotError, ConfigError
+from biobot.text.spoken import counted
 
 Pause = Callable[[timedelta], bool]
 """Waits, and tells whether to end; asked with nothing it only tells."""
@@ -115,7 +116,7 @@ def before_training(config: Config, clock: Callable[[], datetime], stopped: Call
         tally, end = Tally(), "nothing to collect"
         for step, done in collect(config, clock, pause):
             tally, end = done, step.why
-        yield f"collected {tally.people:,} people, {tally.added:,} new bios, ${tally.usd:,.2f}: {end}"
+        yield f"collected {tally.people:,} people, {counted(tally.added, 'new bio')}, ${tally.usd:,.2f}: {end}"
     except BiobotError as error:
         yield f"collecting failed, going on with what is stored: {error}"
 

@@ -26,7 +26,7 @@ from biobot.post.budget import Budget, Kind
 from biobot.post.networks import Network, open_network
 from biobot.post.outbox import Draft, Outbox, Post, State, moment, stamp
 from biobot.text.links import links
-from biobot.text.spoken import when
+from biobot.text.spoken import counted, when
 from biobot.x.errors import Refused, Unknown, Unsent
 from biobot.x.secrets import POSTING, load
 
@@ -156,11 +156,11 @@ def hindrance(outbox: Outbox, budget: Budget, now: datetime) -> Hindrance | None
     left = budget.left(now)
     if left.until is not None:
         what = (
-            f"the day's {left.posts_per_day} posts"
+            f"the day's budget of {counted(left.posts_per_day, 'post')}"
             if left.posts == 0
-            else f"the month's ${left.usd_per_month:.2f} (${left.usd_month:.2f} spent)"
+            else f"the month's budget of ${left.usd_per_month:.2f} (${left.usd_month:.2f} spent)"
         )
-        return Hindrance("budget", f"{what} are used up; next at {when(left.until)}", left.until)
+        return Hindrance("budget", f"{what} is used up; next at {when(left.until)}", left.until)
     return None
 
 

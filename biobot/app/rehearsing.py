@@ -35,6 +35,7 @@ from biobot.post.networks import X
 from biobot.post.outbox import Outbox, Post, State
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
+from biobot.text.spoken import counted
 
 PATIENCE = timedelta(seconds=0.3)
 """What stands for `x.timeout`, in real time: a fault that hangs takes this long."""
@@ -89,13 +90,14 @@ class Report:
         """Give it for a person."""
         ended = ", ".join(f"{count} {state}" for state, count in self.unconfirmed.items()) or "none"
         happened = sum(self.faults.values())
-        yield f"{self.days:g} days, {self.slots} slots, {self.calls} calls"
+        days = f"{self.days:g} day{'' if self.days == 1 else 's'}"
+        yield f"{days}, {counted(self.slots, 'slot')}, {counted(self.calls, 'call')}"
         yield f"faults       {happened} of {len(self.faults)} kinds"
         yield f"posts        {self.posts} on the account, for ${self.usd:.2f}"
         yield f"rows         {', '.join(f'{count} {state}' for state, count in self.rows.items())}"
         yield f"skipped      {', '.join(f'{count} {why}' for why, count in self.skipped.items()) or 'none'}"
         yield f"unconfirmed  {sum(self.unconfirmed.values())}, which ended: {ended}"
-        yield f"blocked      {self.blocked} times, until the person came"
+        yield f"blocked      {counted(self.blocked, 'time')}, until the person came"
         yield f"doubles      {self.doubles}"
         yield f"lost         {self.lost}"
         if self.spins:

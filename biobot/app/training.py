@@ -20,6 +20,7 @@ from biobot.errors import CorpusError, ModelError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import ModelFolder, Registry
+from biobot.text.spoken import counted
 
 if TYPE_CHECKING:
     from biobot.model.checkpoint import Checkpoint
@@ -192,7 +193,7 @@ def _train(
                 clock=clock,
             )
         yield Note(
-            f"{len(bios):,} bios ({len(bios.text) / 1e6:.1f} MB) to learn, {len(dev):,} held out; "
+            f"{counted(len(bios), 'bio')} ({len(bios.text) / 1e6:.1f} MB) to learn, {len(dev):,} held out; "
             f"{training.parameters:,} parameters in {training.where.dtype} on {device}"
         )
         steps = training.run()

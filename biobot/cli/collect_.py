@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biobot.cli import Options
+from biobot.text.spoken import counted
 
 if TYPE_CHECKING:
     from biobot.collect.collector import Step, Tally
@@ -65,7 +66,7 @@ def tell(estimate: Estimate, as_json: bool) -> None:
         left = "as many as X has" if size is None else f"{size:,} people" if size else "nothing new"
         click.echo(f"  {source.kind:<10} {source.target:<30} {left}", err=True)
     click.echo(
-        f"at most {estimate.people:,} people in {estimate.requests:,} requests, ${estimate.usd:,.2f}, "
+        f"at most {estimate.people:,} people in {counted(estimate.requests, 'request')}, ${estimate.usd:,.2f}, "
         f"about {_clock(estimate.time)}",
         err=True,
     )
@@ -84,7 +85,7 @@ def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
             click.echo(json.dumps({"event": step.event, **figures}))
             continue
         line = (
-            f"{tally.people:,} people, {tally.added:,} new bios, ${tally.usd:,.2f}, "
+            f"{tally.people:,} people, {counted(tally.added, 'new bio')}, ${tally.usd:,.2f}, "
             f"{tally.people / max(now - began, 0.1):,.0f} people/s"
         )
         if step.event == "page":

@@ -24,6 +24,7 @@ from biobot.config import TrainSettings
 from biobot.corpus import clean, index
 from biobot.corpus.readers import Bio
 from biobot.errors import CorpusError
+from biobot.text.spoken import counted
 
 REFUSED = "forgotten.idx"
 """The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
@@ -144,7 +145,9 @@ class Gone:
     keys: int
 
     def __str__(self) -> str:
-        return f"{self.bios} bios, {self.authors} authors removed, {self.keys} keys added"
+        return (
+            f"{counted(self.bios, 'bio')}, {counted(self.authors, 'author')} removed, {counted(self.keys, 'key')} added"
+        )
 
 
 @dataclass(frozen=True, slots=True)

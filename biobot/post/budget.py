@@ -16,7 +16,7 @@ from typing import Any, Literal
 from biobot.config import PostSettings
 from biobot.errors import OutboxError
 from biobot.post.outbox import Outbox, stamp
-from biobot.text.spoken import when
+from biobot.text.spoken import counted, when
 
 Kind = Literal["post", "post_with_url", "delete", "read_post", "read_user", "read_own"]
 """What is paid for: the keys of `[post.prices]`."""
@@ -99,13 +99,13 @@ class Budget:
             limits = self.settings.budget
             if self.posts_on(now) >= limits.posts_per_day:
                 raise BudgetSpent(
-                    f"the day's {limits.posts_per_day} posts are used up (`post.budget.posts_per_day`); "
-                    f"next at {when(next_day(now))}",
+                    f"the day's budget of {counted(limits.posts_per_day, 'post')} is used up "
+                    f"(`post.budget.posts_per_day`); next at {when(next_day(now))}",
                     next_day(now),
                 )
             if self.month_spend(now) + self.price(kind) > limits.usd_per_month + _ROUNDING:
                 raise BudgetSpent(
-                    f"the month's ${limits.usd_per_month:.2f} are used up (`post.budget.usd_per_month`); "
+                    f"the month's budget of ${limits.usd_per_month:.2f} is used up (`post.budget.usd_per_month`); "
                     f"next at {when(next_month(now))}",
                     next_month(now),
                 )

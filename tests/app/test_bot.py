@@ -565,7 +565,7 @@ def test_the_budget_stops_posts_until_the_next_day(home: Path) -> None:
     assert len([each for asked in world.asked for each in asked]) <= 17
     hindered = posting.hindrance(world.outbox, world.poster.budget, world.now)
     assert hindered is not None
-    assert hindered.text == "the day's 17 posts are used up; next at 2026-11-23 00:00 UTC"
+    assert hindered.text == "the day's budget of 17 posts is used up; next at 2026-11-23 00:00:00 UTC"
     world.now = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC)
     world.run(2 * MINUTE)
     assert len(world.net.texts) == 34

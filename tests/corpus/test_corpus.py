@@ -305,7 +305,7 @@ def test_the_audit_tells_what_happened_in_nobodys_words(corpus: Run, tmp_path: P
     with sqlite3.connect(home / "corpus.db") as db:
         ((what,),) = db.execute("SELECT what FROM audit")
         everything = "\n".join(db.iterdump())
-    assert what == "forgot on request: 1 bios, 1 authors removed, 3 keys added"
+    assert what == "forgot on request: 1 bio, 1 author removed, 3 keys added"
     assert "secret" not in everything
     assert "ann" not in everything.replace("scanned", "")
 

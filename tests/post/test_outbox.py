@@ -278,7 +278,7 @@ def test_a_post_over_the_budget_is_not_claimed(outbox: Outbox) -> None:
         row = added(outbox, f"text {number}", None)
         if number < 2:
             outbox.claim(row.id, NOW, review=False, charge=budget.charge(row.id, "post", NOW))
-    with pytest.raises(BudgetSpent, match=r"the day's 2 posts are used up.*next at 2026-11-23 00:00"):
+    with pytest.raises(BudgetSpent, match=r"the day's budget of 2 posts is used up.*next at 2026-11-23 00:00:00 UTC"):
         outbox.claim(row.id, NOW, review=False, charge=budget.charge(row.id, "post", NOW))
     assert outbox.get(row.id).state is State.APPROVED
     tomorrow = NOW + timedelta(hours=7)
@@ -293,7 +293,7 @@ def test_reads_and_posts_share_the_months_dollars_and_refusals_cost_nothing(outb
     outbox.claim(row.id, NOW, review=False, charge=budget.charge(row.id, "post_with_url", NOW))
     assert budget.month_spend(NOW) == pytest.approx(0.22)
     other = added(outbox, "another", None)
-    with pytest.raises(BudgetSpent, match=r"month's \$0\.25.*next at 2026-12-01 00:00"):
+    with pytest.raises(BudgetSpent, match=r"month's budget of \$0\.25.*next at 2026-12-01 00:00:00 UTC"):
         outbox.claim(other.id, NOW, review=False, charge=budget.charge(other.id, "post_with_url", NOW))
     outbox.refuse(row.id, NOW, "no")
     assert budget.month_spend(NOW) == pytest.approx(0.02)
