@@ -41,7 +41,7 @@ _DRAWN_LIKE = {
 
 def _look_alikes() -> dict[str, str]:
     table = {other.casefold(): latin for latin, others in _DRAWN_LIKE.items() for other in others}
-    for start in (0x1F130, 0x1F150, 0x1F170):  # letters in squares and discs, which NFKD leaves as they are
+    for start in (0x1F150, 0x1F170):  # letters in dark discs and squares, which NFKD leaves as they are
         table.update({chr(start + offset): chr(ord("a") + offset) for offset in range(26)})
     return table
 
