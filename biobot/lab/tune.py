@@ -25,8 +25,8 @@ class Row:
 
     `accepted` is the share that every filter lets pass, `objections` the share that each filter refuses (some
     bios fall to several). `novelty` is one minus the mean share of 3-grams that a bio has in common with the
-    training bio most like it; `distinct` the share of pairs of neighbouring words that occur once only
-    (distinct-2); `real_words` the share of words that are real (None: there were no words). `length` is the mean
+    training bio most like it; `distinct` the number of different pairs of neighbouring words over that of all
+    pairs (distinct-2); `real_words` the share of words that are real (None: there were no words). `length` is the mean
     X-weighted length, `masked` the mean probability that masking took. `tries` and `seconds` are what one
     accepted bio costs (None: none was accepted).
     """
