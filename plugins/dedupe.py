@@ -12,24 +12,24 @@ WHERE = {
     "queued": "a text in the queue",
     "forgotten": "a bio whose author opted out",
 }
-SHORT, NEAR_SHORT = 20, 0.8
+TINY, NEAR_TINY = 20, 0.8
 """Below so many characters two people write the same by chance: there only a nearly equal text is near."""
-BRIEF, RUN_BRIEF = 40, 28
-"""Below so many characters any common turn is a large share: there only a run of so many is copied."""
+SHORT, LONG, LEEWAY = 40, 70, 0.655
+"""Below the first the same few edits leave less of a text, so `near` is times the third; from the second on whole."""
 
 
 @dataclass(frozen=True)
 class Dedupe:
     """`[filters.dedupe]`: how much of a resemblance is too much.
 
-    near: from this share of equal 3-grams on (0.578: some three edits in 40 characters, six in 60);
+    near: from this share of equal 3-grams on; two thirds of it below 40 characters (3 edits in 20, 6 in 40);
     copied: from a run of so many characters on that at most three real bios hold;
-    share: from a shorter run on, of 24 or more, that is so much of the text.
+    share: from a shorter run on, half of a short bio, that is so much of the text.
     """
 
-    near: float = 0.578
+    near: float = 0.55
     copied: int = 32
-    share: float = 0.48
+    share: float = 0.47
 
 
 @hookimpl
@@ -52,11 +52,16 @@ def _theft(match: Match, length: int, settings: Dedupe) -> str | None:
     if match.layer == "exact":
         return "exact: the same text as"
     if match.layer == "near":
-        near = settings.near if length >= SHORT else max(settings.near, NEAR_SHORT)
-        return f"near: {match.amount:.0%} like" if match.amount >= near else None
+        return f"near: {match.amount:.0%} like" if match.amount >= _near(length, settings.near) else None
     # a bot may use a phrase twice: of its own texts only a large part is a copy
     own = match.source in ("posted", "queued")
-    large = max(settings.share * length, RUN_BRIEF if length < BRIEF else 0)
-    if match.amount >= large or (match.amount >= settings.copied and not own):
+    if match.amount >= settings.share * length or (match.amount >= settings.copied and not own):
         return f"copied: {match.amount:.0f} characters in a row from"
     return None
+
+
+def _near(length: int, near: float) -> float:
+    if length < TINY:
+        return max(near, NEAR_TINY)
+    part = min(max((length - SHORT) / (LONG - SHORT), 0), 1)
+    return near * (LEEWAY + (1 - LEEWAY) * part)

@@ -2,11 +2,15 @@
 
 Three layers, all of the folded text:
 - exact: a 64-bit hash;
-- near: 256 MinHashes of its 3-grams, of which one bit each is the *sketch* (two texts that share a part J of
-  their 3-grams agree in (1 + J) / 2 of the bits), and seven pairs of full ones are *keys* by which to look up;
-- copied: 24-grams as 32-bit hashes. Of a text that was seen some are kept, of every 9 that follow each other at
+- near: 256 MinHashes of its 3-grams, of which one bit each is the *sketch*: two texts that share a part J of
+  their 3-grams agree in (1 + J) / 2 of the bits;
+- copied: 24-grams as 31-bit hashes. Of a text that was seen some are kept, of every 9 that follow each other at
   least one (winnowing), so that any run of 32 characters that another text shares holds one. With each lie 12
   bits of the 8 characters before it and 12 of the 8 after: how far a run goes on, to the character.
+
+A short text (below SHORT characters) has few 3-grams and no long run, so more is kept of it: its *line*, one bit a
+character, by which edits are counted; and its *pieces*, 16-grams as 26-bit hashes with their places, winnowed too,
+from which the line tells how far a run goes on.
 
 The same numbers come out of `of` (one text, plain Python) and of `of_many` (numpy); they are part of the
 format of the index, so changing anything here needs a new version of it.
@@ -19,6 +23,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from biobot.text.fold import fold
@@ -28,17 +33,27 @@ if TYPE_CHECKING:
 
 LANES = 256
 """MinHash functions, and so bits of a sketch."""
+SHORT = 64
+"""A text of fewer characters has a line and pieces."""
 KEY_LANES = ((34, 127), (10, 56), (73, 68), (84, 194), (134, 22), (110, 91), (55, 39))
-"""The pairs of MinHashes that serve as keys: those of the 256 whose values the fewest bios share (measured)."""
-TABLES = len(KEY_LANES)
+"""Pairs of MinHashes to look up texts by (`Prints.keys`): those whose values the fewest bios share (measured)."""
 KEY_BITS = 14
 GRAM = 24
 """Characters of a gram."""
 WINDOW = 9
-GRAM_BITS = 32
+GRAM_BITS = 31
 SIDE = WINDOW - 1
 """Characters beside a gram of which something is known; each second one gets two bits, the others one."""
 SIDE_BITS = 3 * SIDE
+RUN = GRAM + SIDE
+"""Characters of a run that is sure to hold a kept gram."""
+PIECE = 16
+"""Characters of a piece."""
+PIECE_WINDOW = 3
+PIECE_BITS = 26
+PLACE_BITS = 6
+LONGEST = 511
+"""Longer texts count as this long."""
 
 _WORD = (1 << 64) - 1
 _BASE = 0x9E3779B97F4A7C15
@@ -56,14 +71,17 @@ _DIGITS = bytes(ord("0") + (value & 1) for value in range(256))
 class Print:
     """The fingerprint of a text that is compared.
 
-    `exact` has 64 bits and `sketch` LANES bits; `keys` are TABLES numbers of KEY_BITS bits (none for a text of
-    fewer than 3 characters); `grams` are the hashes of all grams in their order; `blocks` are 2-bit hashes of every
-    4 characters that follow each other.
+    `length` in characters, `exact` of 64 bits, `sketch` of LANES bits (0 for a text of fewer than 3 characters);
+    `line` has a bit for each character, the first the lowest; `pieces` and `grams` are the hashes of all 16-grams and
+    24-grams in their order; `blocks` are 2-bit hashes of every 4 characters that follow each other. A text of more
+    than twice SHORT characters has neither line nor pieces.
     """
 
+    length: int
     exact: int
     sketch: int
-    keys: tuple[int, ...]
+    line: int
+    pieces: tuple[int, ...]
     grams: tuple[int, ...]
     blocks: tuple[int, ...]
 
@@ -82,60 +100,132 @@ class Print:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of a text that was seen: as `Print`, but each of `grams` is a winnowed one's hash over its side."""
+    """What is kept of a text that was seen.
 
+    As `Print`, but `pieces` and `grams` are winnowed: each of `pieces` is a hash over its place, each of `grams` one
+    over its side. Only a short text has a `line` and `pieces`; `length` is at most LONGEST.
+    """
+
+    length: int
     exact: int
     sketch: int
-    keys: tuple[int, ...]
+    line: int
+    pieces: tuple[int, ...]
     grams: tuple[int, ...]
 
 
 def of(text: str) -> Print:
     """Take one text's fingerprint, without numpy."""
     folded = fold(text)
-    sketch, keys = _near(folded)
-    codes = [ord(character) for character in folded]
-    grams = tuple(value >> (64 - GRAM_BITS) for value in _rolled(codes, GRAM))
-    return Print(_exact(folded), sketch, keys, grams, tuple(value >> 62 for value in _rolled(codes, _BLOCK)))
+    heads = _heads(folded)
+    close = folded if len(folded) <= 2 * SHORT else ""  # half of a short text is a small part of a longer one
+    return Print(
+        length=len(folded),
+        exact=_exact(folded),
+        sketch=_sketch(folded),
+        line=int("".join(map(_bit, reversed(close))) or "0", 2),
+        pieces=_rolled(heads if close else [], PIECE, PIECE_BITS),
+        grams=_rolled(heads, GRAM, GRAM_BITS),
+        blocks=_rolled(heads, _BLOCK, 2),
+    )
 
 
 def keep(mark: Print) -> Kept:
-    """Choose what is kept of a text: of every WINDOW grams that follow each other at least one, by its hash."""
-    grams = mark.grams
+    """Choose what is kept of a text: of every so many grams that follow each other at least one, by its hash."""
+    short = mark.length < SHORT
+    pieces = (mark.pieces[at] << PLACE_BITS | at for at in _winnow(mark.pieces, PIECE_WINDOW) if short)
+    grams = (mark.grams[at] << SIDE_BITS | mark.side(at) for at in _winnow(mark.grams, WINDOW))
+    return Kept(
+        min(mark.length, LONGEST), mark.exact, mark.sketch, mark.line if short else 0, tuple(pieces), tuple(grams)
+    )
+
+
+def _winnow(hashes: Sequence[int], width: int) -> list[int]:
+    """Give the places of those that are the least of some `width` that follow each other, in their order."""
     chosen: set[int] = set()
-    for start in range(max(len(grams) - WINDOW + 1, min(len(grams), 1))):
-        window = grams[start : start + WINDOW]
+    for start in range(max(len(hashes) - width + 1, min(len(hashes), 1))):
+        window = hashes[start : start + width]
         least = min(window)
         chosen.update(start + at for at, each in enumerate(window) if each == least)
-    kept = (grams[place] << SIDE_BITS | mark.side(place) for place in sorted(chosen))
-    return Kept(mark.exact, mark.sketch, mark.keys, tuple(kept))
+    return sorted(chosen)
 
 
-def agreement(one: int, other: int) -> float:
-    """Estimate from two sketches which share of 3-grams their texts have in common, 0 to 1."""
-    return max(0.0, 1 - 2 * (one ^ other).bit_count() / LANES)
+def compared(length: int) -> int:
+    """Tell how many lanes of a sketch to compare with a text's of this length: of a long one the first half will do."""
+    return LANES if length < SHORT else LANES // 2
+
+
+def left_by(edits: int, length: int) -> float:
+    """Give the share of equal 3-grams that so many edits leave of a text: each takes three, and brings three."""
+    return max(0.0, (length - 3 * edits) / (length + 3 * edits))
+
+
+def edits(one: int, width: int, other: int, length: int) -> int:
+    """Count the characters to replace, insert or delete between two lines of so many bits: at most those of the texts.
+
+    A column of the table of distances at once, as bits that tell where it goes up or down (Myers 1999).
+    """
+    every = (1 << width) - 1
+    equal = ~one & every, one
+    up, down, distance = every, 0, width
+    for place in range(length):
+        here = equal[other >> place & 1]
+        across = ((here & up) + up ^ up) | here
+        risen, fallen = down | ~(across | up) & every, up & across
+        distance += (risen >> width - 1 & 1) - (fallen >> width - 1 & 1)
+        risen, fallen = (risen << 1 | 1) & every, fallen << 1 & every
+        up, down = fallen | ~(here | down | risen) & every, risen & (here | down)
+    return distance
+
+
+def run(mark: Print, at: int, line: int, length: int, place: int) -> int:
+    """Give how long the run is that holds the piece at `at` of a text and at `place` of another; 0 if it was none.
+
+    Of the other there are the line and the length. By chance it may be measured a character or two too long.
+    """
+    ahead = at - place
+    differ = (mark.line >> ahead if ahead >= 0 else mark.line << -ahead) ^ line
+    differ |= -1 << min(length, mark.length - ahead)
+    if ahead < 0:
+        differ |= (1 << -ahead) - 1
+    begin = (differ & ((1 << place) - 1)).bit_length()
+    rest = differ >> place
+    end = place + (rest & -rest).bit_length() - 1
+    return end - begin if end - place >= PIECE else 0
+
+
+_PACKED = struct.Struct("<2sHQQB")
+_MARK = b"b2"
 
 
 def pack(kept: Kept) -> bytes:
     """Write what is kept of a text as bytes; `unpack` reads them."""
-    head = struct.pack("<QB", kept.exact, len(kept.keys)) + kept.sketch.to_bytes(LANES // 8, "little")
-    return head + struct.pack(f"<{len(kept.keys)}H{len(kept.grams)}Q", *kept.keys, *kept.grams)
+    head = _PACKED.pack(_MARK, kept.length, kept.exact, kept.line, len(kept.pieces))
+    rest = struct.pack(f"<{len(kept.pieces)}I{len(kept.grams)}Q", *kept.pieces, *kept.grams)
+    return head + kept.sketch.to_bytes(LANES // 8, "little") + rest
 
 
 def unpack(packed: bytes) -> Kept:
     """Read what `pack` wrote; raise ValueError for anything else."""
-    start = 9 + LANES // 8
-    if len(packed) < start or packed[8] not in (0, TABLES) or (len(packed) - start - 2 * packed[8]) % 8:
+    start = _PACKED.size + LANES // 8
+    if len(packed) < start or packed[:2] != _MARK:
         raise ValueError("this is no fingerprint")
-    exact, keys = struct.unpack_from("<QB", packed)
-    sketch = int.from_bytes(packed[9:start], "little")
-    grams = (len(packed) - start - 2 * keys) // 8
-    numbers = struct.unpack_from(f"<{keys}H{grams}Q", packed, start)
-    return Kept(exact, sketch, numbers[:keys], numbers[keys:])
+    _, length, exact, line, pieces = _PACKED.unpack_from(packed)
+    grams, left = divmod(len(packed) - start - 4 * pieces, 8)
+    if grams < 0 or left:
+        raise ValueError("this is no fingerprint")
+    numbers = struct.unpack_from(f"<{pieces}I{grams}Q", packed, start)
+    sketch = int.from_bytes(packed[_PACKED.size : start], "little")
+    return Kept(length, exact, sketch, line, numbers[:pieces], numbers[pieces:])
 
 
 def _exact(folded: str) -> int:
     return int.from_bytes(hashlib.blake2b(folded.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+@lru_cache(maxsize=4096)
+def _bit(character: str) -> str:
+    return str(_mix(ord(character)) >> 63)
 
 
 @lru_cache(maxsize=4096)
@@ -150,20 +240,17 @@ def _rows(character: str) -> tuple[bytes, bytes, bytes]:
     return noise[: 2 * LANES], noise[2 * LANES : 4 * LANES], noise[4 * LANES :]
 
 
-def _near(folded: str) -> tuple[int, tuple[int, ...]]:
+def _sketch(folded: str) -> int:
     """Take all MinHashes at once: each big number below holds 256 lanes of 16 bits, of which the top one is spare."""
     if len(folded) < 3:
-        return 0, ()
+        return 0
     lanes = [_lanes(character) for character in folded]
     least = _VALUES
     for first, second, third in zip(lanes, lanes[1:], lanes[2:], strict=False):
         value = first[0] ^ second[1] ^ third[2]
         larger = ((least | _GUARDS) - value) & _GUARDS  # the guard bit survives where least >= value
         least ^= (least ^ value) & (larger - (larger >> 15))
-    row = least.to_bytes(2 * LANES, "little")
-    values = struct.unpack(f"<{LANES}H", row)
-    keys = tuple(_key(values[one], values[other]) for one, other in KEY_LANES)
-    return int(row[::2].translate(_DIGITS), 2), keys
+    return int(least.to_bytes(2 * LANES, "little")[::2].translate(_DIGITS), 2)
 
 
 def _key(first: Any, second: Any) -> Any:
@@ -171,17 +258,16 @@ def _key(first: Any, second: Any) -> Any:
     return (((first << 15 | second) * _ODD & _WORD) >> 40) & ((1 << KEY_BITS) - 1)
 
 
-def _rolled(codes: Sequence[int], width: int) -> list[int]:
-    """Give the mixed polynomial hash of every `width` codes that follow each other."""
-    hashes, value = [], 0
-    top = pow(_BASE, width, 1 << 64)
-    for at, code in enumerate(codes):
-        value = (value * _BASE + code) & _WORD
-        if at >= width:
-            value = (value - codes[at - width] * top) & _WORD
-        if at >= width - 1:
-            hashes.append(_mix(value))
-    return hashes
+def _heads(text: str) -> list[int]:
+    """Give the polynomial hashes of the first 0, 1, 2, … characters."""
+    return list(accumulate(map(ord, text), lambda value, code: (value * _BASE + code) & _WORD, initial=0))
+
+
+def _rolled(heads: list[int], width: int, bits: int) -> tuple[int, ...]:
+    """Give `bits` bits of the mixed polynomial hash of every `width` characters that follow each other."""
+    top, shift = pow(_BASE, width, 1 << 64), 64 - bits
+    pairs = zip(heads, heads[width:], strict=False)
+    return tuple(_mix((last - first * top) & _WORD) >> shift for first, last in pairs)
 
 
 def _mix(value: Any) -> Any:
@@ -195,8 +281,8 @@ def longest(mark: Print, sides: Callable[[int], Sequence[int]]) -> int:
 
     `sides(hash)` gives what stood beside a gram of that hash wherever it was seen. One gram and what goes on
     beside it tell of a run up to GRAM + 2 * SIDE; longer ones are those that overlap. A run that is at least
-    GRAM + SIDE long is found and not measured shorter, as long as the gram that winnowing kept of it is no
-    common one; by chance one may be measured a character or two too long.
+    RUN long is found and not measured shorter, as long as the gram that winnowing kept of it is no common one; by
+    chance one may be measured a character or two too long. Of shorter ones, which it would find by luck, it gives 0.
     """
     best = whole = start = end = 0
     for place, gram in enumerate(mark.grams):
@@ -208,7 +294,7 @@ def longest(mark: Print, sides: Callable[[int], Sequence[int]]) -> int:
                 start = first
             start, end = min(start, first), max(end, last)
             whole = max(whole, GRAM + end - start)
-    return whole if best >= GRAM + SIDE else best
+    return whole if best >= RUN else 0
 
 
 def _run(mark: Print, place: int, there: int) -> tuple[int, int]:
@@ -231,16 +317,21 @@ def _reach(differ: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Prints:
-    """Many texts' fingerprints as arrays, one row a text; `owners` says which row each of `grams` belongs to.
+    """Many texts' fingerprints as arrays, one row a text; the owners say which row each piece or gram belongs to.
 
-    exact uint64 (n), sketches uint8 (n, LANES / 8), keys uint16 (n, TABLES), keyed bool (n), grams uint64 (m),
-    owners uint32 (m).
+    lengths int64 (n), at most LONGEST; exact uint64 (n); sketches uint8 (n, LANES / 8); keys uint16 (n, pairs of
+    KEY_LANES); keyed bool (n): has it 3 characters; lines uint64 (n); pieces uint64 (k), grams uint64 (m), their
+    owners int64.
     """
 
+    lengths: numpy.ndarray
     exact: numpy.ndarray
     sketches: numpy.ndarray
     keys: numpy.ndarray
     keyed: numpy.ndarray
+    lines: numpy.ndarray
+    pieces: numpy.ndarray
+    piece_owners: numpy.ndarray
     grams: numpy.ndarray
     owners: numpy.ndarray
 
@@ -253,9 +344,24 @@ def of_many(texts: Sequence[str]) -> Prints:
     lengths = np.array([len(text) for text in folded], dtype=np.int64)
     codes = np.frombuffer("".join(folded).encode("utf-32-le", "surrogatepass"), dtype="<u4")
     sketches, keys = _near_of_many(codes, lengths)
-    grams, owners = _winnow_many(codes, lengths)
-    exact = np.array([_exact(text) for text in folded], dtype=np.uint64)
-    return Prints(exact, sketches, keys, lengths >= 3, grams, owners)
+    short = np.flatnonzero(lengths < SHORT)
+    of_short = codes[np.repeat(lengths < SHORT, lengths)]
+    lines = np.zeros(len(texts), dtype=np.uint64)
+    lines[short] = _lines(of_short, lengths[short])
+    pieces, piece_owners = _pieces(of_short, lengths[short])
+    grams, owners = _grams(codes, lengths)
+    return Prints(
+        lengths=np.minimum(lengths, LONGEST),
+        exact=np.array([_exact(text) for text in folded], dtype=np.uint64),
+        sketches=sketches,
+        keys=keys,
+        keyed=lengths >= 3,
+        lines=lines,
+        pieces=pieces,
+        piece_owners=short[piece_owners],
+        grams=grams,
+        owners=owners,
+    )
 
 
 _BATCH = 256
@@ -293,33 +399,73 @@ def _near_of_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.n
     return sketches, keys
 
 
-def _winnow_many(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _lines(codes: numpy.ndarray, lengths: numpy.ndarray) -> numpy.ndarray:
+    """Give the line of each of these short texts, as uint64."""
     import numpy as np
 
-    hashes = _mix(_roll(codes, GRAM)) >> (64 - GRAM_BITS)
-    owners = np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)[: len(hashes)]
     ends = np.cumsum(lengths)
-    places = np.arange(len(hashes)) - (ends - lengths)[owners]
-    counts = (lengths - GRAM + 1)[owners]
-    real = places < counts
-    hashes[~real] = _WORD
-    # a gram is chosen when it is the least of some window of its text: the greatest of the windows' leasts is it
-    leasts = _slide(np.minimum, hashes, WINDOW, _WORD)
-    leasts[~(real & ((places == 0) | (places <= counts - WINDOW)))] = 0
-    greatest = _slide(np.maximum, leasts[::-1], WINDOW, 0)[::-1]
-    chosen = np.flatnonzero(real & (greatest == hashes))
+    places = np.arange(len(codes)) - np.repeat(ends - lengths, lengths)
+    bits = (_mix(_roll(codes, 1)) >> 63) << places.astype(np.uint64)
+    lines = np.zeros(len(lengths), dtype=np.uint64)
+    filled = np.flatnonzero(lengths)
+    if len(filled):
+        lines[filled] = np.bitwise_or.reduceat(bits, (ends - lengths)[filled])
+    return lines
+
+
+def _pieces(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    import numpy as np
+
+    chosen = _chosen(codes, lengths, PIECE, PIECE_BITS, PIECE_WINDOW)
+    return chosen.hashes << PLACE_BITS | chosen.places.astype(np.uint64), chosen.owners
+
+
+def _grams(codes: numpy.ndarray, lengths: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    import numpy as np
+
+    chosen = _chosen(codes, lengths, GRAM, GRAM_BITS, WINDOW)
     blocks = _mix(_roll(codes, _BLOCK)) >> 62
     sides = []
-    for room, first, ahead in ((places, 0, -1), (counts - 1 - places, GRAM - _BLOCK, 1)):
-        side, shift = np.zeros(len(chosen), dtype=np.uint64), 0
+    for room, first, ahead in ((chosen.places, 0, -1), (chosen.after, GRAM - _BLOCK, 1)):
+        side, shift = np.zeros(len(chosen.at), dtype=np.uint64), 0
         for step in range(1, SIDE + 1):
-            there = room[chosen] >= step
-            bits = blocks[np.where(there, chosen + first + ahead * step, 0)] & (1 if step % 2 else 3)
+            there = room >= step
+            bits = blocks[np.where(there, chosen.at + first + ahead * step, 0)] & (1 if step % 2 else 3)
             side |= np.where(there, bits, 0) << shift
             shift += 1 if step % 2 else 2
         sides.append(side)
-    grams = (hashes[chosen] << (SIDE_BITS // 2) | sides[0]) << (SIDE_BITS // 2) | sides[1]
-    return grams, owners[chosen]
+    grams = (chosen.hashes << (SIDE_BITS // 2) | sides[0]) << (SIDE_BITS // 2) | sides[1]
+    return grams, chosen.owners
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The grams that winnowing keeps: where in all characters, their text, their place in it and how many follow."""
+
+    at: numpy.ndarray
+    hashes: numpy.ndarray
+    owners: numpy.ndarray
+    places: numpy.ndarray
+    after: numpy.ndarray
+
+
+def _chosen(codes: numpy.ndarray, lengths: numpy.ndarray, width: int, bits: int, window: int) -> _Chosen:
+    """Winnow the texts' grams of `width` characters by hashes of `bits` bits."""
+    import numpy as np
+
+    hashes = _mix(_roll(codes, width)) >> (64 - bits)
+    owners = np.repeat(np.arange(len(lengths)), lengths)[: len(hashes)]
+    ends = np.cumsum(lengths)
+    places = np.arange(len(hashes)) - (ends - lengths)[owners]
+    counts = (lengths - width + 1)[owners]
+    real = places < counts
+    hashes[~real] = _WORD
+    # a gram is chosen when it is the least of some window of its text: the greatest of the windows' leasts is it
+    leasts = _slide(np.minimum, hashes, window, _WORD)
+    leasts[~(real & ((places == 0) | (places <= counts - window)))] = 0
+    greatest = _slide(np.maximum, leasts[::-1], window, 0)[::-1]
+    at = np.flatnonzero(real & (greatest == hashes))
+    return _Chosen(at, hashes[at], owners[at], places[at], counts[at] - 1 - places[at])
 
 
 def _roll(codes: numpy.ndarray, width: int) -> numpy.ndarray:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from biobot.bio import Candidate, Seen
+from biobot.bio import Candidate
+from biobot.corpus.index import Index
 from biobot.sample.controls import Request
 from biobot.sample.engine import Engine
 
 COPIED = 40
-"""Characters: a run of so many that (nearly) no two people share is a copy."""
+"""Characters: a run of so many that at most two bios hold is a copy."""
 
 LONG_ENOUGH = 40
 """Bytes: shorter bios, such as "he/him", are said by many and belong to nobody."""
@@ -34,28 +35,24 @@ class Row:
         return asdict(self)
 
 
-def verbatim(texts: Iterable[str], seen: Seen) -> tuple[float, int]:
+def verbatim(texts: Iterable[str], seen: Index) -> tuple[float, int]:
     """Give the share of copies among the texts of 40 bytes and more, and the longest copied run.
 
-    A copy equals a training bio after folding, or holds a run of 40 characters that the index knows from very
-    few of them.
+    A copy equals a training bio after folding, or holds a run of 40 characters that at most two of them hold.
     """
     copies = counted = longest = 0
     for text in texts:
         if len(text.encode()) < LONG_ENOUGH:
             continue
         counted += 1
-        copied = False
-        for match in seen.matches(text):
-            run = len(text) if match.layer == "exact" else int(match.amount) if match.layer == "copied" else 0
-            longest = max(longest, run)
-            copied |= match.layer == "exact" or run >= COPIED
-        copies += copied
+        known, run = seen.verbatim(text)
+        longest = max(longest, len(text) if known else run)
+        copies += known or run >= COPIED
     return (copies / counted if counted else 0.0), longest
 
 
 def row(
-    engine: Engine, temperature: float, bios: int, seen: Seen, accepts: Callable[[Candidate], bool], examples: int = 5
+    engine: Engine, temperature: float, bios: int, seen: Index, accepts: Callable[[Candidate], bool], examples: int = 5
 ) -> Row:
     """Draw `bios` bios at a temperature, always those of the seeds from 0, and measure them."""
     samples = list(engine.draw(Request(seed, temperature) for seed in range(bios)))

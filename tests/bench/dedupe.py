@@ -10,6 +10,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,8 +70,10 @@ def rare_runs(bios: list[str], count: int, draw: random.Random) -> list[str]:
 
 
 def share(texts: list[str], refused: Refused) -> str:
-    """Give the share of texts that are refused, in words."""
-    return f"{sum(refused(text) is not None for text in texts) / len(texts):.4f} of {len(texts)}"
+    """Give the share of texts that are refused, and by which layer, in words."""
+    layers = Counter(reason.split(":")[0] for text in texts if (reason := refused(text)))
+    by = ", ".join(f"{layer} {count / len(texts):.4f}" for layer, count in sorted(layers.items()))
+    return f"{layers.total() / len(texts):.4f} of {len(texts)} ({by})"
 
 
 def main(train: Path, dev: Path) -> None:
@@ -99,10 +102,9 @@ def main(train: Path, dev: Path) -> None:
         middle, late = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
         mean = sum(seconds) / len(seconds)
         print(f"look-up, ms of CPU: mean {mean * 1e3:.2f}, p50 {middle * 1e3:.2f}, p99 {late * 1e3:.2f}")
-        reasons = [reason.split(":")[0] for text in unseen if (reason := refused(text))]
-        print(f"unseen bios refused: {share(unseen, refused)}", {kind: reasons.count(kind) for kind in set(reasons)})
+        print(f"unseen bios refused: {share(unseen, refused)}")
         some = draw.sample(bios, 3000)
-        for least in (20, 40, 60):
+        for least in (1, 20, 40, 60):
             group = [bio for bio in some if len(fold(bio)) >= least]
             for edits in (1, 2, 3, 6):
                 changed = [edited(bio, edits, draw) for bio in group]

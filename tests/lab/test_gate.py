@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
-from biobot.bio import Layer, Match
+from biobot.corpus import index
 from biobot.lab import curve, report
 from biobot.lab.gate import FEWEST, decide
 
@@ -33,26 +34,26 @@ def test_the_first_model_needs_nothing_to_compare_with_but_others_need_enough() 
     assert "import 1,000 bios or more, or give others with --dev" in unsure.why
 
 
-class Known:
-    """Knows a text wholly, and runs of another."""
+def test_copies_are_equal_texts_and_runs_of_forty_characters_that_at_most_two_bios_hold(tmp_path: Path) -> None:
+    once = "a lighthouse keeper who only ever reads cookbooks by moonlight"
+    twice = "quiet drummer of the seventh valley, allergic to applause"
+    thrice = "professional napper, amateur juggler, full time cloud watcher"
+    people = ["ann", "bob", "cem"]
+    bios = [once, *(f"{twice} {each}" for each in people[:2]), *(f"{thrice} {each}" for each in people), "he/him"]
+    index.build(bios, tmp_path / "seen.idx")
+    with index.Index.open(tmp_path / "seen.idx") as seen:
 
-    def matches(self, text: str) -> tuple[Match, ...]:
-        found: list[tuple[Layer, float]] = []
-        if text == "x" * 50:
-            found.append(("exact", 1.0))
-        if "run" in text:
-            found.append(("copied", float(text.removeprefix("run").strip() or 0)))
-        if "near" in text:
-            found.append(("near", 0.9))
-        return tuple(Match("learnt", layer, amount) for layer, amount in found)
+        def share(*texts: str) -> float:
+            return report.verbatim(texts, seen)[0]
 
-
-def test_copies_are_equal_texts_and_runs_of_forty_characters_among_bios_of_forty_bytes() -> None:
-    texts = ["x" * 50, f"run{40:>50}", f"run{39:>50}", "near" * 12, "run 90", "é" * 20]
-    share, longest = report.verbatim(texts, Known())
-    assert share == 2 / 5  # "run 90" is too short to count
-    assert longest == 50
-    assert report.verbatim([], Known()) == (0.0, 0)
+        assert share(once.upper()) == 1
+        assert share(f"today {once[:45]} zzz") == 1
+        assert share(f"today {once[:34]}; zzz") == 0
+        assert share(f"{twice} dot") == 1
+        assert share(f"{thrice} dot") == 0
+        assert share(f"{thrice} ann") == 1
+        assert report.verbatim(["he/him", once], seen) == (1, len(once))  # of fewer than 40 bytes, nobody's
+        assert report.verbatim([], seen) == (0.0, 0)
 
 
 def test_the_curve_is_drawn_from_top_left_to_bottom_right() -> None:

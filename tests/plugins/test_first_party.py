@@ -215,8 +215,12 @@ def test_language_allows_all_until_told_otherwise() -> None:
     ("match", "text", "said"),
     [
         (Match("learnt", "exact", 1.0), "x" * 40, "exact: the same text as a bio that the model learnt from"),
-        (Match("learnt", "near", 0.6), "x" * 40, "near: 60% like a bio that the model learnt from"),
-        (Match("learnt", "near", 0.5), "x" * 40, None),
+        (Match("learnt", "near", 0.55), "x" * 70, "near: 55% like a bio that the model learnt from"),
+        (Match("learnt", "near", 0.54), "x" * 70, None),
+        (Match("learnt", "near", 0.46), "x" * 55, "near: 46% like a bio that the model learnt from"),
+        (Match("learnt", "near", 0.45), "x" * 55, None),
+        (Match("learnt", "near", 0.37), "x" * 20, "near: 37% like a bio that the model learnt from"),
+        (Match("learnt", "near", 0.35), "x" * 40, None),
         (Match("learnt", "near", 0.7), "x" * 10, None),
         (
             Match("learnt", "copied", 32),
@@ -229,11 +233,11 @@ def test_language_allows_all_until_told_otherwise() -> None:
             "x" * 58,
             "copied: 28 characters in a row from a bio that the model learnt from",
         ),
-        (Match("learnt", "copied", 27), "x" * 39, None),
+        (Match("learnt", "copied", 28), "x" * 60, None),
         (
-            Match("learnt", "copied", 28),
-            "x" * 39,
-            "copied: 28 characters in a row from a bio that the model learnt from",
+            Match("queued", "copied", 16),
+            "x" * 34,
+            "copied: 16 characters in a row from a text in the queue",
         ),
         (Match("posted", "copied", 40), "x" * 200, None),
         (
