@@ -44,6 +44,8 @@ FEW = 2
 """A gram that at most so many bios hold makes a run verbatim."""
 REACH = 5
 """Characters that a near copy may be longer or shorter by, a sixth of a shorter text: more are rare after six edits."""
+CLOSEST = 100
+"""So many whose sketches are the most alike are looked at: of bios after one pattern there may be thousands."""
 LEAST = 0.35
 """The least likeness that is told: below it are thousands by chance."""
 HALF = 0.47
@@ -136,8 +138,8 @@ class Index:
         """Give the range of numbers of the bios of these lengths."""
         return self._starts[min(max(shortest, 0), LONGEST)], self._starts[min(longest, LONGEST) + 1]
 
-    def _alike(self, mark: Print) -> list[tuple[float, int, int]]:
-        """Give for each bio that may be a near copy in which share its sketch differs, its length and its line.
+    def _alike(self, mark: Print) -> Iterator[tuple[float, int, int]]:
+        """Give in which share the sketch of each bio that may be a near copy differs, its length and line; ascending.
 
         Each number below has a bit for every bio of like length; there are as many such numbers as bits in a sketch,
         and adding them up compares with all those bios at once.
@@ -145,7 +147,7 @@ class Index:
         reach = _reach(mark.length)
         begin, end = self._numbers(mark.length - reach, mark.length + reach)
         if begin == end or not mark.sketch:
-            return []
+            return
         first, last = begin // 8, (end + 7) // 8
         every = (1 << 8 * (last - first)) - 1
         memory, at, columns = self._memory, self._columns_at + first, []
@@ -155,16 +157,11 @@ class Index:
             columns.append(column ^ every if bit == "1" else column)
             at += self._width
         planes = _added_up(columns)
-        found = []
         within = _at_most(planes, int(lanes * _DIFFERING), every) & (((1 << end - begin) - 1) << (begin - 8 * first))
-        while within:
-            place = within.bit_length() - 1
-            within ^= 1 << place
-            differing = sum((plane >> place & 1) << level for level, plane in enumerate(planes))
+        for differing, place in _ascending(planes, within):
             number = place + 8 * first
             length = bisect_right(self._starts, number) - 1
-            found.append((differing / lanes, length, self._lines[number] if length < SHORT else 0))
-        return found
+            yield differing / lanes, length, self._lines[number] if length < SHORT else 0
 
     def _sketches(self, first: int, count: int) -> numpy.ndarray:
         """Give the sketches of the bios from number `first` (a multiple of 8) on, a row each."""
@@ -262,7 +259,7 @@ class TextIndex:
         return _matches(
             self._source,
             mark.exact in self._exact,
-            _likeness(mark, self._alike(mark)),
+            _likeness(mark, sorted(self._alike(mark))),
             prints.longest(mark, lambda gram: self._sides.get(gram, ())),
             _half(mark, lambda piece: self._places.get(piece, ())),
         )
@@ -311,13 +308,13 @@ def _matches(source: Source, known: bool, likeness: float, run: int, half: int) 
 
 
 def _likeness(mark: Print, others: Iterable[tuple[float, int, int]]) -> float:
-    """Give the greatest likeness to some texts: the share in which their sketches differ, their lengths and lines.
+    """Give the greatest likeness to some texts: in which share their sketches differ (ascending), lengths and lines.
 
     The sketches estimate the share of equal 3-grams, roughly where these are few; so between short texts edits are
     counted, too, and the likeness is no greater than so many would leave.
     """
     best = 0.0
-    for differing, length, line in sorted(others):
+    for differing, length, line in islice(others, CLOSEST):
         share = 1 - 2 * differing
         if share <= best:
             break
@@ -364,6 +361,23 @@ def _at_most(planes: list[int], most: int, every: int) -> int:
         else:
             equal &= ~plane
     return below | equal
+
+
+def _ascending(planes: list[int], places: int) -> Iterator[tuple[int, int]]:
+    """Give what `_added_up` came to at some places (one bit each), and the place, the least first."""
+    while places:
+        least, amount = places, 0
+        for level in reversed(range(len(planes))):
+            lower = least & ~planes[level]
+            if lower:
+                least = lower
+            else:
+                amount |= 1 << level
+        places ^= least
+        while least:
+            place = least.bit_length() - 1
+            least ^= 1 << place
+            yield amount, place
 
 
 # -- building ----------------------------------------------------------------------------------------

@@ -100,6 +100,13 @@ def test_knows_a_short_text_by_counting_edits(short: tuple[list[str], Path]) -> 
         assert sum(likeness(text) >= 0.36 for text in halves) <= 2
 
 
+def test_knows_a_copy_among_many_after_one_pattern(tmp_path: Path) -> None:
+    index.build((f"robot {number} of the second fleet, sir" for number in range(1000, 1400)), tmp_path / "i")
+    with Index.open(tmp_path / "i") as seen:
+        assert amounts(seen.matches("robot 1234 of the second fleet: sir"))["near"] > 0.7
+        assert amounts(seen.matches("robot 1234 of the second fleet, sir"))["near"] == 1
+
+
 def test_knows_half_of_a_short_text_and_not_a_third(short: tuple[list[str], Path]) -> None:
     texts, path = short
     with Index.open(path) as seen:
