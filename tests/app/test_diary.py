@@ -21,6 +21,7 @@ from biobot.errors import BiobotError, LockHeld
 from biobot.lab import gate
 from biobot.model import bytefile, evaluate, train
 from biobot.model.registry import Registry
+from biobot.text.spoken import when
 from tests.model.conftest import sentences
 
 NOW = datetime(2026, 11, 22, 3, 0, 0, 250_000, tzinfo=UTC)
@@ -71,7 +72,7 @@ def test_status_tells_what_came_of_the_last_training(stage: Stage, monkeypatch: 
         outcome = "promoted" if promote else "kept back"
         assert (found["outcome"], found["model"], found["step"]) == (outcome, done.model, "promote")
         assert found["began"] == f"2026-11-22T0{3 + promote}:00:00Z"
-        assert line == f"{found['ended']}: {outcome}; so said the gate"
+        assert line == f"{when(datetime.fromisoformat(found['ended']))}: {outcome}; so said the gate"
     assert Registry(stage.home).current().id == "20261122-040000"
 
 
@@ -98,7 +99,7 @@ def test_a_step_that_fails_is_told_and_harms_nothing_that_speaks(
         list(stage.train())
     found, line = stage.status()
     assert (found["outcome"], found["step"], found["model"]) == ("failed", step, None)
-    assert line == f"{found['ended']}: failed at the step: {step}; the ceiling came down"
+    assert line == f"{when(datetime.fromisoformat(found['ended']))}: failed at the step: {step}; the ceiling came down"
     assert Registry(stage.home).current() == before
     monkeypatch.undo()
     with pytest.raises(SystemExit) as left:
