@@ -110,7 +110,7 @@ def test_a_step_that_fails_is_told_and_harms_nothing_that_speaks(
 def test_a_training_that_was_interrupted_or_killed_is_told_from_one_that_runs(stage: Stage) -> None:
     steps = stage.train()
     next(each for each in steps if isinstance(each, training.Advance))
-    assert stage.status()[1] == "running since 2026-11-22T03:00:00Z, step: learn"
+    assert stage.status()[1] == "running since 2026-11-22 03:00:00 UTC, step: learn"
     with pytest.raises(LockHeld, match="another training"):
         next(stage.train())
     assert stage.status()[0]["outcome"] == "running"
