@@ -32,6 +32,9 @@ from biobot.text.graphemes import whole
 _NEVER = -1e6
 """What is added to a logit that must not be drawn: finite, so that nothing times it is not a number."""
 
+_ALONE = 8
+"""So few rows are done before a second thread has woken up; one thread draws them faster."""
+
 _COLUMNS = ("code", "probability", "entropy", "bits", "lost")
 """What is recorded of each draw."""
 
@@ -103,7 +106,14 @@ class Engine:
 
         Raises SampleError for a prefix that no bio can begin with, and for a model whose logits are no numbers.
         """
-        self._drawing = draw = _Draw(self, controls or Controls())
+        threads = torch.get_num_threads()
+        try:
+            yield from self._draw(requests, controls or Controls(), threads)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _draw(self, requests: Iterable[Request], controls: Controls, threads: int) -> Iterator[Sample]:
+        self._drawing = draw = _Draw(self, controls)
         draw.start()
         source = enumerate(requests)
         done: dict[int, Sample] = {}
@@ -112,6 +122,9 @@ class Engine:
         while draw.active:
             if self._drawing is not draw:
                 raise SampleError("this engine has begun another draw; finish one before the next, or make two engines")
+            wanted = 1 if draw.active <= _ALONE else threads
+            if torch.get_num_threads() != wanted:
+                torch.set_num_threads(wanted)
             ended = draw.step()
             done.update((draw.requests[row][0], draw.collect(row)) for row in ended)
             fresh = list(islice(source, len(ended)))

@@ -60,6 +60,15 @@ def test_a_bio_is_the_same_in_every_batch_and_at_every_thread_count(kind: Kind, 
             assert [found[each.seed] for each in alone if each.seed in seeds] == [e for e in alone if e.seed in seeds]
 
 
+def test_a_bio_alone_is_drawn_by_one_thread_and_the_others_are_given_back(engine: Engine, threads: None) -> None:
+    torch.set_num_threads(2)
+    bios = engine.draw([Request(1, 0.8), Request(2, 0.8)], Controls(max_bytes=16))
+    next(bios)
+    assert torch.get_num_threads() == 1
+    bios.close()
+    assert torch.get_num_threads() == 2
+
+
 def test_bios_leave_in_the_order_of_their_requests_which_are_taken_only_when_there_is_room(engine: Engine) -> None:
     taken: list[int] = []
 
