@@ -6,7 +6,7 @@ import math
 import resource
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +64,7 @@ def test_a_bio_alone_is_drawn_by_one_thread_and_the_others_are_given_back(engine
     torch.set_num_threads(2)
     bios = engine.draw([Request(1, 0.8), Request(2, 0.8)], Controls(max_bytes=16))
     next(bios)
+    assert isinstance(bios, Generator)
     assert torch.get_num_threads() == 1
     bios.close()
     assert torch.get_num_threads() == 2
