@@ -38,7 +38,7 @@ def list_(options: Options, as_json: bool) -> None:
             continue
         marks = [*(["off"] if not plugin.enabled else []), *(["required"] if plugin.name in required else [])]
         marks += [f"refused {count}"] if count else []
-        hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "no hooks"
+        hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "-"
         click.echo(f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}")
         if plugin.kind is not None:
             for line in (plugin.kind.__doc__ or "").strip().splitlines():

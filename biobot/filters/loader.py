@@ -129,7 +129,7 @@ def _sources(config: Config) -> dict[str, _Source]:
         if point.name in found:
             raise PluginError(
                 f"the package {package} brings a plugin {point.name!r}, but there is one already "
-                f"({found[point.name].origin}); uninstall one of them"
+                f"({found[point.name].origin}); remove one of them"
             )
         found[point.name] = _Source(point.name, f"package {package}", point.load)
     for name in RESERVED:
