@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 import torch
 from torch import Tensor, nn
