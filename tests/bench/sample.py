@@ -12,8 +12,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+from biobot.model import runtime
+
+os.environ.update(runtime.SETTINGS | os.environ)
 
 import torch
 from torch import nn

@@ -23,8 +23,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+from biobot.model import runtime
+
+os.environ.update(runtime.SETTINGS | os.environ)
 
 import torch
 from torch import Tensor, nn
