@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 
 Point = tuple[float, float]
@@ -34,6 +33,8 @@ def lines(curve: Sequence[Point], width: int = 60, height: int = 12) -> list[str
 
 def png(curve: Sequence[Point], width: int = 640, height: int = 360) -> bytes:
     """Draw the curve as a PNG, with a grey line at every tenth of a bit."""
+    from PIL import Image
+
     pixels = [[_WHITE] * width for _ in range(height)]
     if curve:
         low, high = min(bits for _, bits in curve), max(bits for _, bits in curve)
@@ -43,12 +44,10 @@ def png(curve: Sequence[Point], width: int = 640, height: int = 360) -> bytes:
         for x, y in _trace(curve, width, height):
             for down in (-1, 0, 1):
                 pixels[min(max(y + down, 0), height - 1)][x] = _BLUE
-    raw = b"".join(b"\0" + bytes(value for pixel in row for value in pixel) for row in pixels)
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+    file = io.BytesIO()
+    raw = bytes(value for row in pixels for pixel in row for value in pixel)
+    Image.frombytes("RGB", (width, height), raw).save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def _trace(curve: Sequence[Point], width: int, height: int) -> list[tuple[int, int]]:
