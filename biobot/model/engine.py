@@ -43,9 +43,12 @@ class Workspace:
         return flat[:size].view(shape)
 
 
-def _tanh_(x: Tensor) -> Tensor:
-    """Take the hyperbolic tangent in place, as 2 sigmoid(2x) - 1: three times as fast as `Tensor.tanh_` here."""
-    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+_MINUS_ONE = torch.tensor(-1.0)
+
+
+def _tanh_from_sigmoid_(x: Tensor) -> Tensor:
+    """Map sigmoid(2a) to tanh(a) = 2 sigmoid(2a) - 1, in place: in all three times as fast as `Tensor.tanh_` here."""
+    return torch.add(_MINUS_ONE, x, alpha=2, out=x)
 
 
 class Layer(torch.autograd.Function):
@@ -99,9 +102,10 @@ class Layer(torch.autograd.Function):
         for xh, h, gate, i, f, o, g, before, cell, tangent in zip(*steps, strict=False):
             torch.addmm(biases, weights, xh, out=sums)
             gate.copy_(sums).sigmoid_()
-            g.mul_(2).sub_(1)
+            _tanh_from_sigmoid_(g)
             torch.mul(f, before, out=cell).addcmul_(i, g)
-            torch.mul(o, _tanh_(tangent.copy_(cell)), out=h)
+            _tanh_from_sigmoid_(torch.mul(cell, 2, out=tangent).sigmoid_())
+            torch.mul(o, tangent, out=h)
         ctx.saved = back, both, gates, cells, tangents, workspace, name
         return both[1:, inputs:]
 
@@ -118,7 +122,6 @@ class Layer(torch.autograd.Function):
         slopes = workspace.take("slopes", dtype, rows, time, batch)
         downs = workspace.take(name + "dx", dtype, time, inputs + hidden, batch)  # d loss / d [x; h]
         slope = workspace.take("slope", exact, rows, batch)
-        total = workspace.take("total", exact, rows, batch).zero_()
         d_cell = workspace.take("d_cell", exact, hidden, batch).zero_()
         d_hidden = workspace.take("d_hidden", exact, hidden, batch)
         through = workspace.take("through", exact, hidden, batch)
@@ -134,15 +137,13 @@ class Layer(torch.autograd.Function):
             if later is not None:
                 d_hidden.add_(later)
             torch.mul(d_hidden, tangent, out=d_o)
-            torch.mul(d_hidden, o, out=through)
-            d_cell.add_(_tanh_backward(through, tangent, grad_input=through))
+            d_cell.addcmul_(o, torch.addcmul(d_hidden, d_o, tangent, value=-1, out=through))  # tanh' = 1 - tanh^2
             torch.mul(d_cell, g, out=d_i)
             torch.mul(d_cell, before, out=d_f)
             torch.mul(d_cell, i, out=d_g)
             d_cell.mul_(f)
             _sigmoid_backward(d_sigmoids, sigmoid, grad_input=d_sigmoids)
             _tanh_backward(d_g, g, grad_input=d_g)
-            total.add_(slope)
             torch.mm(back, kept.copy_(slope), out=down)
             later = down[inputs:]
 
@@ -154,7 +155,7 @@ class Layer(torch.autograd.Function):
         )
         d_i, d_f, d_o, d_g = d_weights.to(exact).chunk(4)
         d_w = torch.cat((d_i, d_f, d_g, d_o))
-        d_i, d_f, d_o, d_g = total.sum(1).chunk(4)
+        d_i, d_f, d_o, d_g = slopes.view(rows, -1).sum(1).to(exact).chunk(4)
         d_b = torch.cat((d_i, d_f, d_g, d_o))
         return downs[:, :inputs], d_w[:, :inputs], d_w[:, inputs:], d_b, d_b.clone(), None, None, None
 
