@@ -106,6 +106,24 @@ def test_a_queue_is_worked_through_by_keyboard_alone(page: Page, config: Config)
     expect(page.locator("#keys")).to_be_hidden()
 
 
+def test_a_page_that_refreshes_itself_during_a_decision_keeps_its_row_and_its_undo(page: Page, config: Config) -> None:
+    first, second = rows(config, State.HELD)[:2]
+    on_the_way: list[Any] = []
+    page.route("**/approve", lambda route: on_the_way.append((route, route.fetch())))
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    while not on_the_way:
+        page.wait_for_timeout(20)
+    page.evaluate("document.dispatchEvent(new Event('changed'))")
+    expect(page.locator("#held-count")).to_contain_text("4")
+    ((route, answer),) = on_the_way
+    route.fulfill(response=answer)
+    expect(page.locator(f"#draft-{first.id}")).to_contain_text("Approved")
+    expect(page.locator(f"#draft-{second.id}")).to_be_focused()
+    page.keyboard.press("u")
+    expect(page.locator(f"#draft-{first.id} [data-key=a]")).to_be_visible()
+
+
 def test_every_filters_verdict_stands_under_a_draft(page: Page, config: Config) -> None:
     draft = rows(config, State.HELD)[0]
     verdict = page.locator(f"#verdict-{draft.id}")

@@ -92,9 +92,9 @@ async function ask() {
   }
 }
 
-// A list keeps the rows that somebody is working on; others come, change and go with the server's.
+// A list keeps the rows that somebody is working on, or whose button waits for its answer; others come, change and go.
 function merge(list, fresh) {
-  const busy = (row) => row.matches(".undo") || one("textarea", row) || one(":checked", row);
+  const busy = (row) => row.matches(".undo") || one("textarea, :checked, .htmx-request", row);
   const wanted = new Map(all(":scope > [id]", fresh).map((row) => [row.id, row]));
   for (const row of all(":scope > [id]", list)) {
     const other = wanted.get(row.id);
