@@ -260,9 +260,11 @@ def _judge(
     folder = registry.folder / model
     yield Note(f"writing down what {model} learnt")
     folder.mkdir(parents=True, exist_ok=True)
-    index.build((_text(each) for each in training.bios), folder / ".new.idx")
-    index.merge([folder / ".new.idx", *([base.index] if base else [])], folder / "seen.idx")
-    (folder / ".new.idx").unlink()
+    learnt = folder / (".new.idx" if base else "seen.idx")
+    index.build((_text(each) for each in training.bios), learnt)
+    if base:
+        index.merge([learnt, base.index], folder / "seen.idx")
+        learnt.unlink()
     best = checkpoint.load(training.folder / "best.safetensors", device(config.settings.model.device))
     card = {**best.card, "id": model, "created": now.isoformat(timespec="seconds"), "from": base.id if base else None}
     best.card = card
