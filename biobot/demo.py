@@ -27,7 +27,7 @@ from biobot.text.terminal import clean, colours, draft, legend
 
 T = TypeVar("T")
 
-SEED = "777"
+SEED = "798"
 
 CONFIG = """
 [sample]
