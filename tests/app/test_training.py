@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from biobot.corpus.index import Index
 from biobot.model.bytefile import ByteFile
 from biobot.model.registry import Registry
 from tests.model.conftest import sentences
@@ -72,6 +73,23 @@ def test_bios_become_a_model_that_speaks_and_a_worse_one_does_not(bot: Bot, corp
     assert f"biobot models use {last['model']}" in last["why"]
     assert Registry(home).current().id == done["model"]
     assert last["model"] in [each.id for each in Registry(home).list()]
+
+
+def test_the_index_of_a_model_that_went_on_from_another_holds_what_both_learnt(
+    bot: Bot, corpus: Path, home: Path, tmp_path: Path
+) -> None:
+    bot("")
+    here = ("--home", str(home), "train", "--epochs", "0.1", "--json", "--corpus")
+    base = events(biobot(*here, str(corpus), "--preset", "tiny"))[-1]["model"]
+    own = [bio[::-1] for bio in sentences(1500)]
+    other = tmp_path / "own.jsonl"
+    other.write_text("\n".join(json.dumps({"bio": bio}) for bio in own), encoding="utf-8")
+    model = Registry(home).find(events(biobot(*here, str(other), "--from", base))[-1]["model"])
+    with Index.open(model.index) as seen, Index.open(Registry(home).find(base).index) as before:
+        learnt = [bio for bio in sentences(1500) if before.verbatim(bio)[0]]
+        assert len(learnt) > 1000
+        assert all(seen.verbatim(bio)[0] for bio in learnt)
+        assert any(seen.verbatim(bio)[0] and not before.verbatim(bio)[0] for bio in own)
 
 
 def test_the_first_interrupt_keeps_the_model_and_resume_goes_on(bot: Bot, corpus: Path, home: Path) -> None:
