@@ -66,10 +66,14 @@ class ByteFile:
 
     def values(self) -> bytes:
         """Give every byte value that occurs, sorted."""
+        return bytes(np.flatnonzero(self.counts()).tolist())
+
+    def counts(self) -> NDArray[np.int64]:
+        """Tell of each of the 256 byte values how often it occurs."""
         counts = np.zeros(256, np.int64)
         for start in range(0, len(self.text), _CHUNK):
             counts += np.bincount(self.text[start : start + _CHUNK], minlength=256)
-        return bytes(np.flatnonzero(counts).tolist())
+        return counts
 
     def digest(self) -> str:
         """Give the SHA-256 of the bios, where each ends included."""

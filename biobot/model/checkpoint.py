@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
     from biobot.model.lstm import ByteLSTM
 
-FORMAT = 1
-"""The newest layout of the header that this code reads; the one it writes."""
+FORMAT = 2
+"""The newest layout that this code reads; the one it writes. In format 1 all layers were one `nn.LSTM`."""
 
 _LONGEST_HEADER = 100_000_000  # safetensors' own limit
-_SIZES = {"vocabulary": int, "embedding": int, "hidden": int, "layers": int, "dropout": float}
+_SIZES = {"vocabulary": int, "embedding": int, "hidden": int, "layers": int, "dropout": float, "skip": bool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Header:
     def parameters(self) -> int:
         """How many numbers the model has learnt."""
         v, e, h, n = (int(self.shape[name]) for name in ("vocabulary", "embedding", "hidden", "layers"))
-        return v * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (h + 1)
+        top = n * h if self.shape["skip"] else h
+        return v * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (top + 1)
 
 
 @dataclass
@@ -98,7 +100,8 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
     )
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    model.lstm.flatten_parameters()
+    for layer in model.layers:
+        layer.flatten_parameters()
     return Checkpoint(model.eval(), header.codec, dict(header.card))
 
 
@@ -107,6 +110,7 @@ def read_header(path: Path) -> Header:
     facts, size = _facts(path)
     try:
         shape, values, card = facts["shape"], bytes.fromhex(facts["values"]), facts["card"]
+        shape = {"skip": False, **shape}  # format 1 had none
         sizes = {name: kind(shape[name]) for name, kind in _SIZES.items()}
         codec = Codec(values)
     except (KeyError, TypeError, ValueError):
@@ -157,9 +161,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     facts, _ = _facts(path)
     try:
-        return load_file(path), facts
+        return {stacked(name): each for name, each in load_file(path).items()}, facts
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} is damaged ({error}); fetch or train it again") from None
+
+
+def stacked(name: str) -> str:
+    """Translate a weight's name where all layers are one `nn.LSTM` to its name in a ByteLSTM; others stay."""
+    return re.sub(r"\blstm\.(\w+_[ih]h)_l(\d+)$", r"lstm.\2.\1_l0", name)
 
 
 def _facts(path: Path) -> tuple[dict[str, Any], int]:

@@ -175,11 +175,13 @@ class Engine:
             with torch.autocast("cuda", self.dtype, enabled=self.dtype != torch.float32):
                 return model(codes.t())[0].transpose(0, 1).flatten(0, 1).float()  # type: ignore[no-any-return]
         x = model.embedding(codes).to(self.dtype).transpose(1, 2)  # (time, embedding, batch)
-        for layer in range(model.shape.layers):
-            parameters = [getattr(model.lstm, f"{name}_l{layer}") for name in _PARAMETERS]
-            x = Layer.apply(x, *parameters, self.dtype, self.workspace, f"{layer}")  # type: ignore[no-untyped-call]
+        outputs = []
+        for k, layer in enumerate(model.layers):
+            x = Layer.apply(x, *layer.all_weights[0], self.dtype, self.workspace, f"{k}")  # type: ignore[no-untyped-call]
             x = self._drop(x)
-        flat = x.transpose(1, 2).reshape(-1, model.shape.hidden)
+            outputs.append(x)
+        top = torch.cat(outputs, 1) if model.shape.skip else x
+        flat = top.transpose(1, 2).reshape(-1, model.shape.top)
         exact = torch.promote_types(self.dtype, torch.float32)
         linear = model.linear
         return torch.nn.functional.linear(flat, linear.weight.to(self.dtype), linear.bias.to(self.dtype)).to(exact)
@@ -191,9 +193,6 @@ class Engine:
             return x
         mask = torch.rand(x.shape[1:]).ge_(rate).div_(1 - rate)
         return x * mask.to(x.dtype)
-
-
-_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

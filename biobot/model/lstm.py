@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, Tensor]
@@ -12,13 +14,23 @@ State = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of a ByteLSTM; `vocabulary` counts the stop code."""
+    """The sizes of a ByteLSTM; `vocabulary` counts the stop code.
+
+    With `skip` the linear layer reads the hidden states of every layer, not those of the last one alone (Graves,
+    Generating Sequences With Recurrent Neural Networks, 2013): the lower layers are taught directly.
+    """
 
     vocabulary: int
     embedding: int
     hidden: int
     layers: int
     dropout: float = 0.0
+    skip: bool = False
+
+    @property
+    def top(self) -> int:
+        """How many numbers the linear layer reads."""
+        return self.hidden * (self.layers if self.skip else 1)
 
     def as_dict(self) -> dict[str, int | float]:
         """Give the sizes as plain numbers, for a checkpoint's header."""
@@ -33,16 +45,22 @@ class ByteLSTM(nn.Module):
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.embedding)
         self.dropout = nn.Dropout(shape.dropout)
-        self.lstm = nn.LSTM(
-            shape.embedding,
-            shape.hidden,
-            shape.layers,
-            dropout=shape.dropout if shape.layers > 1 else 0.0,
-            batch_first=True,
-        )
-        self.linear = nn.Linear(shape.hidden, shape.vocabulary)
+        inputs = [shape.embedding] + [shape.hidden] * (shape.layers - 1)
+        self.lstm = nn.ModuleList(nn.LSTM(size, shape.hidden, batch_first=True) for size in inputs)
+        self.linear = nn.Linear(shape.top, shape.vocabulary)
+
+    @property
+    def layers(self) -> list[nn.LSTM]:
+        """The LSTM layers, from the lowest to the top."""
+        return cast("list[nn.LSTM]", list(self.lstm))
 
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map codes (batch, time) to logits (batch, time, vocabulary) and the state after the last one."""
-        hidden, state = self.lstm(self.embedding(codes), state)
-        return self.linear(self.dropout(hidden)), state
+        hidden, outputs, states = self.embedding(codes), [], []
+        for k, layer in enumerate(self.layers):
+            hidden, after = layer(hidden, None if state is None else (state[0][k : k + 1], state[1][k : k + 1]))
+            hidden = self.dropout(hidden)
+            outputs.append(hidden)
+            states.append(after)
+        top = torch.cat(outputs, -1) if self.shape.skip else hidden
+        return self.linear(top), (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))

@@ -56,17 +56,22 @@ class Recipe:
     batch: tuple[int, int]
     epochs: float
     constant: float = 0.3
-    warm_up: int = 40
+    warm_up: int = 20
     decay: float = 0.01
     clip: float = 1.0
+    skip: bool = False
+
+    def shape(self, vocabulary: int) -> Shape:
+        """Give the sizes of the model that is trained so."""
+        return Shape(vocabulary, self.embedding, self.hidden, self.layers, self.dropout, self.skip)
 
 
 PRESETS = {
     "tiny": Recipe(32, 96, 1, 0.0, 1e-2, (2048, 4096), epochs=3),
-    "small": Recipe(64, 256, 2, 0.0, 5e-3, (3072, 8192), epochs=4),
-    "base": Recipe(128, 384, 2, 0.05, 4e-3, (5120, 12288), epochs=10),
+    "small": Recipe(64, 256, 2, 0.0, 8e-3, (2048, 6144), epochs=4, skip=True),
+    "base": Recipe(64, 384, 2, 0.0, 8e-3, (2048, 6144), epochs=10, skip=True),
     "blog": Recipe(206, 512, 4, 0.5, 1e-3, (6144, 12288), epochs=30),
-    "large": Recipe(256, 1024, 3, 0.4, 2e-3, (16384, 65536), epochs=40),
+    "large": Recipe(256, 1024, 3, 0.4, 2e-3, (16384, 65536), epochs=40, skip=True),
 }
 """By name: a minute, some minutes, a CPU's default, the blog author's sizes, a GPU."""
 
@@ -150,12 +155,13 @@ class Training:
         dtype = dtype or fast_dtype(self.device)
         if start is None:
             self.codec = Codec(bios.values())
-            self.model = fresh(Shape(self.codec.size, recipe.embedding, recipe.hidden, recipe.layers, recipe.dropout))
+            self.model = fresh(recipe.shape(self.codec.size), self.codec, bios)
         else:
             self.codec = Codec(bytes(sorted({*start.codec.values, *bios.values()})))
             self.model = widen(start, self.codec, recipe.dropout)
             shape = self.model.shape
-            recipe = replace(recipe, embedding=shape.embedding, hidden=shape.hidden, layers=shape.layers)
+            sizes = {name: getattr(shape, name) for name in ("embedding", "hidden", "layers", "skip")}
+            recipe = replace(recipe, **sizes)
         self.where = _Where(seed, recipe, bios.digest(), str(dtype).removeprefix("torch."))
         if minutes is None:
             self.where.steps = self._steps_by_epochs()
@@ -428,26 +434,19 @@ class Training:
         )
 
 
-def fresh(shape: Shape) -> ByteLSTM:
-    """Make an untrained model: orthogonal recurrent weights, and gates that begin by remembering."""
+def fresh(shape: Shape, codec: Codec, bios: ByteFile) -> ByteLSTM:
+    """Make an untrained model that knows of `bios` how often each byte occurs, and nothing else."""
     model = ByteLSTM(shape)
-    hidden = shape.hidden
+    counts = np.array([len(bios), *bios.counts()[list(codec.values)]])
     with torch.no_grad():
-        for name, parameter in model.lstm.named_parameters():
-            if name.startswith("weight_hh"):
-                for gate in parameter.chunk(4):
-                    torch.nn.init.orthogonal_(gate)
-            elif name.startswith("bias"):
-                parameter.zero_()
-                if name.startswith("bias_ih"):
-                    parameter[hidden : 2 * hidden] = 1.0
+        model.linear.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
     return model
 
 
 def widen(start: Checkpoint, codec: Codec, dropout: float) -> ByteLSTM:
     """Copy a model to a wider byte table: what it knows stays, bytes that are new to it begin untrained."""
     old = start.model
-    model = fresh(replace(old.shape, vocabulary=codec.size, dropout=dropout))
+    model = ByteLSTM(replace(old.shape, vocabulary=codec.size, dropout=dropout))
     rows = [STOP, *(codec.lookup(value) for value in start.codec.values)]
     with torch.no_grad():
         model.lstm.load_state_dict(old.lstm.state_dict())

@@ -42,16 +42,15 @@ class Stepper:
         self.kind = kind
         self._size = size = shape.hidden
         dtype, device = getattr(torch, kind), model.linear.weight.device
-        weights = dict(model.lstm.named_parameters())
         self._layers: list[Callable[[Tensor], Tensor]] = []
         self.few: tuple[int, ...] = ()
         """Numbers of rows below LEAST_ROWS at which this machine gives the very bits that it gives at LEAST_ROWS."""
         with torch.no_grad():
-            for k in range(shape.layers):
+            for k, layer in enumerate(model.layers):
                 # rows are the gates i, f, g, o; g is doubled, and what a hidden state is multiplied with too
-                recurrent = _doubled(weights[f"weight_hh_l{k}"], size) * 2
-                bias = _doubled(weights[f"bias_ih_l{k}"] + weights[f"bias_hh_l{k}"], size)
-                below = _doubled(weights[f"weight_ih_l{k}"], size)
+                w_ih, w_hh, b_ih, b_hh = layer.all_weights[0]
+                below, recurrent = _doubled(w_ih, size), _doubled(w_hh, size) * 2
+                bias = _doubled(b_ih + b_hh, size)
                 if k == 0:
                     self._table = (model.embedding.weight @ below.T + bias).to(dtype)
                     self._recurrent = _addition(recurrent.to(dtype))
@@ -64,7 +63,9 @@ class Stepper:
         self._cell = torch.zeros(rows, shape.layers * size, device=device)
         self._first = torch.empty(rows, 4 * size, dtype=dtype, device=device)
         self._gates = torch.empty(rows, 4 * size, device=device)
-        self._top = torch.zeros(rows, size, device=device)
+        self._top = torch.zeros(rows, shape.top, device=device)  # what the linear layer reads
+        places = range(shape.layers) if shape.skip else [0] * shape.layers
+        self._places = [slice(place * size, (place + 1) * size) for place in places]  # where each layer writes it
         self._logits = torch.empty(rows, shape.vocabulary, device=device)
         if device.type == "cpu" and kind == "bfloat16":
             self.few = tuple(count for count in (1, 2, 4, 8) if self._agrees(count))
@@ -82,16 +83,17 @@ class Stepper:
         """
         n, size = len(codes), self._size
         m = next((few for few in self.few if active is not None and few >= active), n)
-        gates, top = self._gates[:m], self._top[:m]
+        gates = self._gates[:m]
         i, f, g, o = gates.chunk(4, dim=1)
         first = torch.index_select(self._table, 0, codes[:m], out=self._first[:m])
         raw = self._recurrent(self._hidden[:m, :size], first)
-        for k in range(len(self._layers) + 1):
+        for k, place in enumerate(self._places):
             if k > 0:
                 raw = self._layers[k - 1](self._hidden[:m, (k - 1) * size : (k + 1) * size])
             gates.copy_(raw).sigmoid_()
             cell = self._cell[:m, k * size : (k + 1) * size]
             cell.mul_(f).addcmul_(i, g, value=4).sub_(i, alpha=2)  # 2 c = f 2 c + 2 i (2 g - 1)
+            top = self._top[:m, place]
             torch.sigmoid(cell, out=top).sub_(0.5).mul_(o)  # h / 2 = o (sigmoid(2 c) - 1/2)
             self._hidden[:m, k * size : (k + 1) * size] = top
         return torch.addmm(self._out_bias, self._top[:n], self._out_weight, out=self._logits[:n])

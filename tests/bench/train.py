@@ -36,7 +36,7 @@ from biobot.model.batches import PADDING, Position, batches, pack
 from biobot.model.bytefile import ByteFile
 from biobot.model.codec import Codec
 from biobot.model.engine import rate
-from biobot.model.lstm import ByteLSTM, Shape
+from biobot.model.lstm import ByteLSTM
 from biobot.model.train import PRESETS, Recipe, Training
 
 WARM_UP = 1
@@ -94,7 +94,7 @@ def ours(recipe: Recipe, text: ByteFile) -> Step:
 def plain(recipe: Recipe, text: ByteFile) -> Step:
     """Train nn.LSTM under bf16 autocast, on the same batches."""
     codec = Codec(text.values())
-    model = ByteLSTM(Shape(codec.size, recipe.embedding, recipe.hidden, recipe.layers, recipe.dropout))
+    model = ByteLSTM(recipe.shape(codec.size))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, fused=True)
     order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
 
@@ -154,7 +154,7 @@ def main() -> None:
     print(f"products: bf16 {products[0] / 1e9:.0f}, fp32 {products[1] / 1e9:.0f} GFLOP/s, {given.threads} threads")
     with tempfile.TemporaryDirectory() as folder:
         text = ByteFile.build(Path(folder) / "bios", bios())
-        sizes = ByteLSTM(Shape(len(text.values()) + 1, recipe.embedding, recipe.hidden, recipe.layers))
+        sizes = ByteLSTM(recipe.shape(len(text.values()) + 1))
         learnt = sum(each.numel() for name, each in sizes.named_parameters() if each.dim() == 2 and "emb" not in name)
         loops = (ours, plain, blog)
         steps = (given.steps, given.steps, max(1, given.steps // 2))  # a step of the blog's takes some 20 seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -66,6 +67,28 @@ def test_a_header_of_any_length_is_no_pickle(file: Path) -> None:
         loaded.card["more"] = "x" * more
         checkpoint.save(file, loaded)
         assert len(checkpoint.read_header(file).card["more"]) == more
+
+
+def test_a_model_of_format_1_whose_layers_were_one_lstm_predicts_the_same(file: Path) -> None:
+    wanted, facts = checkpoint.load(file), checkpoint.read(file)[1]
+    older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in load_file(file).items()}
+    assert {"lstm.weight_ih_l1", "lstm.bias_hh_l0"} <= older.keys()
+    del facts["shape"]["skip"]
+    save_file(older, file, {"biobot": json.dumps(facts | {"format": 1})})
+    codes = torch.tensor([[0, 1, 2]])
+    assert torch.equal(wanted.model(codes)[0], checkpoint.load(file).model(codes)[0])
+
+
+def test_the_linear_layer_reads_every_layer_where_the_shape_says_so(file: Path) -> None:
+    torch.manual_seed(0)
+    model = ByteLSTM(Shape(6, 4, 6, 2, skip=True))
+    checkpoint.save(file, Checkpoint(model, Codec(b"\nabc\xf0")))
+    assert checkpoint.read_header(file).parameters == sum(each.numel() for each in model.parameters())
+    codes = torch.tensor([[0, 1, 2]])
+    before = checkpoint.load(file).model
+    with torch.no_grad():
+        before.linear.weight[:, :6] = 0  # of the first layer's hidden states
+    assert not torch.allclose(before(codes)[0], checkpoint.load(file).model(codes)[0])
 
 
 def test_every_broken_file_is_one_clear_line(file: Path, tmp_path: Path) -> None:

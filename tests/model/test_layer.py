@@ -12,9 +12,9 @@ from biobot.model.engine import Engine, Layer, Workspace
 from biobot.model.lstm import ByteLSTM, Shape
 
 
-def model(dropout: float = 0.0) -> ByteLSTM:
+def model(dropout: float = 0.0, skip: bool = False) -> ByteLSTM:
     torch.manual_seed(5)
-    return ByteLSTM(Shape(11, 5, 7, 2, dropout))
+    return ByteLSTM(Shape(11, 5, 7, 2, dropout, skip))
 
 
 def gradients(net: ByteLSTM, logits: Tensor, wanted: Tensor) -> list[Tensor]:
@@ -23,9 +23,10 @@ def gradients(net: ByteLSTM, logits: Tensor, wanted: Tensor) -> list[Tensor]:
     return [each.grad.clone() for each in net.parameters() if each.grad is not None]
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float32, 2e-5), (torch.bfloat16, 0.15)])
-def test_the_layer_gives_the_numbers_and_gradients_of_nn_lstm(dtype: torch.dtype, close: float) -> None:
-    net = model().to(torch.promote_types(dtype, torch.float32))
+def test_the_layer_gives_the_numbers_and_gradients_of_nn_lstm(dtype: torch.dtype, close: float, skip: bool) -> None:
+    net = model(skip=skip).to(torch.promote_types(dtype, torch.float32))
     codes, wanted = torch.randint(0, 11, (2, 9, 4))
     ours = Engine(net, dtype).logits(codes)
     theirs = net(codes.t())[0].transpose(0, 1).flatten(0, 1)

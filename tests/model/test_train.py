@@ -22,7 +22,7 @@ from biobot.model.bytefile import ByteFile
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import Codec
 from biobot.model.lstm import ByteLSTM, Shape
-from biobot.model.train import Training, widen
+from biobot.model.train import Training, fresh, widen
 from tests.model.conftest import SMALL, sentences
 
 Begin = Callable[..., Training]
@@ -171,7 +171,7 @@ def test_the_rate_climbs_stays_and_falls_to_zero_and_batches_grow(training: Begi
     run = training()
     run.where.steps = 1000
     rates = [run._rate(step) for step in range(1000)]
-    assert rates[0] < rates[20] < rates[39] == rates[299] == SMALL.rate
+    assert rates[0] < rates[10] < rates[19] == rates[299] == SMALL.rate
     assert rates[300] > rates[600] > rates[999] > 0
     assert rates[999] < 0.01 * SMALL.rate
     assert (run._size(0), run._size(1000)) == SMALL.batch
@@ -204,6 +204,15 @@ def test_an_empty_corpus_says_what_to_do(tmp_path: Path) -> None:
     empty = ByteFile.build(tmp_path / "bios", [])
     with pytest.raises(ModelError, match="biobot corpus import"):
         Training(tmp_path / "run", empty, empty, SMALL, clock=lambda: 0.0)
+
+
+def test_an_untrained_model_knows_how_often_each_byte_occurs(tmp_path: Path) -> None:
+    text = ByteFile.build(tmp_path / "bios", [b"aaab", b"aa"])
+    codec = Codec(text.values())
+    model = fresh(SMALL.shape(codec.size), codec, text)
+    torch.nn.init.zeros_(model.linear.weight)
+    shares = model(torch.zeros(1, 1, dtype=torch.int64))[0].softmax(-1).flatten().tolist()
+    assert shares == pytest.approx([2 / 8, 5 / 8, 1 / 8])  # the stop, a, b
 
 
 def test_going_on_from_a_model_keeps_what_it_knows_and_learns_bytes_that_are_new_to_it(tmp_path: Path) -> None:
