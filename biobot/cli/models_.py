@@ -101,6 +101,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{_words(key)} {_plain(each)}" for key, each in value.items())
     if isinstance(value, list):
         return " to ".join(map(_plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
