@@ -38,6 +38,7 @@ _FIRST_STEPS = 30  # their speed fixes the number of steps of a training that wa
 _CAUTION = 0.97  # of the minutes are planned for
 _FORWARD = 2.5  # so much faster is looking than learning
 _DEV_BYTES = 100_000  # of dev are looked at
+_GOING_ON = 1 / 8  # of the rate, for a model that goes on: at the whole of it, it would lose what it knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class _Where:
 class Training:
     """One training, in its folder.
 
-    `bios` are learnt, `dev` chooses the best; `start` is a model to go on from, whose sizes are kept.
+    `bios` are learnt, `dev` chooses the best; `start` is a model to go on from, whose sizes are kept, at a lower rate.
     `minutes` (or else the recipe's epochs) fix the number of steps. `keep_every` is in seconds.
 
     Under torch.distributed every process takes its share of each batch, the gradients are added up, and the
@@ -161,7 +162,7 @@ class Training:
             self.model = widen(start, self.codec, recipe.dropout)
             shape = self.model.shape
             sizes = {name: getattr(shape, name) for name in ("embedding", "hidden", "layers", "skip")}
-            recipe = replace(recipe, **sizes)
+            recipe = replace(recipe, **sizes, rate=recipe.rate * _GOING_ON)
         self.where = _Where(seed, recipe, bios.digest(), str(dtype).removeprefix("torch."))
         if minutes is None:
             self.where.steps = self._steps_by_epochs()
@@ -444,13 +445,16 @@ def fresh(shape: Shape, codec: Codec, bios: ByteFile) -> ByteLSTM:
 
 
 def widen(start: Checkpoint, codec: Codec, dropout: float) -> ByteLSTM:
-    """Copy a model to a wider byte table: what it knows stays, bytes that are new to it begin untrained."""
+    """Copy a model to a wider byte table: what it knows stays, and new bytes begin as likely as its rarest."""
     old = start.model
     model = ByteLSTM(replace(old.shape, vocabulary=codec.size, dropout=dropout))
     rows = [STOP, *(codec.lookup(value) for value in start.codec.values)]
     with torch.no_grad():
         model.lstm.load_state_dict(old.lstm.state_dict())
         model.embedding.weight[rows] = old.embedding.weight
+        rare = old.linear.bias.argmin()
+        model.linear.weight[:] = old.linear.weight[rare]
+        model.linear.bias[:] = old.linear.bias[rare]
         model.linear.weight[rows] = old.linear.weight
         model.linear.bias[rows] = old.linear.bias
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,24 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(training: Be
     assert (whole.folder / "best.safetensors").read_bytes()[-2000:] == (
         second.folder / "best.safetensors"
     ).read_bytes()[-2000:]
+
+
+def test_a_training_of_format_1_goes_on_bit_for_bit(training: Begin) -> None:
+    whole = training("whole")
+    list(whole.run())
+    begun = training("parts")
+    steps = begun.run()
+    list(islice(steps, 7))
+    steps.close()
+    path = begun.folder / "state.safetensors"
+    tensors, facts = checkpoint.read(path)
+    older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in tensors.items()}
+    assert {"model.lstm.weight_hh_l1", "exp_avg_sq.lstm.bias_ih_l0"} <= older.keys()
+    del facts["shape"]["skip"], facts["where"]["recipe"]["skip"]
+    checkpoint.write(path, older, facts | {"format": 1})
+    again = training("parts", resume=True)
+    list(again.run())
+    assert same(weights(whole.model), weights(again.model))
 
 
 def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before_it(training: Begin, tmp_path: Path) -> None:  # F31
@@ -223,6 +242,30 @@ def test_going_on_from_a_model_keeps_what_it_knows_and_learns_bytes_that_are_new
     old = start.model(torch.tensor([[0, 1, 3]]))[0]  # stop, a, d
     new = model(torch.tensor([[0, 1, 4]]))[0]
     assert torch.allclose(old, new[..., [0, 1, 2, 4]], atol=1e-6)
+
+
+def test_bytes_that_are_new_to_a_model_begin_no_likelier_than_its_rarest(tmp_path: Path) -> None:
+    text = ByteFile.build(tmp_path / "bios", [b"a" * 97 + b"b" * 3])
+    codec = Codec(text.values())
+    model = widen(Checkpoint(fresh(SMALL.shape(codec.size), codec, text), codec), Codec(b"abcdefgh"), 0.0)
+    shares = model(torch.tensor([[0, 1]]))[0].softmax(-1)[0, -1]
+    assert shares[3:].max() <= shares[:3].min()  # c to h
+    assert shares[:3].sum() > 0.9
+
+
+def test_going_on_keeps_the_sizes_and_takes_a_lower_rate_also_after_a_stop(tmp_path: Path) -> None:
+    text = ByteFile.build(tmp_path / "bios", [b"abc" * 20, b"cba" * 9])
+    codec = Codec(text.values())
+    start = Checkpoint(ByteLSTM(Shape(codec.size, 3, 5, 2, skip=True)), codec)
+    run = Training(tmp_path / "run", text, text, SMALL, start=start, clock=lambda: 0.0)
+    steps = run.run()
+    next(steps)
+    steps.close()
+    again = Training.resume(tmp_path / "run", text, text, clock=lambda: 0.0)
+    for each in (run, again):
+        recipe = each.where.recipe
+        assert (recipe.embedding, recipe.hidden, recipe.layers, recipe.skip) == (3, 5, 2, True)
+        assert recipe.rate == SMALL.rate / 8
 
 
 # -- batches ---------------------------------------------------------------------------------------------------------
