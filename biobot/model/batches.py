@@ -22,7 +22,7 @@ CHUNK = 8192
 COLUMNS = 16
 """The number of bios in a batch is a multiple of this where it can be: the width of a vector register.
 
-A narrow batch is slow: every step reads all weights, and 16 columns take hardly less time than 32.
+A narrow batch is slow: every step reads all weights, and 8 columns take hardly less time than 16.
 """
 
 PADDING = -1

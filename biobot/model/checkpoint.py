@@ -155,18 +155,21 @@ def replace(half: Path, path: Path) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors and facts that `write` wrote; ModelError for a file that it did not write, or not all of."""
+    """Read the tensors and facts that `write` wrote; ModelError for a file that it did not write, or not all of.
+
+    Weights that format 1 named otherwise have the names of today.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     facts, _ = _facts(path)
     try:
-        return {stacked(name): each for name, each in load_file(path).items()}, facts
+        return {unstacked(name): each for name, each in load_file(path).items()}, facts
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} is damaged ({error}); fetch or train it again") from None
 
 
-def stacked(name: str) -> str:
+def unstacked(name: str) -> str:
     """Translate a weight's name where all layers are one `nn.LSTM` to its name in a ByteLSTM; others stay."""
     return re.sub(r"\blstm\.(\w+_[ih]h)_l(\d+)$", r"lstm.\2.\1_l0", name)
 

@@ -44,8 +44,8 @@ class Workspace:
 
 
 _APART = 32
-"""Elements between the rows of a weight matrix: rows whose distance is a power of two share the cache's few places
-for them, and a product with 16 or 80 columns takes up to twice as long."""
+"""Elements left free behind each row of the weights: rows that lie a power of two apart fight for the same few places
+in the cache, and a product with 16 or 80 columns takes up to twice as long."""
 
 _MINUS_ONE = torch.tensor(-1.0)
 
@@ -186,7 +186,7 @@ class Engine:
             x = self._drop(x)
             outputs.append(x)
         top = torch.cat(outputs, 1) if model.shape.skip else x
-        flat = top.transpose(1, 2).reshape(-1, model.shape.top)
+        flat = top.transpose(1, 2).reshape(-1, model.shape.width)
         exact = torch.promote_types(self.dtype, torch.float32)
         linear = model.linear
         return torch.nn.functional.linear(flat, linear.weight.to(self.dtype), linear.bias.to(self.dtype)).to(exact)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from biobot.errors import ModelError
-from biobot.model.checkpoint import Checkpoint, stacked
+from biobot.model.checkpoint import Checkpoint, unstacked
 from biobot.model.codec import Codec
 from biobot.model.lstm import ByteLSTM, Shape
 
@@ -41,7 +41,7 @@ def read(state_dict: Path, config: Path, byte_values: Path) -> Checkpoint:
     model = ByteLSTM(Shape(len(order), codes, hidden, layers, shape.dropout))
     try:
         ours = {
-            **{stacked(name): each for name, each in weights.items() if name.startswith("lstm.")},
+            **{unstacked(name): each for name, each in weights.items() if name.startswith("lstm.")},
             "embedding.weight": torch.eye(codes)[order],
             "linear.weight": weights["linear.weight"][order],
             "linear.bias": weights["linear.bias"][order],

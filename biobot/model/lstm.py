@@ -1,4 +1,4 @@
-"""The byte-LSTM: an embedding, a stack of LSTM layers with dropout between them, and a linear layer."""
+"""The byte-LSTM: an embedding, a stack of LSTM layers, each with dropout behind it, and a linear layer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shape:
     skip: bool = False
 
     @property
-    def top(self) -> int:
+    def width(self) -> int:
         """How many numbers the linear layer reads."""
         return self.hidden * (self.layers if self.skip else 1)
 
@@ -47,7 +47,7 @@ class ByteLSTM(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         inputs = [shape.embedding] + [shape.hidden] * (shape.layers - 1)
         self.lstm = nn.ModuleList(nn.LSTM(size, shape.hidden, batch_first=True) for size in inputs)
-        self.linear = nn.Linear(shape.top, shape.vocabulary)
+        self.linear = nn.Linear(shape.width, shape.vocabulary)
 
     @property
     def layers(self) -> list[nn.LSTM]:

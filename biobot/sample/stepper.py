@@ -63,7 +63,7 @@ class Stepper:
         self._cell = torch.zeros(rows, shape.layers * size, device=device)
         self._first = torch.empty(rows, 4 * size, dtype=dtype, device=device)
         self._gates = torch.empty(rows, 4 * size, device=device)
-        self._top = torch.zeros(rows, shape.top, device=device)  # what the linear layer reads
+        self._top = torch.zeros(rows, shape.width, device=device)  # what the linear layer reads
         places = range(shape.layers) if shape.skip else [0] * shape.layers
         self._places = [slice(place * size, (place + 1) * size) for place in places]  # where each layer writes it
         self._logits = torch.empty(rows, shape.vocabulary, device=device)

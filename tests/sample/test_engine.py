@@ -48,9 +48,14 @@ def threads() -> Iterator[None]:
 # -- alone or among others ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float32"])
-def test_a_bio_is_the_same_in_every_batch_and_at_every_thread_count(kind: Kind, threads: None) -> None:  # F37
-    made = checkpoint(EVERY, hidden=128, layers=3, skip=True)
+@pytest.mark.parametrize(
+    ("kind", "hidden", "layers", "skip"),
+    [("bfloat16", 128, 3, True), ("bfloat16", 128, 3, False), ("float32", 128, 3, False), ("float32", 384, 2, True)],
+)
+def test_a_bio_is_the_same_in_every_batch_and_at_every_thread_count(  # F37
+    kind: Kind, hidden: int, layers: int, skip: bool, threads: None
+) -> None:
+    made = checkpoint(EVERY, hidden, layers, skip=skip)
     torch.set_num_threads(1)
     alone = draw(Engine(made, rows=1, kind=kind), range(100, 110), max_bytes=16)
     for count in (1, 2):
