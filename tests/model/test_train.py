@@ -37,6 +37,12 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
+def run_for(run: Training, steps: int) -> None:
+    progress = run.run()
+    list(islice(progress, steps))
+    progress.close()
+
+
 def test_a_training_lowers_the_bits_and_keeps_its_best_model(training: Begin) -> None:
     run = training(recipe=replace(SMALL, rate=3e-2, dropout=0.0, epochs=15))
     seen = [progress.dev_bits for progress in run.run() if progress.dev_bits is not None]
@@ -62,9 +68,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(training: Be
     whole = training("whole")
     list(whole.run())
     first = training("parts")
-    steps = first.run()
-    list(islice(steps, stop_after))
-    steps.close()
+    run_for(first, stop_after)
     second = training("parts", resume=True)
     assert second.where.step == stop_after
     list(second.run())
@@ -79,9 +83,7 @@ def test_a_training_of_format_1_goes_on_bit_for_bit(training: Begin) -> None:
     whole = training("whole")
     list(whole.run())
     begun = training("parts")
-    steps = begun.run()
-    list(islice(steps, 7))
-    steps.close()
+    run_for(begun, 7)
     path = begun.folder / "state.safetensors"
     tensors, facts = checkpoint.read(path)
     older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in tensors.items()}
@@ -97,9 +99,7 @@ def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before_it(training: Beg
     whole = training("whole")
     list(whole.run())
     begun = training("parts")
-    steps = begun.run()
-    list(islice(steps, 6))
-    steps.close()
+    run_for(begun, 6)
     script = f"""
 import os, sys, torch
 sys.path[:0] = {sys.path!r}
@@ -132,9 +132,7 @@ for progress in training.run():
 
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(training: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     run = training()
-    steps = run.run()
-    list(islice(steps, 6))
-    steps.close()
+    run_for(run, 6)
     before = (run.folder / "state.safetensors").read_bytes()
 
     def full(half: Path, path: Path) -> None:
