@@ -47,8 +47,8 @@ class Header:
     def parameters(self) -> int:
         """How many numbers the model has learnt."""
         v, e, h, n = (int(self.shape[name]) for name in ("vocabulary", "embedding", "hidden", "layers"))
-        top = n * h if self.shape["skip"] else h
-        return v * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (top + 1)
+        width = n * h if self.shape["skip"] else h
+        return v * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (width + 1)
 
 
 @dataclass

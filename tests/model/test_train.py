@@ -256,9 +256,7 @@ def test_going_on_keeps_the_sizes_and_takes_a_lower_rate_also_after_a_stop(tmp_p
     codec = Codec(text.values())
     start = Checkpoint(ByteLSTM(Shape(codec.size, 3, 5, 2, skip=True)), codec)
     run = Training(tmp_path / "run", text, text, SMALL, start=start, clock=lambda: 0.0)
-    steps = run.run()
-    next(steps)
-    steps.close()
+    run_for(run, 1)
     again = Training.resume(tmp_path / "run", text, text, clock=lambda: 0.0)
     for each in (run, again):
         recipe = each.where.recipe
