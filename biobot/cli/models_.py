@@ -74,9 +74,9 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
         return
     sizes, card = header.shape, dict(header.card)
     click.echo(f"{folder.id}   {folder.path}")
-    skip = ", skip connections" if sizes["skip"] else ""
+    more = (", skip connections" if sizes["skip"] else "") + (", n-gram embeddings" if sizes["grams"] else "")
     click.echo(
-        f"{sizes['layers']} x {sizes['hidden']}{skip}, embedding {sizes['embedding']}, "
+        f"{sizes['layers']} x {sizes['hidden']}{more}, embedding {sizes['embedding']}, "
         f"{header.codec.size - 1} byte values, {header.parameters:,} numbers, {header.size / 1e6:.1f} MB"
     )
     looks, rows = card.pop("curve", []), card.pop("report", [])

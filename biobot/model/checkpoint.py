@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 
     from biobot.model.lstm import ByteLSTM
 
-FORMAT = 2
-"""The newest layout that this code reads; the one it writes. In format 1 all layers were one `nn.LSTM`."""
+FORMAT = 3
+"""The newest layout that this code reads; the one it writes. Format 2 had no n-gram embeddings, and in format 1 all
+layers were one `nn.LSTM`."""
 
 _LONGEST_HEADER = 100_000_000  # safetensors' own limit
-_SIZES = {"vocabulary": int, "embedding": int, "hidden": int, "layers": int, "dropout": float, "skip": bool}
+_SIZES = {
+    "vocabulary": int,
+    "embedding": int,
+    "hidden": int,
+    "layers": int,
+    "dropout": float,
+    "skip": bool,
+    "grams": int,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +55,9 @@ class Header:
     @property
     def parameters(self) -> int:
         """How many numbers the model has learnt."""
-        v, e, h, n = (int(self.shape[name]) for name in ("vocabulary", "embedding", "hidden", "layers"))
+        v, g, e, h, n = (int(self.shape[name]) for name in ("vocabulary", "grams", "embedding", "hidden", "layers"))
         width = n * h if self.shape["skip"] else h
-        return v * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (width + 1)
+        return (v + g) * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (width + 1)
 
 
 @dataclass
@@ -89,7 +98,7 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
     tensors = read(path)[0]
     # not on the meta device, where the embedding's initialisation imports torch._dynamo: seconds of a cold start
     with torch.random.fork_rng(devices=[]):
-        model = ByteLSTM(Shape(**header.shape))
+        model = ByteLSTM(Shape(**header.shape), header.codec.values)
     wanted = {name: tuple(each.shape) for name, each in model.state_dict().items()}
     found = {name: tuple(each.shape) for name, each in tensors.items()}
     if wanted != found:
@@ -102,7 +111,7 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
         parameter.requires_grad_(True)
     for layer in model.layers:
         layer.flatten_parameters()
-    return Checkpoint(model.eval(), header.codec, dict(header.card))
+    return Checkpoint(model.to(device).eval(), header.codec, dict(header.card))
 
 
 def read_header(path: Path) -> Header:
@@ -110,7 +119,7 @@ def read_header(path: Path) -> Header:
     facts, size = _facts(path)
     try:
         shape, values, card = facts["shape"], bytes.fromhex(facts["values"]), facts["card"]
-        shape = {"skip": False, **shape}  # format 1 had none
+        shape = {"skip": False, "grams": 0, **shape}  # formats 1 and 2 had none
         sizes = {name: kind(shape[name]) for name, kind in _SIZES.items()}
         codec = Codec(values)
     except (KeyError, TypeError, ValueError):

@@ -179,7 +179,7 @@ class Engine:
         if codes.is_cuda:
             with torch.autocast("cuda", self.dtype, enabled=self.dtype != torch.float32):
                 return model(codes.t())[0].transpose(0, 1).flatten(0, 1).float()  # type: ignore[no-any-return]
-        x = model.embedding(codes).to(self.dtype).transpose(1, 2)  # (time, embedding, batch)
+        x = model.embed(codes.t()).to(self.dtype).permute(1, 2, 0)  # (time, embedding, batch)
         outputs = []
         for k, layer in enumerate(model.layers):
             x = Layer.apply(x, *layer.all_weights[0], self.dtype, self.workspace, f"{k}")  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The byte-LSTM: an embedding, a stack of LSTM layers, each with dropout behind it, and a linear layer."""
+"""The byte-LSTM: embeddings of bytes and n-grams, a stack of LSTM layers, each with dropout behind it, and a linear layer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-State = tuple[Tensor, Tensor]
-"""Hidden and cell state, each (layers, batch, hidden)."""
+from biobot.model.codec import STOP
+
+State = tuple[Tensor, Tensor, Tensor]
+"""Hidden and cell state, each (layers, batch, hidden), and the last LONGEST - 1 codes, (batch, LONGEST - 1)."""
+
+LONGEST = 4
+"""The n-grams that have embeddings have 2 to so many codes."""
+
+_NO_BYTE = 256  # the name of the stop
+_FACTOR, _BITS = 0x5BD1E995, 31  # a large odd number, and how many bits of a hash are kept: products fit int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +25,8 @@ class Shape:
     """The sizes of a ByteLSTM; `vocabulary` counts the stop code.
 
     With `skip` the linear layer reads the hidden states of every layer, not those of the last one alone (Graves,
-    Generating Sequences With Recurrent Neural Networks, 2013): the lower layers are taught directly.
+    Generating Sequences With Recurrent Neural Networks, 2013): the lower layers are taught directly. `grams` is how
+    many rows the table of n-gram embeddings has (0: there is no such table).
     """
 
     vocabulary: int
@@ -26,6 +35,7 @@ class Shape:
     layers: int
     dropout: float = 0.0
     skip: bool = False
+    grams: int = 0
 
     @property
     def width(self) -> int:
@@ -40,10 +50,20 @@ class Shape:
 class ByteLSTM(nn.Module):
     """Predicts the next code of a bio from those before it (the stop code before the first)."""
 
-    def __init__(self, shape: Shape) -> None:
+    names: Tensor
+
+    def __init__(self, shape: Shape, values: bytes = b"") -> None:
+        """Make one with random weights; `values` are the bytes that codes stand for, needed where there are n-grams."""
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.embedding)
+        if shape.grams:
+            self.grams = nn.Embedding(shape.grams, shape.embedding)
+            nn.init.normal_(self.grams.weight, std=0.02)
+            # n-grams are hashed by their bytes, not their codes: those change when a model learns of new bytes
+            self.register_buffer("names", torch.tensor([_NO_BYTE, *values]), persistent=False)
+            if len(self.names) != shape.vocabulary:
+                raise ValueError(f"{len(values)} byte values and a stop are not {shape.vocabulary} codes")
         self.dropout = nn.Dropout(shape.dropout)
         inputs = [shape.embedding] + [shape.hidden] * (shape.layers - 1)
         self.lstm = nn.ModuleList(nn.LSTM(size, shape.hidden, batch_first=True) for size in inputs)
@@ -54,13 +74,37 @@ class ByteLSTM(nn.Module):
         """The LSTM layers, from the lowest to the top."""
         return cast("list[nn.LSTM]", list(self.lstm))
 
+    def embed(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
+        """Map codes (batch, time) to what the first layer reads, (batch, time, embedding).
+
+        Each code's embedding, and those of the n-grams that end with it (Pagnoni et al., Byte Latent Transformer,
+        2024). `before` are the LONGEST - 1 codes that went before, (batch, LONGEST - 1); None: stops.
+        """
+        read: Tensor = self.embedding(codes)
+        if not self.shape.grams:
+            return read
+        if before is None:
+            before = codes.new_full((len(codes), LONGEST - 1), STOP)
+        return read + self.of_grams(torch.cat([before, codes], 1).unfold(1, LONGEST, 1))
+
+    def of_grams(self, recent: Tensor) -> Tensor:
+        """Sum the embeddings of the n-grams that end a window of codes: (..., LONGEST) to (..., embedding)."""
+        *older, hashed = self.names[recent].unbind(-1)
+        rows = []
+        for name in reversed(older):
+            hashed = (hashed * _FACTOR + name + 1) & ((1 << _BITS) - 1)
+            rows.append((hashed ^ (hashed >> 15)) % self.shape.grams)
+        return self.dropout(self.grams(torch.stack(rows, -1))).sum(-2)  # type: ignore[no-any-return]
+
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map codes (batch, time) to logits (batch, time, vocabulary) and the state after the last one."""
-        hidden, outputs, states = self.embedding(codes), [], []
+        before = codes.new_full((len(codes), LONGEST - 1), STOP) if state is None else state[2]
+        hidden, outputs, states = self.embed(codes, before), [], []
         for k, layer in enumerate(self.layers):
             hidden, after = layer(hidden, None if state is None else (state[0][k : k + 1], state[1][k : k + 1]))
             hidden = self.dropout(hidden)
             outputs.append(hidden)
             states.append(after)
         top = torch.cat(outputs, -1) if self.shape.skip else hidden
-        return self.linear(top), (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))
+        last = torch.cat([before, codes], 1)[:, 1 - LONGEST :]
+        return self.linear(top), (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]), last)

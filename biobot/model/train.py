@@ -61,10 +61,11 @@ class Recipe:
     decay: float = 0.01
     clip: float = 1.0
     skip: bool = False
+    grams: int = 0
 
     def shape(self, vocabulary: int) -> Shape:
         """Give the sizes of the model that is trained so."""
-        return Shape(vocabulary, self.embedding, self.hidden, self.layers, self.dropout, self.skip)
+        return Shape(vocabulary, self.embedding, self.hidden, self.layers, self.dropout, self.skip, self.grams)
 
 
 PRESETS = {
@@ -161,7 +162,7 @@ class Training:
             self.codec = Codec(bytes(sorted({*start.codec.values, *bios.values()})))
             self.model = widen(start, self.codec, recipe.dropout)
             shape = self.model.shape
-            sizes = {name: getattr(shape, name) for name in ("embedding", "hidden", "layers", "skip")}
+            sizes = {name: getattr(shape, name) for name in ("embedding", "hidden", "layers", "skip", "grams")}
             recipe = replace(recipe, **sizes, rate=recipe.rate * _GOING_ON)
         self.where = _Where(seed, recipe, bios.digest(), str(dtype).removeprefix("torch."))
         if minutes is None:
@@ -188,7 +189,7 @@ class Training:
         self.codec = Codec(bytes.fromhex(facts["values"]))
         if self.where.steps is None:
             self.where.steps = self._steps_by_epochs()
-        self.model = ByteLSTM(Shape(**facts["shape"]))
+        self.model = ByteLSTM(Shape(**facts["shape"]), self.codec.values)
         self.model.load_state_dict({n[6:]: each for n, each in tensors.items() if n.startswith("model.")})
         self._set_up()
         for name, parameter in self.model.named_parameters():
@@ -437,7 +438,7 @@ class Training:
 
 def fresh(shape: Shape, codec: Codec, bios: ByteFile) -> ByteLSTM:
     """Make an untrained model that knows of `bios` how often each byte occurs, and nothing else."""
-    model = ByteLSTM(shape)
+    model = ByteLSTM(shape, codec.values)
     counts = np.array([len(bios), *bios.counts()[list(codec.values)]])
     with torch.no_grad():
         model.linear.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
@@ -447,11 +448,13 @@ def fresh(shape: Shape, codec: Codec, bios: ByteFile) -> ByteLSTM:
 def widen(start: Checkpoint, codec: Codec, dropout: float) -> ByteLSTM:
     """Copy a model to a wider byte table: what it knows stays, and new bytes begin as likely as its rarest."""
     old = start.model
-    model = ByteLSTM(replace(old.shape, vocabulary=codec.size, dropout=dropout))
+    model = ByteLSTM(replace(old.shape, vocabulary=codec.size, dropout=dropout), codec.values)
     rows = [STOP, *(codec.lookup(value) for value in start.codec.values)]
     with torch.no_grad():
         model.lstm.load_state_dict(old.lstm.state_dict())
         model.embedding.weight[rows] = old.embedding.weight
+        if old.shape.grams:
+            model.grams.load_state_dict(old.grams.state_dict())
         rare = old.linear.bias.argmin()
         model.linear.weight[:] = old.linear.weight[rare]
         model.linear.bias[:] = old.linear.bias[rare]

@@ -1,10 +1,11 @@
 """The byte-LSTM, one byte at a time for many rows at once, as fast as this machine can.
 
 What makes it fast: the first layer's input product is a look-up in a table made once, since an embedding
-times a matrix is one of `vocabulary` vectors; each other layer is one product of [input, hidden]; weights
-are bfloat16 where the processor multiplies that natively, packed once as its kernels want them; a few rows
-are computed as few where that gives the same bits; every gate is a sigmoid, which vectorises six times better
-than tanh; buffers are allocated once.
+times a matrix is one of `vocabulary` vectors (n-grams are too many for that: their embeddings are a small
+product); each other layer is one product of [input, hidden]; weights are bfloat16 where the processor
+multiplies that natively, packed once as its kernels want them; a few rows are computed as few where that
+gives the same bits; every gate is a sigmoid, which vectorises six times better than tanh; buffers are
+allocated once.
 
 tanh(x) is 2 sigmoid(2x) - 1. To save the factors, the cell is kept doubled and the hidden state halved, and
 the weights make up for it: powers of two, which no rounding sees.
@@ -18,7 +19,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from biobot.model.lstm import ByteLSTM
+from biobot.model.codec import STOP
+from biobot.model.lstm import LONGEST, ByteLSTM
 
 Kind = Literal["bfloat16", "float32"]
 
@@ -41,6 +43,7 @@ class Stepper:
         shape = model.shape
         self.kind = kind
         self._size = size = shape.hidden
+        self._of_grams = model.of_grams if shape.grams else None
         dtype, device = getattr(torch, kind), model.linear.weight.device
         self._layers: list[Callable[[Tensor], Tensor]] = []
         self.few: tuple[int, ...] = ()
@@ -54,6 +57,7 @@ class Stepper:
                 if k == 0:
                     self._table = (model.embedding.weight @ below.T + bias).to(dtype)
                     self._recurrent = _addition(recurrent.to(dtype))
+                    self._below = _addition(below.to(dtype))
                 else:
                     self._layers.append(_product(torch.cat([below * 2, recurrent], dim=1).to(dtype), bias.to(dtype)))
             self._out_weight = (model.linear.weight.detach() * 2).T.contiguous()
@@ -61,6 +65,7 @@ class Stepper:
         # the layers' hidden states side by side: layer k multiplies those of layer k - 1 (new) and its own (old)
         self._hidden = torch.zeros(rows, shape.layers * size, dtype=dtype, device=device)
         self._cell = torch.zeros(rows, shape.layers * size, device=device)
+        self._recent = torch.full((rows, LONGEST), STOP, device=device)  # the latest codes, for n-grams
         self._first = torch.empty(rows, 4 * size, dtype=dtype, device=device)
         self._gates = torch.empty(rows, 4 * size, device=device)
         self._top = torch.zeros(rows, shape.width, device=device)  # what the linear layer reads
@@ -71,9 +76,9 @@ class Stepper:
             self.few = tuple(count for count in (1, 2, 4, 8) if self._agrees(count))
 
     @property
-    def state(self) -> tuple[Tensor, Tensor]:
-        """The tensors that hold the rows' state: (rows, …) each."""
-        return self._hidden, self._cell
+    def state(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The tensors that hold the rows' state: (rows, …) each; zeros are where a bio begins."""
+        return self._hidden, self._cell, self._recent
 
     def step(self, codes: Tensor, active: int | None = None) -> Tensor:
         """Feed one code to each of the first n rows, n = len(codes) >= LEAST_ROWS.
@@ -86,6 +91,10 @@ class Stepper:
         gates = self._gates[:m]
         i, f, g, o = gates.chunk(4, dim=1)
         first = torch.index_select(self._table, 0, codes[:m], out=self._first[:m])
+        if self._of_grams:
+            recent = self._recent[:m]
+            recent.copy_(torch.cat([recent[:, 1:], codes[:m, None]], 1))
+            first = self._below(self._of_grams(recent).to(first.dtype), first)
         raw = self._recurrent(self._hidden[:m, :size], first)
         for k, place in enumerate(self._places):
             if k > 0:
@@ -103,11 +112,12 @@ class Stepper:
         """Try a step with `count` rows against one with LEAST_ROWS, from a state that is made up."""
         draw = torch.Generator().manual_seed(count)
         codes = torch.randint(len(self._table), (LEAST_ROWS,), generator=draw)
-        hidden, cell = (torch.rand(each[:LEAST_ROWS].shape, generator=draw) - 0.5 for each in self.state)
+        hidden, cell = (torch.rand(each[:LEAST_ROWS].shape, generator=draw) - 0.5 for each in self.state[:2])
         results = []
         for few in ((), (count,)):
             self.few = few
             self._hidden[:LEAST_ROWS], self._cell[:LEAST_ROWS] = hidden, cell
+            self._recent.zero_()
             logits = self.step(codes, count)
             results.append([each[:count].clone() for each in (logits, *self.state)])
         self.few = ()

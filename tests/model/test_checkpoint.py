@@ -73,7 +73,7 @@ def test_a_model_of_format_1_whose_layers_were_one_lstm_predicts_the_same(file: 
     wanted, facts = checkpoint.load(file), checkpoint.read(file)[1]
     older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in load_file(file).items()}
     assert {"lstm.weight_ih_l1", "lstm.bias_hh_l0"} <= older.keys()
-    del facts["shape"]["skip"]
+    del facts["shape"]["skip"], facts["shape"]["grams"]
     save_file(older, file, {"biobot": json.dumps(facts | {"format": 1})})
     codes = torch.tensor([[0, 1, 2]])
     assert torch.equal(wanted.model(codes)[0], checkpoint.load(file).model(codes)[0])
@@ -89,6 +89,14 @@ def test_the_linear_layer_reads_every_layer_where_the_shape_says_so(file: Path) 
     with torch.no_grad():
         before.linear.weight[:, :6] = 0  # of the first layer's hidden states
     assert not torch.allclose(before(codes)[0], checkpoint.load(file).model(codes)[0])
+
+
+def test_n_gram_embeddings_are_kept_and_read(file: Path) -> None:
+    model = ByteLSTM(Shape(6, 4, 6, 2, grams=50), b"\nabc\xf0").eval()
+    checkpoint.save(file, Checkpoint(model, Codec(b"\nabc\xf0")))
+    assert checkpoint.read_header(file).parameters == sum(each.numel() for each in model.parameters())
+    codes = torch.tensor([[0, 1, 2, 5, 3]])
+    assert torch.equal(checkpoint.load(file).model(codes)[0], model(codes)[0])
 
 
 def test_every_broken_file_is_one_clear_line(file: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from biobot.model.engine import Engine, Layer, Workspace
 from biobot.model.lstm import ByteLSTM, Shape
 
 
-def model(dropout: float = 0.0, skip: bool = False) -> ByteLSTM:
+def model(dropout: float = 0.0, skip: bool = False, grams: int = 0) -> ByteLSTM:
     torch.manual_seed(5)
-    return ByteLSTM(Shape(11, 5, 7, 2, dropout, skip))
+    return ByteLSTM(Shape(11, 5, 7, 2, dropout, skip, grams), b"abcdefghij")
 
 
 def gradients(net: ByteLSTM, logits: Tensor, wanted: Tensor) -> list[Tensor]:
@@ -23,10 +23,12 @@ def gradients(net: ByteLSTM, logits: Tensor, wanted: Tensor) -> list[Tensor]:
     return [each.grad.clone() for each in net.parameters() if each.grad is not None]
 
 
-@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(("skip", "grams"), [(False, 0), (True, 0), (True, 30)])
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float32, 2e-5), (torch.bfloat16, 0.15)])
-def test_the_layer_gives_the_numbers_and_gradients_of_nn_lstm(dtype: torch.dtype, close: float, skip: bool) -> None:
-    net = model(skip=skip).to(torch.promote_types(dtype, torch.float32))
+def test_the_layer_gives_the_numbers_and_gradients_of_nn_lstm(
+    dtype: torch.dtype, close: float, skip: bool, grams: int
+) -> None:
+    net = model(skip=skip, grams=grams).to(torch.promote_types(dtype, torch.float32))
     codes, wanted = torch.randint(0, 11, (2, 9, 4))
     ours = Engine(net, dtype).logits(codes)
     theirs = net(codes.t())[0].transpose(0, 1).flatten(0, 1)
@@ -57,7 +59,7 @@ def test_a_buffer_that_served_a_larger_batch_serves_a_smaller_one() -> None:
 
 
 def test_changing_a_byte_leaves_all_predictions_before_it_unchanged() -> None:  # F33
-    net = model()
+    net = model(grams=30)
     codes = torch.randint(0, 11, (12, 1))
     other = codes.clone()
     other[7:] = (other[7:] + 1) % 11
@@ -68,8 +70,28 @@ def test_changing_a_byte_leaves_all_predictions_before_it_unchanged() -> None:  
     assert torch.equal(net(codes.t())[0][:, :7], net(other.t())[0][:, :7])
 
 
+@pytest.mark.parametrize("grams", [0, 30])
+def test_a_bio_cut_in_two_is_predicted_as_in_one_piece(grams: int) -> None:
+    net = model(grams=grams)
+    codes = torch.randint(0, 11, (3, 12))
+    whole = net(codes)[0]
+    first, state = net(codes[:, :2])
+    second, state = net(codes[:, 2:7], state)
+    assert torch.allclose(torch.cat([first, second, net(codes[:, 7:], state)[0]], 1), whole, atol=1e-6)
+
+
+def test_an_n_gram_is_told_from_another_by_any_of_its_last_four_codes_and_by_none_before() -> None:
+    net = model(grams=100_000)
+    codes = torch.tensor([[1, 2, 3, 4, 5]])
+    read = net.embed(codes)[0, -1]
+    for place in range(5):
+        other = codes.clone()
+        other[0, place] = 9
+        assert torch.equal(net.embed(other)[0, -1], read) == (place == 0)
+
+
 def test_padding_changes_neither_loss_nor_gradient() -> None:  # F35
-    net = model()
+    net = model(grams=30)
     engine = Engine(net, torch.float32)
     codes, wanted = torch.randint(1, 11, (2, 6, 3))
     longer = torch.cat([codes, torch.randint(0, 11, (4, 3))])

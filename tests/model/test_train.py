@@ -88,7 +88,8 @@ def test_a_training_of_format_1_goes_on_bit_for_bit(training: Begin) -> None:
     tensors, facts = checkpoint.read(path)
     older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in tensors.items()}
     assert {"model.lstm.weight_hh_l1", "exp_avg_sq.lstm.bias_ih_l0"} <= older.keys()
-    del facts["shape"]["skip"], facts["where"]["recipe"]["skip"]
+    for sizes in (facts["shape"], facts["where"]["recipe"]):
+        del sizes["skip"], sizes["grams"]
     checkpoint.write(path, older, facts | {"format": 1})
     again = training("parts", resume=True)
     list(again.run())
@@ -232,10 +233,11 @@ def test_an_untrained_model_knows_how_often_each_byte_occurs(tmp_path: Path) -> 
     assert shares == pytest.approx([2 / 8, 5 / 8, 1 / 8])  # the stop, a, b
 
 
-def test_going_on_from_a_model_keeps_what_it_knows_and_learns_bytes_that_are_new_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("grams", [0, 50])
+def test_going_on_from_a_model_keeps_what_it_knows_and_learns_bytes_that_are_new_to_it(grams: int) -> None:
     torch.manual_seed(0)
     codec, wider = Codec(b"abd"), Codec(b"abcde")
-    start = Checkpoint(ByteLSTM(Shape(4, 3, 5, 1)), codec)
+    start = Checkpoint(ByteLSTM(Shape(4, 3, 5, 1, grams=grams), codec.values), codec)
     model = widen(start, wider, 0.0)
     old = start.model(torch.tensor([[0, 1, 3]]))[0]  # stop, a, d
     new = model(torch.tensor([[0, 1, 4]]))[0]
@@ -254,13 +256,13 @@ def test_bytes_that_are_new_to_a_model_begin_no_likelier_than_its_rarest(tmp_pat
 def test_going_on_keeps_the_sizes_and_takes_a_lower_rate_also_after_a_stop(tmp_path: Path) -> None:
     text = ByteFile.build(tmp_path / "bios", [b"abc" * 20, b"cba" * 9])
     codec = Codec(text.values())
-    start = Checkpoint(ByteLSTM(Shape(codec.size, 3, 5, 2, skip=True)), codec)
+    start = Checkpoint(ByteLSTM(Shape(codec.size, 3, 5, 2, skip=True, grams=9), codec.values), codec)
     run = Training(tmp_path / "run", text, text, SMALL, start=start, clock=lambda: 0.0)
     run_for(run, 1)
     again = Training.resume(tmp_path / "run", text, text, clock=lambda: 0.0)
     for each in (run, again):
         recipe = each.where.recipe
-        assert (recipe.embedding, recipe.hidden, recipe.layers, recipe.skip) == (3, 5, 2, True)
+        assert (recipe.embedding, recipe.hidden, recipe.layers, recipe.skip, recipe.grams) == (3, 5, 2, True, 9)
         assert recipe.rate == SMALL.rate / 8
 
 

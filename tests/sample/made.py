@@ -10,12 +10,19 @@ from biobot.model.lstm import ByteLSTM, Shape
 
 
 def checkpoint(
-    values: bytes, hidden: int = 32, layers: int = 2, scale: float = 3.0, seed: int = 1, skip: bool = False
+    values: bytes,
+    hidden: int = 32,
+    layers: int = 2,
+    scale: float = 3.0,
+    seed: int = 1,
+    skip: bool = False,
+    grams: int = 0,
 ) -> Checkpoint:
     """Make a random model of these byte values whose distributions are far from even (larger `scale`: farther)."""
     torch.manual_seed(seed)
     codec = Codec(bytes(sorted(set(values))))
-    model = ByteLSTM(Shape(codec.size, embedding=16, hidden=hidden, layers=layers, skip=skip)).eval()
+    shape = Shape(codec.size, embedding=16, hidden=hidden, layers=layers, skip=skip, grams=grams)
+    model = ByteLSTM(shape, codec.values).eval()
     with torch.no_grad():
         for each in model.parameters():
             each.mul_(scale)
