@@ -1,4 +1,4 @@
-"""The byte-LSTM: embeddings of bytes and n-grams, a stack of LSTM layers, each with dropout behind it, and a linear layer."""
+"""The byte-LSTM: embeddings, a stack of LSTM layers, each with dropout behind it, and a linear layer."""
 
 from __future__ import annotations
 
