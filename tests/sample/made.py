@@ -26,6 +26,8 @@ def checkpoint(
     with torch.no_grad():
         for each in model.parameters():
             each.mul_(scale)
+        if grams:
+            model.grams.weight.normal_(std=scale)  # as far from even as the bytes' own embeddings
     return Checkpoint(model, codec, {})
 
 
