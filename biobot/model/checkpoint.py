@@ -104,14 +104,13 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
     if wanted != found:
         odd = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
         raise ModelError(f"{path}: its weights do not fit its sizes ({', '.join(odd[:3])}); train or fetch it again")
-    model.load_state_dict(
-        {name: each.to(device, dtype or torch.float32) for name, each in tensors.items()}, assign=True
-    )
+    model.load_state_dict({name: each.to(dtype or torch.float32) for name, each in tensors.items()}, assign=True)
+    model.to(device).eval()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     for layer in model.layers:
         layer.flatten_parameters()
-    return Checkpoint(model.to(device).eval(), header.codec, dict(header.card))
+    return Checkpoint(model, header.codec, dict(header.card))
 
 
 def read_header(path: Path) -> Header:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from biobot.model.lstm import ByteLSTM
+from biobot.model.lstm import ByteLSTM, opened
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -179,7 +179,7 @@ class Engine:
         if codes.is_cuda:
             with torch.autocast("cuda", self.dtype, enabled=self.dtype != torch.float32):
                 return model(codes.t())[0].transpose(0, 1).flatten(0, 1).float()  # type: ignore[no-any-return]
-        x = model.embed(codes.t()).to(self.dtype).permute(1, 2, 0)  # (time, embedding, batch)
+        x = model.embed(opened(codes.t())).to(self.dtype).permute(1, 2, 0)  # (time, embedding, batch)
         outputs = []
         for k, layer in enumerate(model.layers):
             x = Layer.apply(x, *layer.all_weights[0], self.dtype, self.workspace, f"{k}")  # type: ignore[no-untyped-call]

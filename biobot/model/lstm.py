@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from biobot.model.codec import STOP
 
@@ -58,12 +59,12 @@ class ByteLSTM(nn.Module):
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.embedding)
         if shape.grams:
-            self.grams = nn.Embedding(shape.grams, shape.embedding)
-            nn.init.normal_(self.grams.weight, std=0.02)
+            if len(values) + 1 != shape.vocabulary:
+                raise ValueError(f"{len(values)} byte values and a stop are not {shape.vocabulary} codes")
+            table = 0.02 * torch.randn(shape.grams, shape.embedding)
+            self.grams = nn.Embedding.from_pretrained(table, freeze=False)  # type: ignore[no-untyped-call]
             # n-grams are hashed by their bytes, not their codes: those change when a model learns of new bytes
             self.register_buffer("names", torch.tensor([_NO_BYTE, *values]), persistent=False)
-            if len(self.names) != shape.vocabulary:
-                raise ValueError(f"{len(values)} byte values and a stop are not {shape.vocabulary} codes")
         self.dropout = nn.Dropout(shape.dropout)
         inputs = [shape.embedding] + [shape.hidden] * (shape.layers - 1)
         self.lstm = nn.ModuleList(nn.LSTM(size, shape.hidden, batch_first=True) for size in inputs)
@@ -74,37 +75,43 @@ class ByteLSTM(nn.Module):
         """The LSTM layers, from the lowest to the top."""
         return cast("list[nn.LSTM]", list(self.lstm))
 
-    def embed(self, codes: Tensor, before: Tensor | None = None) -> Tensor:
-        """Map codes (batch, time) to what the first layer reads, (batch, time, embedding).
+    def embed(self, line: Tensor) -> Tensor:
+        """Map codes, the LONGEST - 1 before them in front, to what the first layer reads of each.
 
-        Each code's embedding, and those of the n-grams that end with it (Pagnoni et al., Byte Latent Transformer,
-        2024). `before` are the LONGEST - 1 codes that went before, (batch, LONGEST - 1); None: stops.
+        (batch, LONGEST - 1 + time) to (batch, time, embedding): the code's own embedding and, if there is a table of
+        them, those of the n-grams that end with it (Pagnoni et al., Byte Latent Transformer, 2024). Each number of an
+        n-gram's embedding is dropped out by itself, anew at every code.
         """
-        read: Tensor = self.embedding(codes)
-        if not self.shape.grams:
-            return read
-        if before is None:
-            before = codes.new_full((len(codes), LONGEST - 1), STOP)
-        return read + self.of_grams(torch.cat([before, codes], 1).unfold(1, LONGEST, 1))
-
-    def of_grams(self, recent: Tensor) -> Tensor:
-        """Sum the embeddings of the n-grams that end a window of codes: (..., LONGEST) to (..., embedding)."""
-        *older, hashed = self.names[recent].unbind(-1)
-        rows = []
-        for name in reversed(older):
-            hashed = (hashed * _FACTOR + name + 1) & ((1 << _BITS) - 1)
-            rows.append((hashed ^ (hashed >> 15)) % self.shape.grams)
-        return self.dropout(self.grams(torch.stack(rows, -1))).sum(-2)  # type: ignore[no-any-return]
+        read: Tensor = self.embedding(line[:, LONGEST - 1 :])
+        if self.shape.grams:
+            rows = rows_of_grams(self.names[line].unfold(1, LONGEST, 1), self.shape.grams)
+            read = read + self.dropout(self.grams(rows)).sum(-2)
+        return read
 
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map codes (batch, time) to logits (batch, time, vocabulary) and the state after the last one."""
-        before = codes.new_full((len(codes), LONGEST - 1), STOP) if state is None else state[2]
-        hidden, outputs, states = self.embed(codes, before), [], []
+        line = opened(codes) if state is None else torch.cat([state[2], codes], 1)
+        hidden, outputs, states = self.embed(line), [], []
         for k, layer in enumerate(self.layers):
             hidden, after = layer(hidden, None if state is None else (state[0][k : k + 1], state[1][k : k + 1]))
             hidden = self.dropout(hidden)
             outputs.append(hidden)
             states.append(after)
         top = torch.cat(outputs, -1) if self.shape.skip else hidden
-        last = torch.cat([before, codes], 1)[:, 1 - LONGEST :]
-        return self.linear(top), (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]), last)
+        after = torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]), line[:, 1 - LONGEST :]
+        return self.linear(top), after
+
+
+def opened(codes: Tensor) -> Tensor:
+    """Put the stops in front that stand for what goes before a bio: (batch, time) to (batch, LONGEST - 1 + time)."""
+    return functional.pad(codes, (LONGEST - 1, 0), value=STOP)
+
+
+def rows_of_grams(names: Tensor, rows: int) -> Tensor:
+    """Hash the n-grams that end a window of names, (..., LONGEST), to their rows in a table, (..., LONGEST - 1)."""
+    *older, hashed = names.unbind(-1)
+    found = []
+    for name in reversed(older):
+        hashed = (hashed * _FACTOR + name + 1) & ((1 << _BITS) - 1)
+        found.append((hashed ^ (hashed >> 15)) % rows)
+    return torch.stack(found, -1)

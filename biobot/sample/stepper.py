@@ -18,9 +18,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from biobot.model.codec import STOP
-from biobot.model.lstm import LONGEST, ByteLSTM
+from biobot.model.lstm import LONGEST, ByteLSTM, rows_of_grams
 
 Kind = Literal["bfloat16", "float32"]
 
@@ -43,7 +44,7 @@ class Stepper:
         shape = model.shape
         self.kind = kind
         self._size = size = shape.hidden
-        self._of_grams = model.of_grams if shape.grams else None
+        self._grams = model.grams.weight.detach().clone() if shape.grams else None
         dtype, device = getattr(torch, kind), model.linear.weight.device
         self._layers: list[Callable[[Tensor], Tensor]] = []
         self.few: tuple[int, ...] = ()
@@ -57,7 +58,9 @@ class Stepper:
                 if k == 0:
                     self._table = (model.embedding.weight @ below.T + bias).to(dtype)
                     self._recurrent = _addition(recurrent.to(dtype))
-                    self._below = _addition(below.to(dtype))
+                    if self._grams is not None:
+                        self._names = model.names.clone()
+                        self._below = _addition(below.to(dtype))
                 else:
                     self._layers.append(_product(torch.cat([below * 2, recurrent], dim=1).to(dtype), bias.to(dtype)))
             self._out_weight = (model.linear.weight.detach() * 2).T.contiguous()
@@ -91,10 +94,11 @@ class Stepper:
         gates = self._gates[:m]
         i, f, g, o = gates.chunk(4, dim=1)
         first = torch.index_select(self._table, 0, codes[:m], out=self._first[:m])
-        if self._of_grams:
+        if self._grams is not None:
             recent = self._recent[:m]
             recent.copy_(torch.cat([recent[:, 1:], codes[:m, None]], 1))
-            first = self._below(self._of_grams(recent).to(first.dtype), first)
+            read = functional.embedding(rows_of_grams(self._names[recent], len(self._grams)), self._grams).sum(-2)
+            first = self._below(read.to(first.dtype), first)
         raw = self._recurrent(self._hidden[:m, :size], first)
         for k, place in enumerate(self._places):
             if k > 0:
@@ -113,11 +117,12 @@ class Stepper:
         draw = torch.Generator().manual_seed(count)
         codes = torch.randint(len(self._table), (LEAST_ROWS,), generator=draw)
         hidden, cell = (torch.rand(each[:LEAST_ROWS].shape, generator=draw) - 0.5 for each in self.state[:2])
+        recent = torch.randint(len(self._table), (LEAST_ROWS, LONGEST), generator=draw)
         results = []
         for few in ((), (count,)):
             self.few = few
             self._hidden[:LEAST_ROWS], self._cell[:LEAST_ROWS] = hidden, cell
-            self._recent.zero_()
+            self._recent[:LEAST_ROWS] = recent
             logits = self.step(codes, count)
             results.append([each[:count].clone() for each in (logits, *self.state)])
         self.few = ()

@@ -94,7 +94,7 @@ def ours(recipe: Recipe, text: ByteFile) -> Step:
 def plain(recipe: Recipe, text: ByteFile) -> Step:
     """Train nn.LSTM under bf16 autocast, on the same batches."""
     codec = Codec(text.values())
-    model = ByteLSTM(recipe.shape(codec.size))
+    model = ByteLSTM(recipe.shape(codec.size), codec.values)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, fused=True)
     order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
 
@@ -154,8 +154,9 @@ def main() -> None:
     print(f"products: bf16 {products[0] / 1e9:.0f}, fp32 {products[1] / 1e9:.0f} GFLOP/s, {given.threads} threads")
     with tempfile.TemporaryDirectory() as folder:
         text = ByteFile.build(Path(folder) / "bios", bios())
-        sizes = ByteLSTM(recipe.shape(len(text.values()) + 1))
-        learnt = sum(each.numel() for name, each in sizes.named_parameters() if each.dim() == 2 and "emb" not in name)
+        sizes = ByteLSTM(recipe.shape(len(text.values()) + 1), text.values())
+        tables = ("embedding.weight", "grams.weight")
+        learnt = sum(each.numel() for name, each in sizes.named_parameters() if each.dim() == 2 and name not in tables)
         loops = (ours, plain, blog)
         steps = (given.steps, given.steps, max(1, given.steps // 2))  # a step of the blog's takes some 20 seconds
         rates = {loop.__name__: pace(loop(recipe, text), count) for loop, count in zip(loops, steps, strict=True)}

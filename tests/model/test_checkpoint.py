@@ -79,6 +79,14 @@ def test_a_model_of_format_1_whose_layers_were_one_lstm_predicts_the_same(file: 
     assert torch.equal(wanted.model(codes)[0], checkpoint.load(file).model(codes)[0])
 
 
+def test_a_model_of_format_2_which_knew_no_n_grams_predicts_the_same(file: Path) -> None:
+    wanted, (tensors, facts) = checkpoint.load(file), checkpoint.read(file)
+    del facts["shape"]["grams"]
+    checkpoint.write(file, tensors, facts | {"format": 2})
+    codes = torch.tensor([[0, 1, 2]])
+    assert torch.equal(wanted.model(codes)[0], checkpoint.load(file).model(codes)[0])
+
+
 def test_the_linear_layer_reads_every_layer_where_the_shape_says_so(file: Path) -> None:
     torch.manual_seed(0)
     model = ByteLSTM(Shape(6, 4, 6, 2, skip=True))
