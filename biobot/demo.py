@@ -27,7 +27,7 @@ from biobot.text.terminal import clean, colours, draft, legend
 
 T = TypeVar("T")
 
-SEED = "798"
+SEED = "1192"
 
 CONFIG = """
 [sample]
