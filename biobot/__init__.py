@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from biobot.bio import Candidate, Match, Seen
+    from biobot.candidate import Candidate, Match, Seen
     from biobot.filters.hookspecs import hookimpl
-    from biobot.text.fold import fold
     from biobot.text.language import language, scripts
+    from biobot.text.length import weighted_length
     from biobot.text.links import Span, links
-    from biobot.text.weight import weighted_length
+    from biobot.text.normalize import fold
 
 __version__ = "0.1.0"
 __all__ = ["Candidate", "Match", "Seen", "Span", "fold", "hookimpl", "language", "links", "scripts", "weighted_length"]
 
 _HOMES = {
-    "Candidate": "biobot.bio",
-    "Match": "biobot.bio",
-    "Seen": "biobot.bio",
+    "Candidate": "biobot.candidate",
+    "Match": "biobot.candidate",
+    "Seen": "biobot.candidate",
     "Span": "biobot.text.links",
-    "fold": "biobot.text.fold",
+    "fold": "biobot.text.normalize",
     "hookimpl": "biobot.filters.hookspecs",
     "language": "biobot.text.language",
     "links": "biobot.text.links",
     "scripts": "biobot.text.language",
-    "weighted_length": "biobot.text.weight",
+    "weighted_length": "biobot.text.length",
 }
 
 

@@ -1,6 +1,6 @@
 """`biobot.toml` made into checked settings: each section a frozen dataclass, each key with its default.
 
-Nothing secret is in here (see `biobot.x.secrets`), and nothing heavy is imported: the daemon reads this.
+Nothing secret is in here (see `biobot.networks.secrets`), and nothing heavy is imported: the daemon reads this.
 """
 
 from __future__ import annotations
@@ -354,7 +354,7 @@ class Where:
     keys: tuple[str, ...] = ()
 
     def at(self, key: str) -> Where:
-        """Give the place of `key` under this one."""
+        """Return the place of `key` under this one."""
         return Where(self.file, self.text, (*self.keys, key))
 
     def error(self, message: str) -> ConfigError:
@@ -495,7 +495,7 @@ def _positive(key: str, value: timedelta) -> None:
 
 
 def every_key(kind: type[Any] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Give the path of every key there is: for the tests that keep config/biobot.toml and the docs whole."""
+    """Yield the path of every key there is: for the tests that keep config/biobot.toml and the docs whole."""
     hints = typing.get_type_hints(kind)
     for each in fields(kind):
         if is_dataclass(hints[each.name]):

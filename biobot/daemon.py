@@ -19,13 +19,13 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from biobot.app.bot import WAITING, Bot, Drafter
-from biobot.app.posting import Draw, Poster, one, open_poster, spawn
 from biobot.config import Config
 from biobot.errors import ConfigError
-from biobot.post import locks, schedule
-from biobot.post.outbox import Post
-from biobot.text.spoken import when
+from biobot.posting import locks, schedule
+from biobot.posting.bot import WAITING, Bot, Drafter
+from biobot.posting.outbox import Post
+from biobot.posting.poster import Draw, Poster, one, open_poster, spawn
+from biobot.text.humanize import when
 
 log = logging.getLogger("biobot")
 
@@ -83,7 +83,7 @@ def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
 def check(config: Config, now: datetime) -> None:
     """Raise what would keep the bot from ever posting: a schedule without slots, filters or keys that lack."""
     from biobot.filters import loader
-    from biobot.x.secrets import POSTING, load
+    from biobot.networks.secrets import POSTING, load
 
     loader.load(config)
     if next(schedule.slots(config.settings.schedule, now), None) is None:
@@ -114,7 +114,7 @@ def serve(bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callabl
 
 
 def tell(state: str) -> None:
-    """Tell systemd how we are (sd_notify); nothing where no systemd asks."""
+    """Notify systemd of the state (sd_notify); nothing where no systemd asks."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -10,7 +10,7 @@ BiobotError                 it could not be done: one line on stderr, exit code 
 ├── PluginError             a plugin cannot be loaded, or answers nonsense
 ├── OutboxError             the outbox cannot do what was asked (wrong state, stale revision, full disk)
 ├── LockHeld                another process holds this bot's lock
-└── NetworkError            the network did not do it; `biobot.x.errors` sorts these further
+└── NetworkError            the network did not do it; `biobot.networks.errors` sorts these further
 """
 
 from __future__ import annotations

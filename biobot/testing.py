@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from biobot.bio import Candidate, Match
+from biobot.candidate import Candidate, Match
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 
@@ -27,14 +27,14 @@ class FakeSeen:
     found: tuple[Match, ...] = ()
 
     def matches(self, text: str) -> tuple[Match, ...]:  # noqa: ARG002
-        """Give the matches that it was made with."""
+        """Return the matches that it was made with."""
         return self.found
 
 
 def judge(
     plugin: str | Path, text: str, seen: Iterable[Match] = (), settings: dict[str, Any] | None = None, **facts: Any
 ) -> str | None:
-    """Give the objection that the plugin in the file `plugin` has to `text`, or None.
+    """Return the objection that the plugin in the file `plugin` has to `text`, or None.
 
     `settings` is the plugin's table in biobot.toml; `facts` are the candidate's, such as temperature=0.8. A plugin
     that raises, takes longer than two seconds or answers nonsense has an objection, as in the bot.

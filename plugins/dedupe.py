@@ -34,7 +34,7 @@ class Dedupe:
 
 @hookimpl
 def biobot_settings() -> type[Dedupe]:
-    """Give the keys of `[filters.dedupe]`."""
+    """Return the keys of `[filters.dedupe]`."""
     return Dedupe
 
 

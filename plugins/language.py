@@ -25,7 +25,7 @@ class Language:
 
 @hookimpl
 def biobot_settings() -> type[Language]:
-    """Give the keys of `[filters.language]`."""
+    """Return the keys of `[filters.language]`."""
     return Language
 
 

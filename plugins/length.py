@@ -17,7 +17,7 @@ class Length:
 
 @hookimpl
 def biobot_settings() -> type[Length]:
-    """Give the keys of `[filters.length]`."""
+    """Return the keys of `[filters.length]`."""
     return Length
 
 

@@ -21,7 +21,7 @@ class Links:
 
 @hookimpl
 def biobot_settings() -> type[Links]:
-    """Give the keys of `[filters.links]`."""
+    """Return the keys of `[filters.links]`."""
     return Links
 
 

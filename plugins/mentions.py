@@ -22,7 +22,7 @@ class Mentions:
 
 @hookimpl
 def biobot_settings() -> type[Mentions]:
-    """Give the keys of `[filters.mentions]`."""
+    """Return the keys of `[filters.mentions]`."""
     return Mentions
 
 

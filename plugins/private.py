@@ -35,7 +35,7 @@ class Private:
 
 @hookimpl
 def biobot_settings() -> type[Private]:
-    """Give the keys of `[filters.private]`."""
+    """Return the keys of `[filters.private]`."""
     return Private
 
 

@@ -57,7 +57,7 @@ class Profanity:
 
 @hookimpl
 def biobot_settings() -> type[Profanity]:
-    """Give the keys of `[filters.profanity]`."""
+    """Return the keys of `[filters.profanity]`."""
     return Profanity
 
 
@@ -104,7 +104,7 @@ class Listed(NamedTuple):
 
 
 def _severity(text: str, own: Own) -> int:
-    """Give the greatest severity among the words and phrases of a folded text."""
+    """Return the greatest severity among the words and phrases of a folded text."""
     words = _words(text)
     if not own.words.isdisjoint(words) or own.others.search(text):
         return 4
@@ -120,7 +120,7 @@ def _severity(text: str, own: Own) -> int:
 
 
 def _words(text: str) -> set[str]:
-    """Give the words that a folded text may be meant to hold."""
+    """Return the words that a folded text may be meant to hold."""
     words = set()
     for chunk in text.split():
         bare = chunk.strip(MARKS)
@@ -135,7 +135,7 @@ def _words(text: str) -> set[str]:
 
 @lru_cache(maxsize=50_000)
 def _readings(chunk: str) -> tuple[str, ...]:
-    """Give what a chunk with signs in it may be meant to say."""
+    """Return what a chunk with signs in it may be meant to say."""
     readings = WORD.findall(chunk)
     if readings:
         bare = chunk.strip(MARKS + "!")
@@ -147,14 +147,14 @@ def _readings(chunk: str) -> tuple[str, ...]:
 
 
 def _unmasked(masked: str) -> list[str]:
-    """Give the listed words that fit, with a letter for each sign: `f**k`."""
+    """Return the listed words that fit, with a letter for each sign: `f**k`."""
     words = (word for word in _listed().words if len(word) == len(masked))
     return [word for word in words if all(sign in "*#%" + letter for sign, letter in zip(masked, word, strict=True))]
 
 
 @lru_cache(maxsize=50_000)
 def _word(word: str, once: str) -> int:
-    """Give the severity of a word with letters repeated, with an ending, or with a core word in it.
+    """Return the severity of a word with letters repeated, with an ending, or with a core word in it.
 
     `once` is the word with each doubled letter once.
     """
@@ -174,7 +174,7 @@ def _word(word: str, once: str) -> int:
 
 
 def _stems(word: str) -> list[str]:
-    """Give what a word may be an ending of: a plural of any word, other endings of one with four letters or more."""
+    """Return what a word may be an ending of: a plural of any word, other endings of one with four letters or more."""
     stems = [word[:-1]] if word.endswith("s") else []
     if word.endswith("ies"):
         stems.append(word[:-3] + "y")
@@ -184,7 +184,7 @@ def _stems(word: str) -> list[str]:
 
 
 def _phrases(text: str, words: set[str]) -> int:
-    """Give the greatest severity of the phrases in a text of these words."""
+    """Return the greatest severity of the phrases in a text of these words."""
     phrases = _listed().phrases
     if phrases.keys().isdisjoint(words):
         return 0

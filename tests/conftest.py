@@ -81,7 +81,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a small, untrained ByteLSTM over the bytes of made-up bios, and its index."""
     import torch
 
-    from biobot.corpus import index
+    from biobot.dedupe import index
     from biobot.model import checkpoint
     from biobot.model.codec import Codec
     from biobot.model.lstm import ByteLSTM, Shape

@@ -10,15 +10,28 @@ import biobot
 
 PACKAGE = Path(biobot.__file__).parent
 ORDER = [
-    *("errors", "bio", "config", "bundled", "database", "text", "corpus", "model", "sample", "filters", "lab"),
-    *("x", "rehearsal", "post", "collect", "app", "daemon", "web", "demo", "cli"),
+    *(
+        "errors",
+        "candidate",
+        "storage",
+        "config",
+        "bundled",
+        "text",
+        "corpus",
+        "dedupe",
+        "model",
+        "sampling",
+        "filters",
+    ),
+    *("filters", "evaluation", "networks", "rehearsal", "posting", "collect", "worker", "app", "daemon", "web"),
+    *("demo", "cli"),
 ]
 DOORS = {
-    "torch": ("model", "sample", "lab"),
-    "PIL": ("lab",),
-    "tweepy": ("x",),
+    "torch": ("model", "sampling", "evaluation"),
+    "PIL": ("evaluation",),
+    "tweepy": ("networks",),
     "pluggy": ("filters",),
-    "apscheduler": ("post", "daemon"),
+    "apscheduler": ("posting", "daemon"),
     "starlette": ("web",),
     "click": ("cli",),
 }
@@ -30,7 +43,7 @@ def layer(module: str) -> str:
 
 
 def imports() -> Iterator[tuple[str, str]]:
-    """Give (importing module, imported module) for every import statement in the package."""
+    """Yield (importing module, imported module) for every import statement in the package."""
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         here = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -13,14 +13,14 @@ from biobot.collect.sources import RECHECK, WAYS, Estimate, Source
 from biobot.config import Config
 from biobot.corpus.store import Store
 from biobot.errors import BiobotError, ConfigError
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 Pause = Callable[[timedelta], bool]
 """Waits, and tells whether to end; asked with nothing it only tells."""
 
 
 def enabled(config: Config) -> list[Source]:
-    """Give the sources to read; ConfigError when collecting is off, or there are none."""
+    """Return the sources to read; ConfigError when collecting is off, or there are none."""
     settings = config.settings.collect
     where = config.file or "biobot.toml"
     if not settings.enabled:
@@ -32,7 +32,7 @@ def enabled(config: Config) -> list[Source]:
 
 
 def estimate(config: Config, now: datetime, limit: int | None = None, budget: float | None = None) -> Estimate:
-    """Tell what `collect` would take at most; makes no connection and changes nothing."""
+    """Return what `collect` would take at most; makes no connection and changes nothing."""
     found = enabled(config)
     sizes: dict[Source, int | None] = {
         source: sources.count_ids(config.folder / source.target) if source.kind == "ids" else None for source in found
@@ -51,7 +51,7 @@ def estimate(config: Config, now: datetime, limit: int | None = None, budget: fl
 
 
 def estimate_recheck(config: Config, now: datetime, limit: int | None = None, budget: float | None = None) -> Estimate:
-    """Tell what `corpus recheck` would take at most."""
+    """Return what `corpus recheck` would take at most."""
     with Store(_corpus(config)) as store:
         ledger = Ledger(store)
         known = [row for row in ledger.rows(RECHECK) if row.state == "open"]
@@ -143,8 +143,8 @@ def _run(
     limit: int | None,
     budget: float | None,
 ) -> Iterator[tuple[Step, Tally]]:
-    from biobot.x import secrets
-    from biobot.x.client import XClient
+    from biobot.networks import secrets
+    from biobot.networks.x.client import XClient
 
     settings = config.settings
     keys = secrets.load(config)

@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from biobot.app import health
-from biobot.app.posting import hindrance, objections
 from biobot.config import Config
 from biobot.errors import ModelError, OutboxError
 from biobot.model.registry import ModelFolder, Registry
-from biobot.post import locks, schedule
-from biobot.post.budget import Budget, Left
-from biobot.post.outbox import Draft, Outbox, Post, State
-from biobot.text.weight import weighted_length
+from biobot.posting import locks, schedule
+from biobot.posting.budget import Budget, Left
+from biobot.posting.outbox import Draft, Outbox, Post, State
+from biobot.posting.poster import hindrance, objections
+from biobot.text.length import weighted_length
 
 SHOWN = 100
 """How many drafts a page shows; the newest of more."""
@@ -49,7 +49,7 @@ class Frame:
 
 
 def frame(config: Config, outbox: Outbox, now: datetime) -> Frame:
-    """Tell how the bot is, in the words of `biobot status`."""
+    """Return how the bot is, in the words of `biobot status`."""
     found = health.status(config, now)
     counts = outbox.counts()
     upcoming = found["next_slot"]
@@ -71,7 +71,7 @@ class Card:
     bits: float | None
 
     def __getattr__(self, name: str) -> Any:
-        """Give what the row has."""
+        """Return what the row has."""
         return getattr(self.row, name)
 
 
@@ -229,7 +229,7 @@ class Model:
 
 
 def models(config: Config) -> list[Model]:
-    """Give every model of the registry, the newest first."""
+    """Return every model of the registry, the newest first."""
     registry = Registry(config.home)
     try:
         speaks = registry.find(config.settings.model.name).id
@@ -275,7 +275,7 @@ class Run:
 
     @property
     def eta(self) -> timedelta | None:
-        """Tell how long it will take, at the pace so far."""
+        """Return how long it will take, at the pace so far."""
         if not self.steps or not self.step:
             return None
         return timedelta(seconds=self.seconds / self.step * (self.steps - self.step))

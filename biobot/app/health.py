@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from biobot.app import diary, drafts
-from biobot.app.notices import problems
-from biobot.app.posting import HINDRANCES, hindrance
+from biobot.app import training_record
 from biobot.collect.ledger import month_spent
 from biobot.config import Config, XSettings
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
-from biobot.post import locks, schedule
-from biobot.post.budget import Budget
-from biobot.post.outbox import Outbox, Post, State, slot_key, stamp
-from biobot.text.spoken import when
+from biobot.posting import locks, schedule
+from biobot.posting.budget import Budget
+from biobot.posting.notices import problems
+from biobot.posting.outbox import Outbox, Post, State, slot_key, stamp
+from biobot.posting.poster import HINDRANCES, hindrance
+from biobot.text.humanize import when
+from biobot.worker import server
 
 
 def look(config: Config) -> Outbox:
@@ -37,7 +38,7 @@ def look(config: Config) -> Outbox:
 
 
 def status(config: Config, now: datetime) -> dict[str, Any]:
-    """Tell how the bot is: the object of `biobot status --json`."""
+    """Return how the bot is: the object of `biobot status --json`."""
     post = config.settings.post
     with look(config) as outbox:
         daemon = locks.holder(config.home, locks.DAEMON)
@@ -76,7 +77,7 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
                 "usd_this_month": round(month_spent(config.home / "corpus.db", now), 6),
                 "usd_per_month": config.settings.collect.usd_per_month,
             },
-            "training": diary.last(config.home),
+            "training": training_record.last(config.home),
             "model": model,
             "problems": said,
             "network": post.network,
@@ -87,7 +88,7 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
 
 
 def next_slot(config: Config, outbox: Outbox, now: datetime) -> datetime | None:
-    """Give the next slot that a post may come at: not one that is settled already, nor one the budget forbids."""
+    """Return the next slot that a post may come at: not one that is settled already, nor one the budget forbids."""
     left = Budget(outbox, config.settings.post).left(now)
     for slot in schedule.slots(config.settings.schedule, left.until - timedelta(seconds=1) if left.until else now):
         row = outbox.at(slot)
@@ -100,7 +101,7 @@ def next_slot(config: Config, outbox: Outbox, now: datetime) -> datetime | None:
 
 
 def why(config: Config, post: int) -> dict[str, Any]:
-    """Tell a post's whole story, and draw its text again from model, seed and temperature.
+    """Return a post's whole story, and draw its text again from model, seed and temperature.
 
     `same` is whether that gives the same text; None when it cannot be drawn, and `note` says why.
     """
@@ -128,7 +129,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
     order = {"id": str(post), "temperature": row.temperature, "seed": row.seed, "n": 1}
     try:
         Registry(config.home).find(row.model)
-        found = next(drafts.spawn(config, [order], config.settings.sample.deadline, row.model))
+        found = next(server.spawn(config, [order], config.settings.sample.deadline, row.model))
     except ModelError:
         return story | {"note": f"the model {row.model} is no longer here"}
     except (BiobotError, StopIteration) as error:
@@ -139,7 +140,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
 
 
 def row_facts(row: Post) -> dict[str, Any]:
-    """Give the object that `queue list --json` prints for a row."""
+    """Return the object that `queue list --json` prints for a row."""
     return {
         "id": row.id,
         "rev": row.rev,
@@ -199,7 +200,7 @@ def _config(config: Config, _: datetime) -> str:
 
 
 def _secrets(config: Config, _: datetime) -> str:
-    from biobot.x.secrets import POSTING, load
+    from biobot.networks.secrets import POSTING, load
 
     secrets = load(config)
     missing = secrets.missing(*POSTING)
@@ -309,7 +310,7 @@ def _packages() -> Iterator[str]:
 
 
 def _account(config: Config, _: datetime) -> str:
-    from biobot.post.networks import open_network
+    from biobot.networks.network import open_network
 
     network = open_network(config)
     try:

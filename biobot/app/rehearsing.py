@@ -19,23 +19,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from biobot.app import review
-from biobot.app.bot import Bot, Drafter
-from biobot.app.posting import Poster
-from biobot.app.seen import WAITING, Everything
-from biobot.bio import Candidate, Source
+from biobot.candidate import Candidate, Source
 from biobot.config import Config, NotifySettings
-from biobot.corpus.index import Index, TextIndex
+from biobot.dedupe.index import Index, TextIndex
+from biobot.dedupe.known_texts import WAITING, Everything
 from biobot.errors import BiobotError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import Registry
-from biobot.post import schedule
-from biobot.post.networks import X
-from biobot.post.outbox import Outbox, Post, State
+from biobot.networks.network import X
+from biobot.posting import review, schedule
+from biobot.posting.bot import Bot, Drafter
+from biobot.posting.outbox import Outbox, Post, State
+from biobot.posting.poster import Poster
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 PATIENCE = timedelta(seconds=0.3)
 """What stands for `x.timeout`, in real time: a fault that hangs takes this long."""
@@ -79,15 +78,15 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Tell whether nothing was doubled or lost."""
+        """Return whether nothing was doubled or lost."""
         return not (self.doubles or self.lost or self.spins)
 
     def document(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """Give it for a person."""
+        """Yield the report as lines."""
         ended = ", ".join(f"{count} {state}" for state, count in self.unconfirmed.items()) or "none"
         happened = sum(self.faults.values())
         days = f"{self.days:g} day{'' if self.days == 1 else 's'}"
@@ -254,7 +253,7 @@ class Stage:
         return self._judged(row.text or "", row.id)
 
     def _judged(self, text: str, row: int | None) -> list[str]:
-        # as `biobot.app.seen.seen`, but that each text's fingerprint is taken once in all the days
+        # as `biobot.dedupe.known_texts.seen`, but that each text's fingerprint is taken once in all the days
         rows = [each for each in self.bot.outbox.posts() if each.text and each.id != row]
         known = (self._index(each.text, "queued" if each.state in WAITING else "posted") for each in rows)
         judge = Judge(self._plugins, Everything([self._learnt, *known]), self.config.settings.filters.timeout)

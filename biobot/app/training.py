@@ -11,27 +11,28 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from biobot.app import collecting, diary
+from biobot.app import collecting, training_record
 from biobot.app.corpus import open_store
 from biobot.config import Config
-from biobot.corpus import clean, groups, index
+from biobot.corpus import clean, groups
 from biobot.corpus.readers import Bio, Skipped, read
+from biobot.dedupe import index
 from biobot.errors import CorpusError, ModelError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import ModelFolder, Registry
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 if TYPE_CHECKING:
     from biobot.model.checkpoint import Checkpoint
     from biobot.model.evaluate import Bytes, Score
-    from biobot.model.train import Progress, Training
+    from biobot.model.training import Progress, Training
 
 
 def open_model(config: Config, name: str | None = None) -> tuple[str, Checkpoint]:
     """Load the model `name` (None: the one that the config names) where the config wants it to run; give its id."""
     from biobot.model import checkpoint
-    from biobot.sample.engine import device
+    from biobot.sampling.sampler import device
 
     folder = Registry(config.home).find(name or config.settings.model.name)
     return folder.id, checkpoint.load(folder.weights, device(config.settings.model.device))
@@ -52,7 +53,7 @@ def evaluate(config: Config, file: Path, name: str | None = None) -> tuple[str, 
 def evaluate_each(
     config: Config, file: Path, name: str | None = None, skipped: list[Skipped] | None = None
 ) -> Iterator[tuple[str, Bytes]]:
-    """Give each bio of a file with the probability of its every byte; lines without a bio are added to `skipped`."""
+    """Yield each bio of a file with the probability of its every byte; lines without a bio are added to `skipped`."""
     from biobot.model import evaluate
 
     _, checkpoint = open_model(config, name)
@@ -61,7 +62,7 @@ def evaluate_each(
 
 
 def texts(file: Path, skipped: list[Skipped] | None = None) -> Iterator[str]:
-    """Give the bios of a file as they stand; lines that hold none are added to `skipped`."""
+    """Yield the bios of a file as they stand; lines that hold none are added to `skipped`."""
     for found in read(file):
         if isinstance(found, Bio):
             yield found.text
@@ -137,9 +138,9 @@ def train(
         return now + timedelta(seconds=clock() - began)
 
     if os.environ.get("RANK", "0") != "0":
-        yield from _train(config, wanted, moment, clock, stopped, diary.Diary())
+        yield from _train(config, wanted, moment, clock, stopped, training_record.Diary())
         return
-    with diary.kept(config.home, moment) as notes:
+    with training_record.kept(config.home, moment) as notes:
         for event in _train(config, wanted, moment, clock, stopped, notes):
             if isinstance(event, Done):
                 notes.end(event.model, event.promoted, event.why)
@@ -152,11 +153,11 @@ def _train(
     moment: Callable[[], datetime],
     clock: Callable[[], float],
     stopped: Callable[[], bool],
-    notes: diary.Diary,
+    notes: training_record.Diary,
 ) -> Iterator[Note | Advance | Done]:
     from biobot.model import checkpoint, processes
     from biobot.model.bytefile import ByteFile
-    from biobot.model.train import PRESETS, Training
+    from biobot.model.training import PRESETS, Training
 
     now, began = moment(), clock()
     with processes.joined(wanted.device if wanted.device != "auto" else config.settings.model.device) as (rank, device):
@@ -230,8 +231,8 @@ def _write_bios(config: Config, wanted: Wanted, folder: Path) -> Iterator[Note]:
 
 def _peek(training: Training) -> str:
     from biobot.model.checkpoint import Checkpoint
-    from biobot.sample.controls import Request
-    from biobot.sample.engine import Engine
+    from biobot.sampling.controls import Request
+    from biobot.sampling.sampler import Engine
 
     training.model.eval()
     try:
@@ -248,12 +249,12 @@ def _judge(
     base: ModelFolder | None,
     model: str,
     now: datetime,
-    notes: diary.Diary,
+    notes: training_record.Diary,
 ) -> Iterator[Note | Done]:
     """Register the best model of a training, measure it, and let it speak if the gate says so."""
-    from biobot.lab import curve, gate, report
+    from biobot.evaluation import curve, gate, report
     from biobot.model import checkpoint, evaluate
-    from biobot.sample.engine import Engine, device
+    from biobot.sampling.sampler import Engine, device
 
     notes.at("measure")
     registry = Registry(config.home)
@@ -318,7 +319,7 @@ def _judge(
 
 
 def _holds(known: index.Index, bio: str) -> bool:
-    """Tell whether an index holds a bio, or one so like it that `groups.apart` would not have learnt it."""
+    """Return whether an index holds a bio, or one so like it that `groups.apart` would not have learnt it."""
     found = known.matches(bio)
     return any(each.layer == "exact" or (each.layer == "near" and each.amount >= groups.ALIKE) for each in found)
 
@@ -335,8 +336,8 @@ SHOWN = (0.2, 0.5, 0.8, 1.0, 1.2)
 
 def samples(config: Config, model: Path) -> Iterator[tuple[float, str]]:
     """Draw one bio at each of the five temperatures of SHOWN, always the same ones."""
-    from biobot.sample.controls import Request
-    from biobot.sample.engine import Engine
+    from biobot.sampling.controls import Request
+    from biobot.sampling.sampler import Engine
 
     engine = Engine(open_model(config, str(model))[1], rows=16)
     drawn = engine.draw(Request(0, temperature) for temperature in SHOWN)
@@ -345,7 +346,7 @@ def samples(config: Config, model: Path) -> Iterator[tuple[float, str]]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write the report in a model's card as lines for a terminal."""
-    from biobot.lab import report
+    from biobot.evaluation import report
 
     return report.table([report.Row(**row) for row in rows]) if rows else []
 

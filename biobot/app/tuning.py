@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biobot import config as settings
-from biobot.app import drafts
 from biobot.config import Config
 from biobot.errors import ConfigError, SampleError
 from biobot.model.registry import Registry
+from biobot.worker import server
 
 if TYPE_CHECKING:
-    from biobot.lab.tune import Row
+    from biobot.evaluation.tune import Row
 
 ROWS = 256
 """Bios drawn at once: more are not faster."""
@@ -29,9 +29,9 @@ def sweep(
     tick: Callable[[float], object] = lambda _: None,
 ) -> Iterator[Row]:
     """Measure `bios` bios at each temperature, one row after another; `tick(temperature)` at each bio."""
-    desk = drafts.Desk(config, model, rows=min(bios, ROWS))
+    desk = server.Desk(config, model, rows=min(bios, ROWS))
 
-    from biobot.lab import tune
+    from biobot.evaluation import tune
 
     for temperature in temperatures:
         yield tune.row(desk.engine, temperature, bios, desk.seen, desk.judge, tick)
@@ -39,7 +39,7 @@ def sweep(
 
 def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Path, model: str | None = None) -> None:
     """Write the picture of what was measured to `file`, a PNG; SampleError if that cannot be."""
-    from biobot.lab import chart
+    from biobot.evaluation import chart
 
     name = Registry(config.home).find(model or config.settings.model.name).id
     try:

@@ -73,7 +73,7 @@ class Commands(click.Group):
     """Lists every command without importing one, and turns a BiobotError into one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the commands in the order of a bot's life."""
+        """Return the commands in the order of a bot's life."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import clock, decide
+from biobot.cli.common import clock, decide
 
 
 @click.command()
@@ -14,6 +14,6 @@ from biobot.cli.outcome import clock, decide
 @click.pass_obj
 def command(options: Options, posts: tuple[int, ...], rev: int | None) -> None:
     """Let held drafts be posted."""
-    from biobot.app import review
+    from biobot.posting import review
 
     decide(options, posts, "approved", lambda outbox, post: review.approve(outbox, post, clock(), rev))

@@ -12,8 +12,8 @@ import click
 from biobot.cli import Options
 
 if TYPE_CHECKING:
-    from biobot.app.judging import Given
-    from biobot.bio import Verdict
+    from biobot.candidate import Verdict
+    from biobot.worker.check import Given
 
 
 @click.command()
@@ -28,18 +28,18 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
     FILE holds one text a line, or a JSON object a line with "text" and, for the text of an outbox row, its "id":
     that row does not count as seen. Refused texts are no failure: the exit code is 0.
     """
-    from biobot.app import child, judging
+    from biobot.worker import check, client
 
-    child.tie()
+    client.tie()
     if bool(texts) == bool(file):
         raise click.UsageError("give either a FILE (- for standard input) or --text")
-    given: Iterable[Given] = map(judging.Given, texts) if file is None else _read(file)
-    for verdict in judging.check(options.config, given, model):
+    given: Iterable[Given] = map(check.Given, texts) if file is None else _read(file)
+    for verdict in check.check(options.config, given, model):
         click.echo(_json(verdict) if as_json else _line(verdict))
 
 
 def _read(file: str) -> Iterator[Given]:
-    from biobot.app.judging import Given
+    from biobot.worker.check import Given
 
     try:
         with click.open_file(file, "rb") as lines:
@@ -55,7 +55,7 @@ def _read(file: str) -> Iterator[Given]:
 
 
 def _object(line: str, file: str, number: int) -> Given:
-    from biobot.app.judging import Given
+    from biobot.worker.check import Given
 
     try:
         found = json.loads(line)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biobot.cli import Options
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 if TYPE_CHECKING:
     from biobot.collect.collector import Step, Tally
@@ -107,7 +107,7 @@ def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
 
 
 def stopper() -> Callable[[timedelta], bool]:
-    """Give a pause that SIGTERM and Ctrl-C end at once, and that then says so."""
+    """Return a pause that SIGTERM and Ctrl-C end at once, and that then says so."""
     over = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())

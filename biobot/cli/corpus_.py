@@ -16,7 +16,7 @@ import click
 from biobot.cli import Group, Options
 from biobot.cli.collect_ import bounds, show, stopper, tell
 from biobot.corpus.readers import Skipped
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 SHOWN = 20
 """Skipped lines that are shown without -v."""
@@ -158,7 +158,7 @@ class _Shown:
 
 @contextmanager
 def _bars(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
-    """Give a function that shows a file's progress bar with rate and ETA: on a terminal, unless quiet."""
+    """Yield a function that shows a file's progress bar with rate and ETA: on a terminal, unless quiet."""
     from rich import progress
     from rich.console import Console
 

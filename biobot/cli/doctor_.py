@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import clock
+from biobot.cli.common import clock
 from biobot.errors import BiobotError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import clock, outbox
+from biobot.cli.common import clock, outbox
 
 
 @click.command()
@@ -15,7 +15,7 @@ from biobot.cli.outcome import clock, outbox
 @click.pass_obj
 def command(options: Options, post: int, text: str, rev: int | None) -> None:
     """Change a draft's text, if the filters let the new one pass."""
-    from biobot.app import review
+    from biobot.posting import review
 
     with outbox(options) as opened:
         row = review.edit(options.config, opened, post, text, clock(), rev)

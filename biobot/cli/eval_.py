@@ -10,7 +10,7 @@ import click
 from biobot.cli import Options
 from biobot.corpus.readers import Skipped
 from biobot.model import runtime
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from biobot.cli import Group, Options
-from biobot.cli.outcome import said
+from biobot.cli.common import said
 from biobot.errors import ModelError
 
 
@@ -64,7 +64,7 @@ def list_(options: Options, as_json: bool) -> None:
 def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     """Show a model: its figures, its training's curve, what it copies, and what it says."""
     from biobot.app import training
-    from biobot.lab import curve
+    from biobot.evaluation import curve
     from biobot.model.registry import Registry
 
     folder = Registry(options.config.home).find(model)

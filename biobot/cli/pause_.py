@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import clock, outbox
+from biobot.cli.common import clock, outbox
 
 
 @click.command()

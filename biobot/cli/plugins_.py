@@ -22,13 +22,13 @@ def command() -> None:
 def list_(options: Options, as_json: bool) -> None:
     """List the plugins: where each is from, its hooks, and its settings in biobot.toml."""
     from biobot.app import health
-    from biobot.filters import kit, loader
+    from biobot.filters import loader, scaffold
 
     with health.look(options.config) as outbox:
         refused = outbox.refused()
     required = options.config.settings.filters.required
     for plugin in loader.load(options.config, require=False):
-        settings = kit.settings_of(plugin)
+        settings = scaffold.settings_of(plugin)
         count = refused.get(plugin.name, 0)
         if as_json:
             facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
@@ -59,10 +59,10 @@ def test(
     options: Options, plugin: str, texts: Path | None, count: int, temperature: float, seed: int, examples: int
 ) -> None:
     """Run one filter against texts: what it refuses, how long it takes, what it changes."""
-    from biobot.app import plugging
+    from biobot.app import plugin_trial
 
-    drawn = _read(texts, count) if texts else plugging.samples(options.config, count, temperature, seed)
-    trial = plugging.trial(options.config, plugin, drawn, examples)
+    drawn = _read(texts, count) if texts else plugin_trial.samples(options.config, count, temperature, seed)
+    trial = plugin_trial.trial(options.config, plugin, drawn, examples)
     if not trial.texts:
         raise click.UsageError(f"there are no texts in {texts}")
     seconds = sorted(trial.seconds) or [0.0]
@@ -80,9 +80,9 @@ def test(
 @click.pass_obj
 def new(options: Options, name: str) -> None:
     """Write a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
-    from biobot.filters import kit
+    from biobot.filters import scaffold
 
-    plugin, test_file = kit.write_new(name, options.config.folder if options.config.file else Path())
+    plugin, test_file = scaffold.write_new(name, options.config.folder if options.config.file else Path())
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
     click.echo(f"try it: biobot plugins test {name}")
     click.echo(f"test it: python -m pytest {test_file}   (needs pytest: pip install pytest)")

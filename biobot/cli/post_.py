@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import poster, tell
+from biobot.cli.common import opened_poster, tell
 
 
 @click.command()
@@ -13,7 +13,7 @@ from biobot.cli.outcome import poster, tell
 @click.pass_obj
 def command(options: Options, text: str | None) -> None:
     """Post once, now: schedule and quiet hours are ignored, filters and budget are not."""
-    from biobot.app import posting
+    from biobot.posting import poster
 
-    with poster(options, "`biobot post`") as writer:
-        tell(posting.one(options.config, writer, posting.spawn(options.config), text))
+    with opened_poster(options, "`biobot post`") as writer:
+        tell(poster.one(options.config, writer, poster.spawn(options.config), text))

@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from biobot.errors import SampleError
-from biobot.sample.controls import MAX_BYTES, Controls, Request
+from biobot.sampling.controls import MAX_BYTES, Controls, Request
 
 if TYPE_CHECKING:
-    from biobot.app.drafts import Draft
     from biobot.cli import Options
+    from biobot.worker.server import Draft
 
 _REQUESTS = (
     'With --json: fill orders, JSON lines {"id", "temperature", "seed", "n"}, each up to its first accepted bio.'
@@ -55,9 +55,9 @@ def command(
     requests: IO[str] | None,
 ) -> None:
     """Print bios and what the filters make of them; post nothing."""
-    from biobot.app import child, drafts
+    from biobot.worker import client, server
 
-    child.tie()
+    client.tie()
     config = options.config
     temperatures = temperatures or tuple(config.settings.sample.temperatures)
     try:
@@ -66,18 +66,18 @@ def command(
             Request(0, temperature)
         if requests is not None and not as_json:
             raise SampleError("--requests needs --json")
-        orders = [drafts.Order.read(line) for line in requests if line.strip()] if requests else []
+        orders = [server.Order.read(line) for line in requests if line.strip()] if requests else []
     except SampleError as error:
         raise click.UsageError(str(error)) from None
 
     if requests is not None:
-        desk = drafts.Desk(config, model, judge=not no_filters, rows=16)
-        for each in drafts.fill(desk, orders, controls):
+        desk = server.Desk(config, model, judge=not no_filters, rows=16)
+        for each in server.fill(desk, orders, controls):
             _print(each)
         return
     seed = secrets.randbits(32) if seed is None else seed
-    wanted = drafts.requests(temperatures, count, seed)
-    desk = drafts.Desk(config, model, judge=not no_filters, rows=min(count * len(temperatures), 1024))
+    wanted = server.requests(temperatures, count, seed)
+    desk = server.Desk(config, model, judge=not no_filters, rows=min(count * len(temperatures), 1024))
     if as_json:
         for draft in desk.drafts(wanted, controls):
             _print(draft.as_dict(per_byte=per_byte))

@@ -24,8 +24,8 @@ def command() -> None:
 def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json: bool) -> None:
     """List every row of the outbox, oldest first."""
     from biobot.app import health
-    from biobot.post.outbox import State
-    from biobot.text.spoken import when
+    from biobot.posting.outbox import State
+    from biobot.text.humanize import when
     from biobot.text.terminal import clean
 
     with health.look(options.config) as outbox:

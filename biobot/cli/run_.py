@@ -9,7 +9,7 @@ import sys
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import tell
+from biobot.cli.common import tell
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import clock, said
+from biobot.cli.common import clock, said
 
 
 @click.command()

@@ -14,10 +14,10 @@ import click
 
 from biobot.cli import Options
 from biobot.errors import SampleError
-from biobot.sample.controls import Request
+from biobot.sampling.controls import Request
 
 if TYPE_CHECKING:
-    from biobot.lab.tune import Row
+    from biobot.evaluation.tune import Row
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
 """What is swept unless somebody asks for others."""
@@ -49,9 +49,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure what each temperature does: how many bios pass, how new they are, what they cost; recommend some."""
-    from biobot.app import child, tuning
+    from biobot.app import tuning
+    from biobot.worker import client
 
-    child.tie()
+    client.tie()
     wanted = sorted(set(temperatures or TEMPERATURES))
     try:
         for temperature in wanted:
@@ -67,7 +68,7 @@ def command(
             else:
                 tell(row)
 
-    from biobot.lab import tune
+    from biobot.evaluation import tune
 
     chosen = tune.recommend(rows)
     if as_json:
@@ -88,7 +89,7 @@ def command(
 
 @contextmanager
 def _progress(bios: int) -> Iterator[tuple[Callable[[float], None], Callable[[Row], None]]]:
-    """Give what to call at each bio, and at each row that is done; on a terminal they show a bar, the rate and the end.
+    """Yield the callbacks for each bio and each finished row; on a terminal they show a bar, the rate and the ETA.
 
     Elsewhere there is one line a temperature.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import poster
+from biobot.cli.common import opened_poster
 
 
 @click.command()
@@ -13,6 +13,6 @@ from biobot.cli.outcome import poster
 @click.pass_obj
 def command(options: Options, post: int) -> None:
     """Delete a post from the network; only one that this bot is known to have posted."""
-    with poster(options, "`biobot undo`") as writer:
+    with opened_poster(options, "`biobot undo`") as writer:
         row = writer.undo(post)
     click.echo(f"deleted {row.id} ({row.remote_id})")

@@ -14,7 +14,7 @@ from biobot.cli import Options
 from biobot.errors import BiobotError
 
 if TYPE_CHECKING:
-    from biobot.web.guard import Door
+    from biobot.web.middleware import Door
 
 MISSING = "the console is the extra [web]: pip install 'biobot[web]' (in a checkout: pip install '.[web]')"
 
@@ -59,8 +59,8 @@ def _now() -> datetime:
 
 
 def _say(file: Path, door: Door, token: str) -> None:
-    """Give the link to a person at a terminal; a log or a pipe is told where to read it instead."""
-    from biobot.web.keys import write_private
+    """Show the link to a person at a terminal; a log or a pipe is told where to read it instead."""
+    from biobot.web.sessions import write_private
 
     link = f"{door.origin}/?token={token}"
     if sys.stdout.isatty():

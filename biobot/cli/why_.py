@@ -7,7 +7,7 @@ import json
 import click
 
 from biobot.cli import Options
-from biobot.cli.outcome import said
+from biobot.cli.common import said
 
 
 @click.command()
@@ -15,7 +15,7 @@ from biobot.cli.outcome import said
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(options: Options, post: int, as_json: bool) -> None:
-    """Tell a post's whole story, and draw its text again from model, seed and temperature."""
+    """Return a post's whole story, and draw its text again from model, seed and temperature."""
     from biobot.app import health
     from biobot.text.terminal import clean
 

@@ -22,9 +22,9 @@ from biobot.corpus import readers
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store, handle_key, id_key
 from biobot.errors import NetworkError
-from biobot.x import waiting
-from biobot.x.client import Page, Person
-from biobot.x.errors import Kind, Refused
+from biobot.networks import rate_limits
+from biobot.networks.errors import Kind, Refused
+from biobot.networks.x.client import Page, Person
 
 BACK_OFF = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 15, 60))
 """Waits after calls without an answer; then collecting ends, to be taken up another time."""
@@ -39,7 +39,7 @@ _SOURCE_IS_WRONG = (Kind.INVALID, Kind.NOT_FOUND, Kind.NOT_PERMITTED)
 
 
 class People(Protocol):
-    """The collecting calls of `biobot.x.client.XClient`."""
+    """The collecting calls of `biobot.networks.x.client.XClient`."""
 
     def users(self, ids: list[str]) -> Page:
         """Look up users by id."""
@@ -164,7 +164,7 @@ class Collector:
                         self.ledger.reopen(row.number, now)
 
     def _choose(self) -> tuple[Row | None, timedelta | None]:
-        """Give what to read next; else how long until something can be read; (None, None) when all is read."""
+        """Return what to read next; else how long until something can be read; (None, None) when all is read."""
         now = self.clock()
         rests = []
         for source in self.sources:
@@ -181,7 +181,7 @@ class Collector:
         return "users" if nameless(row) else WAYS[row.kind].route
 
     def _size(self, row: Row) -> int:
-        """Give how many people the next page may hold: X's most, the limit, or what the money is enough for."""
+        """Return how many people the next page may hold: X's most, the limit, or what the money is enough for."""
         each = price(row.kind, 1, self.settings.post.prices)
         month = self.settings.collect.usd_per_month - self.ledger.month(self.clock())
         money = min(self.budget - self.tally.usd, month)
@@ -242,7 +242,7 @@ class Collector:
                     self.ledger.found(number, account)
 
     def _next_ids(self, row: Row, size: int) -> tuple[list[int], str | None, bool]:
-        """Give the ids to look up next, the token after them, and whether they are the last."""
+        """Return the ids to look up next, the token after them, and whether they are the last."""
         if row.kind == "recheck":
             ids = self.store.authors(int(row.token or 0), size)
             return ids, str(ids[-1]) if ids else None, len(ids) < size
@@ -303,13 +303,13 @@ class Collector:
 
     def _heed(self, route: str, headers: Mapping[str, str]) -> None:
         """Leave a route alone whose last call of this window was just made."""
-        if any(headers.get(f"{window}-remaining") == "0" for window in waiting.WINDOWS):
-            self._until[route] = self.clock() + waiting.wait(headers)
+        if any(headers.get(f"{window}-remaining") == "0" for window in rate_limits.WINDOWS):
+            self._until[route] = self.clock() + rate_limits.wait(headers)
 
     def _refused(self, row: Row, refusal: Refused) -> Iterator[Step]:
         """Do what a refusal asks for: wait, begin the source anew, give it up; raise it when it concerns everything."""
         if refusal.kind in (Kind.RATE_LIMIT, Kind.DAILY_LIMIT):
-            self._until[self._route(row)] = self.clock() + (refusal.wait or waiting.UNTOLD)
+            self._until[self._route(row)] = self.clock() + (refusal.wait or rate_limits.UNTOLD)
             return
         if refusal.kind not in _SOURCE_IS_WRONG:
             raise refusal
@@ -331,7 +331,7 @@ def _unfit(person: Person) -> str | None:
 
 
 def _gone(page: Page) -> set[str]:
-    """Give the ids that X says are not there, or no longer to be seen."""
+    """Return the ids that X says are not there, or no longer to be seen."""
     definite = ("resource-not-found", "not-authorized-for-resource", "user-suspended", "resource-unavailable")
     return {
         str(error.get("resource_id") or error.get("value"))
@@ -341,7 +341,7 @@ def _gone(page: Page) -> set[str]:
 
 
 def _stamp(file: Path) -> str:
-    """Tell one state of a file from another."""
+    """Distinguish one state of a file from another."""
     try:
         status = file.stat()
     except OSError:

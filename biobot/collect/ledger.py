@@ -30,7 +30,7 @@ class Row:
 
 
 def nameless(row: Row | None) -> bool:
-    """Tell whether the account's id must be looked up before this source can be read."""
+    """Return whether the account's id must be looked up before this source can be read."""
     return row is not None and row.account is None and row.kind in ("followers", "following", "friends")
 
 
@@ -66,18 +66,18 @@ class Ledger:
         )
 
     def next(self, source: Source) -> Row | None:
-        """Give what to read next under a configured source: the nearest first, then the oldest."""
+        """Return what to read next under a configured source: the nearest first, then the oldest."""
         query = f"SELECT {_COLUMNS} FROM source WHERE root = ? AND state = 'open' ORDER BY depth, number LIMIT 1"
         found = self._db.execute(query, (source.root,)).fetchone()
         return Row(*found) if found else None
 
     def rows(self, source: Source) -> list[Row]:
-        """Give everything under a configured source."""
+        """Return everything under a configured source."""
         query = f"SELECT {_COLUMNS} FROM source WHERE root = ? ORDER BY depth, number"
         return [Row(*found) for found in self._db.execute(query, (source.root,))]
 
     def nameless(self, sources: Iterable[Source], most: int) -> list[tuple[int, str]]:
-        """Give numbers and handles of those sources whose account's id is not known yet."""
+        """Return numbers and handles of those sources whose account's id is not known yet."""
         rows = filter(nameless, map(self.next, sources))
         return [(row.number, row.target) for row in rows if row is not None][:most]
 
@@ -107,7 +107,7 @@ class Ledger:
         )
 
     def fail(self, number: int, why: str, now: datetime) -> None:
-        """Give a source up."""
+        """Return a source up."""
         self._db.execute(
             "UPDATE source SET state = 'failed', why = ?, changed = ? WHERE number = ?",
             (why, int(now.timestamp()), number),
@@ -135,13 +135,13 @@ class Ledger:
         return usd
 
     def month(self, now: datetime) -> float:
-        """Tell what this UTC month has cost, in dollars."""
+        """Return what this UTC month has cost, in dollars."""
         query = "SELECT coalesce(sum(usd), 0) FROM spend WHERE day LIKE ?"
         return float(self._db.execute(query, (f"{_day(now)[:7]}-%",)).fetchone()[0])
 
 
 def month_spent(corpus: Path, now: datetime) -> float:
-    """Tell what collecting has cost in this UTC month, for who only reports."""
+    """Return what collecting has cost in this UTC month, for who only reports."""
     if not corpus.exists():
         return 0.0
     with Store(corpus) as store:

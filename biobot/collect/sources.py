@@ -54,13 +54,13 @@ RECHECK = Source("recheck", "authors")
 
 
 def configured(settings: CollectSettings) -> list[Source]:
-    """Give the sources of the config, in the order in which they are read; files first, since they are surest."""
+    """Return the sources of the config, in the order in which they are read; files first, since they are surest."""
     kinds: tuple[Kind, ...] = ("ids", "lists", "following", "followers", "friends", "search")
     return [Source(kind, target) for kind in kinds for target in getattr(settings, kind)]
 
 
 def price(kind: Kind, people: int, prices: PriceSettings) -> float:
-    """Tell what a page with so many people costs at most, in dollars: a search is paid for its posts as well."""
+    """Return what a page with so many people costs at most, in dollars: a search is paid for its posts as well."""
     return people * (prices.read_user + (prices.read_post if kind == "search" else 0))
 
 

@@ -32,12 +32,12 @@ _PHONE = re.compile(
 
 
 def traits(text: str) -> int:
-    """Give what `holds` does, and the language: all that the policies ask for, but the size."""
+    """Return what `holds` does, and the language: all that the policies ask for, but the size."""
     return holds(text) | LANGUAGES.index(language(text) or "und") << LANGUAGE
 
 
 def holds(text: str) -> int:
-    """Give the bits of what `text` holds: a URL (bare domains count), an e-mail address, a phone number."""
+    """Return the bits of what `text` holds: a URL (bare domains count), an e-mail address, a phone number."""
     found = 0
     if "@" in text and _EMAIL.search(text):
         found |= EMAIL
@@ -66,7 +66,7 @@ def clean(
     left_out: Counter[str],
     forgotten: Callable[[Bio], bool] = lambda _: False,
 ) -> Iterator[str]:
-    """Give the texts to learn from, in order, and count in `left_out` why others are not learnt.
+    """Yield the texts to learn from, in order, and count in `left_out` why others are not learnt.
 
     What a reader skipped is counted as "skipped", whom `forgotten` knows as "forgotten"; the other reasons are
     keys of `[train]`. With `line_ends = "newline"` every line end becomes a single newline.

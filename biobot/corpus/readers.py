@@ -56,7 +56,7 @@ Watch = Callable[[int], None]
 
 
 def read(path: Path, field: str | None = None, watch: Watch | None = None) -> Iterator[Bio | Skipped]:
-    """Give every bio of a .jsonl, .csv or .txt file (or a .gz of one), and what was skipped, in the file's order.
+    """Yield every bio of a .jsonl, .csv or .txt file (or a .gz of one), and what was skipped, in the file's order.
 
     `field` names the bio's key or column; with dots it goes down into a JSON object. Without it `bio`, then
     `description` are tried, and the user objects of tweets. Raises CorpusError for a file that cannot be read.
@@ -75,7 +75,7 @@ def read(path: Path, field: str | None = None, watch: Watch | None = None) -> It
 
 
 def ids(path: Path) -> Iterator[int]:
-    """Give the user ids of a file: one a line, a .csv or .jsonl that has them, or an archive's follower.js.
+    """Yield the user ids of a file: one a line, a .csv or .jsonl that has them, or an archive's follower.js.
 
     Lines without an id (a header, a comment) are passed over. Raises CorpusError for a file that cannot be read.
     """
@@ -88,7 +88,7 @@ def ids(path: Path) -> Iterator[int]:
 
 
 def mojibake(text: str) -> bool:
-    """Tell whether UTF-8 was once read as Latin-1 or Windows-1252: "cafÃ©" for "café".
+    """Return whether UTF-8 was once read as Latin-1 or Windows-1252: "cafÃ©" for "café".
 
     One unmistakable pair is enough; of sequences that people may also type ('É…', 'é”…') it takes two.
     """
@@ -284,7 +284,7 @@ def _numbered(path: Path, file: BinaryIO, tick: Callable[[], None]) -> Lines:
 
 
 def _short_lines(file: BinaryIO) -> Iterable[bytes]:
-    """Give lines, and of one that is far too long its beginning only: memory stays bounded."""
+    """Return lines, and of one that is far too long its beginning only: memory stays bounded."""
     while line := file.readline(LONGEST_LINE):
         yield line
         while len(line) == LONGEST_LINE and not line.endswith(b"\n"):

@@ -19,12 +19,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from biobot import database
+from biobot import storage
 from biobot.config import TrainSettings
-from biobot.corpus import clean, index
+from biobot.corpus import clean
 from biobot.corpus.readers import Bio
+from biobot.dedupe import index
 from biobot.errors import CorpusError
-from biobot.text.spoken import counted
+from biobot.text.humanize import counted
 
 REFUSED = "forgotten.idx"
 """The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
@@ -157,12 +158,12 @@ class Forgotten:
     keys: frozenset[bytes] = field(default_factory=frozenset)
 
     def covers(self, bio: Bio) -> bool:
-        """Tell whether this bio's author opted out, or its text did."""
+        """Return whether this bio's author opted out, or its text did."""
         return bool(self.keys) and not self.keys.isdisjoint(keys_of(bio))
 
 
 def keys_of(bio: Bio) -> list[bytes]:
-    """Give the keys under which a bio may have been forgotten: its text, its author's id and handle."""
+    """Return the keys under which a bio may have been forgotten: its text, its author's id and handle."""
     keys = [text_key(bio.text)]
     if bio.author is not None:
         keys.append(id_key(bio.author))
@@ -172,17 +173,17 @@ def keys_of(bio: Bio) -> list[bytes]:
 
 
 def id_key(author: int) -> bytes:
-    """Give the key of a user's id."""
+    """Return the key of a user's id."""
     return _key("id", str(author))
 
 
 def handle_key(handle: str) -> bytes:
-    """Give the key of a handle, with or without its @, in any case."""
+    """Return the key of a handle, with or without its @, in any case."""
     return _key("handle", handle.removeprefix("@").lower())
 
 
 def text_key(text: str) -> bytes:
-    """Give the key of a text: the same for texts that differ in case, spaces, or Unicode's ways to write them."""
+    """Return the key of a text: the same for texts that differ in case, spaces, or Unicode's ways to write them."""
     return _key("text", " ".join(unicodedata.normalize("NFKC", text).casefold().split()))
 
 
@@ -217,12 +218,12 @@ class Store:
         for pragma in ("secure_delete = ON", "journal_mode = TRUNCATE", "synchronous = FULL", "cache_size = -65536"):
             self.db.execute(f"PRAGMA {pragma}")
         self.db.execute("PRAGMA temp_store = MEMORY")
-        version = database.version(self.db)
+        version = storage.version(self.db)
         if version > len(MIGRATIONS):
             raise CorpusError(f"{self.path} was written by a newer biobot; use that one")
         if version < len(MIGRATIONS):
             with self.transaction():
-                database.migrate(self.db, MIGRATIONS)
+                storage.migrate(self.db, MIGRATIONS)
                 self.db.execute("INSERT OR IGNORE INTO fact VALUES ('rules', ?)", (str(clean.RULES),))
         self.db.execute(
             """CREATE TEMP TABLE incoming (
@@ -233,7 +234,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """Do everything under the `with`, or nothing; CorpusError when the disk does not take it."""
         try:
-            with database.transaction(self.db):
+            with storage.transaction(self.db):
                 yield
         except sqlite3.Error as error:
             raise CorpusError(f"cannot write the corpus {self.path}: {error}") from None
@@ -329,12 +330,12 @@ class Store:
     # -- reading --------------------------------------------------------------------------------------
 
     def bios(self) -> Iterator[Bio]:
-        """Give every text once, in the order of arrival, without its authors; others may write meanwhile."""
+        """Yield every text once, in the order of arrival, without its authors; others may write meanwhile."""
         for _, text, source in self._pages("SELECT id, text, source FROM bio WHERE id > ? ORDER BY id LIMIT 5000"):
             yield Bio(text, source=source)
 
     def rows(self) -> Iterator[Bio]:
-        """Give everything that is stored: a text once for each author, and once more if it came without one."""
+        """Yield everything that is stored: a text once for each author, and once more if it came without one."""
         page = """SELECT some.id, text, some.source, unsigned, author.id, handle, author.source
                   FROM (SELECT * FROM bio WHERE id > ? ORDER BY id LIMIT 5000) some
                   LEFT JOIN author ON author.bio = some.id ORDER BY some.id"""
@@ -347,14 +348,14 @@ class Store:
             last = key
 
     def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Give the rows of a query page by page, so that no read lock is held while the caller thinks."""
+        """Yield the rows of a query page by page, so that no read lock is held while the caller thinks."""
         last = 0
         while rows := self.db.execute(query, (last,)).fetchall():
             yield from rows
             last = rows[-1][0]
 
     def authors(self, after: int, most: int) -> list[int]:
-        """Give the next ids of known authors, in order."""
+        """Return the next ids of known authors, in order."""
         query = "SELECT id FROM author WHERE id > ? ORDER BY id LIMIT ?"
         return [author for (author,) in self.db.execute(query, (max(after, 0), most))]
 
@@ -363,11 +364,11 @@ class Store:
         return self._one("SELECT count(*) FROM author WHERE id > ?", max(after, 0))
 
     def knows(self, author: int) -> bool:
-        """Tell whether a bio of this author is stored."""
+        """Return whether a bio of this author is stored."""
         return bool(self._one("SELECT EXISTS (SELECT 1 FROM author WHERE id = ?)", author))
 
     def forgotten(self) -> Forgotten:
-        """Give who opted out."""
+        """Return who opted out."""
         return Forgotten(frozenset(key for (key,) in self.db.execute("SELECT key FROM forgotten")))
 
     # -- counting -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import pluggy
 
-from biobot.bio import Candidate, Seen
+from biobot.candidate import Candidate, Seen
 
 hookspec = pluggy.HookspecMarker("biobot")
 hookimpl = pluggy.HookimplMarker("biobot")

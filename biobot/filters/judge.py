@@ -3,7 +3,7 @@
 A filter that raises, takes longer than `timeout`, or answers anything but a reason or None has objected. Python
 code that hangs is cut off by an alarm (SIGALRM), which only the main thread of a process can set; elsewhere, and
 in C code that never returns to Python, nothing in this process can stop it, and the process that judges must
-have a deadline: `biobot.app.drafts` gives its child one.
+have a deadline: `biobot.worker.server` gives its child one.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any
 
-from biobot.bio import Candidate, Objection, Seen, Verdict
+from biobot.candidate import Candidate, Objection, Seen, Verdict
 from biobot.errors import PluginError
 from biobot.filters.loader import Hook, Plugin, Plugins
-from biobot.text import wellformed
+from biobot.text import unicode_policy
 
 _AGAIN = 0.1
 """Seconds between alarms: a filter that catches one, with a bare `except`, gets the next."""
@@ -42,7 +42,7 @@ class Judge:
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Ask every filter about `candidate`; a text that is not well-formed is shown to none of them."""
-        if problem := wellformed.problem(candidate.text):
+        if problem := unicode_policy.problem(candidate.text):
             return Verdict(candidate, (Objection("wellformed", problem),))
         objections, seconds = [], []
         for plugin, hook in self._filters:
@@ -55,7 +55,7 @@ class Judge:
 
     @property
     def scores(self) -> bool:
-        """Tell whether any plugin scores: otherwise one candidate is as good as another."""
+        """Return whether any plugin scores: otherwise one candidate is as good as another."""
         return bool(self._scores)
 
     def score(self, candidate: Candidate) -> float:

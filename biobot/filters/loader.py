@@ -63,7 +63,7 @@ class Plugins:
         return iter(self.found)
 
     def with_hook(self, hook: str) -> Iterator[tuple[Plugin, Hook]]:
-        """Give each enabled plugin that implements `hook`, with its implementation."""
+        """Yield each enabled plugin that implements `hook`, with its implementation."""
         return ((plugin, plugin.hooks[hook]) for plugin in self.found if hook in plugin.hooks)
 
 
@@ -154,7 +154,7 @@ def _check_safe(path: Path) -> None:
 
 
 def _private(group: int) -> bool:
-    """Tell whether a group is the one that bears this user's name and has no other member."""
+    """Return whether a group is the one that bears this user's name and has no other member."""
     try:
         found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
     except KeyError:

@@ -44,7 +44,7 @@ class Position:
 def batches(
     bios: ByteFile, seed: int, size: Callable[[int], int], position: Position, step: int
 ) -> Iterator[tuple[Ids, Position]]:
-    """Give without end the bios of the batch of `step` and those after it, each with the position behind it.
+    """Yield without end the bios of the batch of `step` and those after it, each with the position behind it.
 
     `size(step)` is the number of bytes that a batch should have; it is asked once a chunk.
     """
@@ -77,7 +77,7 @@ def cut(ids: Ids, lengths: NDArray[np.int64], size: int) -> list[Ids]:
 
 
 def pack(bios: Iterable[NDArray[np.uint8]], codec: Codec) -> tuple[Tensor, Tensor]:
-    """Give the codes that go in and those that should come out, (time, batch) each.
+    """Return the codes that go in and those that should come out, (time, batch) each.
 
     In goes a stop, then the bio; out should come the bio, then a stop. Behind its end a bio goes on with
     stops going in and PADDING to come out, so padding touches neither loss nor gradient (F35). A byte that

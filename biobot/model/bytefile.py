@@ -56,27 +56,27 @@ class ByteFile:
         return (self[index] for index in range(len(self)))
 
     def start(self, index: int) -> int:
-        """Give the place of the first byte of a bio."""
+        """Return the place of the first byte of a bio."""
         return int(self.ends[index - 1]) if index else 0
 
     def lengths(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the bytes of each of these bios."""
+        """Return the bytes of each of these bios."""
         ends = self.ends.astype(np.int64, copy=False)
         return np.asarray(ends[ids] - np.where(ids > 0, ends[ids - 1], 0))
 
     def values(self) -> bytes:
-        """Give every byte value that occurs, sorted."""
+        """Return every byte value that occurs, sorted."""
         return bytes(np.flatnonzero(self.counts()).tolist())
 
     def counts(self) -> NDArray[np.int64]:
-        """Tell of each of the 256 byte values how often it occurs."""
+        """Return of each of the 256 byte values how often it occurs."""
         counts = np.zeros(256, np.int64)
         for start in range(0, len(self.text), _CHUNK):
             counts += np.bincount(self.text[start : start + _CHUNK], minlength=256)
         return counts
 
     def digest(self) -> str:
-        """Give the SHA-256 of the bios, where each ends included."""
+        """Return the SHA-256 of the bios, where each ends included."""
         digest = hashlib.sha256()
         for whole in (self.text, self.ends.view(np.uint8)):
             for start in range(0, len(whole), _CHUNK):

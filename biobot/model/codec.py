@@ -40,11 +40,11 @@ class Codec:
         return len(self.values) + 1
 
     def lookup(self, value: int) -> int | None:
-        """Give the code of a byte value, or None where training never saw it."""
+        """Return the code of a byte value, or None where training never saw it."""
         return self._codes[value]
 
     def encode(self, text: bytes) -> list[int]:
-        """Give the codes of `text`, without a stop; raise UnknownByte for a byte never seen in training."""
+        """Return the codes of `text`, without a stop; raise UnknownByte for a byte never seen in training."""
         codes = [self._codes[value] for value in text]
         if None in codes:
             position = codes.index(None)
@@ -52,5 +52,5 @@ class Codec:
         return codes  # type: ignore[return-value]  # no None is left
 
     def decode(self, codes: Iterable[int]) -> bytes:
-        """Give the bytes of `codes`, which must hold no stop."""
+        """Return the bytes of `codes`, which must hold no stop."""
         return bytes(self.values[code - 1] for code in codes)

@@ -39,7 +39,7 @@ class Score:
 
     @property
     def bits_per_byte(self) -> float:
-        """Give the bits for each byte and stop; nan where there was no bio."""
+        """Return the bits for each byte and stop; nan where there was no bio."""
         return self.bits / (self.bytes + self.bios) if self.bios else math.nan
 
     def __add__(self, other: Score) -> Score:
@@ -80,7 +80,7 @@ def _score(checkpoint: Checkpoint, bios: list[bytes]) -> Score:
 
 
 def per_byte(checkpoint: Checkpoint, bio: str) -> Bytes:
-    """Give the probability of each byte of `bio` and of its stop, and the entropy of each prediction, at T = 1."""
+    """Return the probability of each byte of `bio` and of its stop, and the entropy of each prediction, at T = 1."""
     raw = bio.encode()
     probabilities, entropies = [], []
     with torch.inference_mode():

@@ -44,7 +44,7 @@ class Shape:
         return self.hidden * (self.layers if self.skip else 1)
 
     def as_dict(self) -> dict[str, int | float]:
-        """Give the sizes as plain numbers, for a checkpoint's header."""
+        """Return the sizes as plain numbers, for a checkpoint's header."""
         return asdict(self)
 
 

@@ -69,7 +69,7 @@ class Registry:
         raise ModelError(f"there is no model {name!r}; known here: {known}")
 
     def current(self) -> ModelFolder:
-        """Give the model that speaks: the last promoted, else the starter."""
+        """Return the model that speaks: the last promoted, else the starter."""
         order = self._order()
         if not order or order[0] == "starter":
             return self._starter()
@@ -102,7 +102,7 @@ class Registry:
         raise ModelError("there is no earlier model to go back to; see `biobot models list`")
 
     def list(self) -> Folders:
-        """Give every model, the newest first, the starter last."""
+        """Return every model, the newest first, the starter last."""
         found = [each for each in self.folder.glob("*/") if (each / "model.safetensors").is_file()]
         found.sort(key=lambda each: ((each / "model.safetensors").stat().st_mtime_ns, each.name), reverse=True)
         models = [ModelFolder(each.name, each) for each in found]
@@ -122,7 +122,7 @@ class Registry:
         return ModelFolder("starter", STARTER)
 
     def _order(self) -> Ids:
-        """Give the ids in `current`: the one that speaks, then those that spoke before."""
+        """Return the ids in `current`: the one that speaks, then those that spoke before."""
         try:
             return (self.folder / "current").read_text(encoding="utf-8").split()
         except FileNotFoundError:

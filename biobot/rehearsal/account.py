@@ -9,8 +9,8 @@ from typing import Any
 from biobot.rehearsal.faults import DUPLICATE, FAULTS, Answer, problem
 from biobot.rehearsal.server import ACCOUNT, Request, Route
 from biobot.rehearsal.state import Post
+from biobot.text.length import weighted_length
 from biobot.text.links import links
-from biobot.text.weight import weighted_length
 
 LONGEST = 280
 PRICES = {"post": 0.015, "post with a URL": 0.200, "delete": 0.010, "read": 0.001}

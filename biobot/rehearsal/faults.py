@@ -38,7 +38,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """Give the body as it is sent."""
+        """Return the body as it is sent."""
         return self.document if isinstance(self.document, bytes) else json.dumps(self.document).encode()
 
 

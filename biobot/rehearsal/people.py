@@ -75,11 +75,11 @@ class World:
 
     @property
     def usd(self) -> float:
-        """Tell what was charged for reading: each user and post once a UTC day."""
+        """Return what was charged for reading: each user and post once a UTC day."""
         return sum(USER_USD if kind == "user" else POST_USD for _, kind, _ in self.paid)
 
     def routes(self, limits: Mapping[str, int] | None = None) -> tuple[Route, ...]:
-        """Give the routes of collecting over this world; `limits` replaces X's own, by the route's name."""
+        """Return the routes of collecting over this world; `limits` replaces X's own, by the route's name."""
         here = r"/2/users/(?P<id>\d+)"
         table: tuple[tuple[str, str, Callable[[Request], Answer], int], ...] = (
             ("users", r"/2/users", self._by_id, 300),
@@ -191,7 +191,7 @@ class World:
     def _cut(
         self, request: Request, parameter: str, length: int, least: int, most: int, usual: int
     ) -> tuple[slice, dict[str, Any]] | Answer:
-        """Give the part of a sequence that a page shows and its meta; or the 400 for a wrong size or token."""
+        """Return the part of a sequence that a page shows and its meta; or the 400 for a wrong size or token."""
         size = request.params.get("max_results", str(usual))
         if not (size.isdecimal() and least <= int(size) <= most):
             return _invalid("max_results", f"[{size}] is not between {least} and {most}")

@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from biobot.networks.secrets import Secrets
 from biobot.rehearsal import signature
 from biobot.rehearsal.faults import FAULTS, NO_CREDITS, TOO_MANY, UNAUTHORIZED, Answer, Delivery, problem
 from biobot.rehearsal.state import State
-from biobot.x.secrets import Secrets
 
 KEYS = Secrets(
     api_key="rehearsal-api-key",
@@ -143,7 +143,7 @@ class FakeX:
         self.state.script(name, route, times, seconds)
 
     def report(self) -> dict[str, Any]:
-        """Give the tallies and the timeline."""
+        """Return the tallies and the timeline."""
         posts = [
             {"id": post.id, "text": post.text, "created": post.created.isoformat(), "deleted": post.deleted}
             for post in self.state.posts()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from biobot import database
+from biobot import storage
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS post (
@@ -77,7 +77,7 @@ class State:
             if self._db.in_transaction:
                 yield
                 return
-            with database.transaction(self._db):
+            with storage.transaction(self._db):
                 yield
 
     # -- posts ---------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class State:
             return self.posts()[0]
 
     def posts(self) -> list[Post]:
-        """Give every post ever accepted, newest first, deleted and not yet visible ones too."""
+        """Return every post ever accepted, newest first, deleted and not yet visible ones too."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT id, text, created, visible, deleted FROM post ORDER BY number DESC"
@@ -105,7 +105,7 @@ class State:
         ]
 
     def has(self, text: str) -> bool:
-        """Tell whether a post that is not deleted says the same."""
+        """Return whether a post that is not deleted says the same."""
         return self._row("SELECT count(*) FROM post WHERE plain = ? AND NOT deleted", plain(text))[0] > 0
 
     def delete(self, id: str) -> bool:  # noqa: A002
@@ -126,7 +126,7 @@ class State:
             return int(count)
 
     def calls(self) -> int:
-        """Give the number of calls that were let in, to any route."""
+        """Return the number of calls that were let in, to any route."""
         return int(self._row("SELECT coalesce(sum(count), 0) FROM calls")[0])
 
     def count(self, name: str, amount: float = 1.0) -> None:
@@ -138,11 +138,11 @@ class State:
             )
 
     def tally(self, name: str) -> float:
-        """Give one tally."""
+        """Return one tally."""
         return float(self._row("SELECT coalesce(sum(amount), 0) FROM tally WHERE name = ?", name)[0])
 
     def tallies(self) -> dict[str, float]:
-        """Give every tally."""
+        """Return every tally."""
         with self._lock:
             return dict(self._db.execute("SELECT name, amount FROM tally ORDER BY name").fetchall())
 
@@ -169,7 +169,7 @@ class State:
         return Scripted(row[1], row[2])
 
     def waiting(self) -> bool:
-        """Tell whether a scripted fault has not been met yet."""
+        """Return whether a scripted fault has not been met yet."""
         return self._row("SELECT coalesce(sum(remaining), 0) FROM fault")[0] > 0
 
     def clear_faults(self) -> None:

@@ -10,7 +10,7 @@ JOINER = "\u200d"
 
 
 def split(text: str) -> Iterator[str]:
-    """Give the graphemes of `text`: a base with its marks, joined emoji, a pair of flag letters, a Hangul syllable.
+    """Yield the graphemes of `text`: a base with its marks, joined emoji, a pair of flag letters, a Hangul syllable.
 
     These are the extended grapheme clusters of Unicode's annex 29, but for prepended signs and Indic conjuncts.
     """
@@ -25,7 +25,7 @@ def split(text: str) -> Iterator[str]:
 
 
 def whole(text: bytes) -> str:
-    """Give the whole graphemes of UTF-8 that was cut somewhere: no half character or flag, no loose joiner."""
+    """Return the whole graphemes of UTF-8 that was cut somewhere: no half character or flag, no loose joiner."""
     kept = text.decode(errors="ignore").rstrip(JOINER)
     last = list(split(kept[-64:]))[-1:]
     return kept[:-1] if last and len(last[0]) == 1 and _flag_letter(last[0]) else kept
@@ -41,7 +41,7 @@ def width(grapheme: str) -> int:
 
 
 def right_to_left(text: str) -> bool:
-    """Tell whether `text` holds letters that are written from right to left."""
+    """Return whether `text` holds letters that are written from right to left."""
     return not text.isascii() and any(unicodedata.bidirectional(each) in ("R", "AL") for each in text)
 
 
@@ -59,7 +59,7 @@ def _joins(cluster: str, character: str) -> bool:
 
 
 def _extends(character: str) -> bool:
-    """Tell whether a code point belongs to the sign before it: marks, selectors, skin tones, tags, the joiner."""
+    """Return whether a code point belongs to the sign before it: marks, selectors, skin tones, tags, the joiner."""
     return (
         character == JOINER
         or "\U0001f3fb" <= character <= "\U0001f3ff"
@@ -73,7 +73,7 @@ def _flag_letter(character: str) -> bool:
 
 
 def _hangul(last: str, character: str) -> bool:
-    """Tell whether two Hangul letters stand in one syllable: leading + vowel, then a trailing one."""
+    """Return whether two Hangul letters stand in one syllable: leading + vowel, then a trailing one."""
     before, after = _jamo(last), _jamo(character)
     return (before + after) in ("LL", "LV", "LS", "VV", "VT", "TT", "SV", "ST")
 

@@ -87,7 +87,7 @@ def _links(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _encodable(domain: str, rest: int) -> bool:
-    """Tell whether every label of a domain fits the DNS, in the form that it takes there."""
+    """Return whether every label of a domain fits the DNS, in the form that it takes there."""
     length = rest + domain.count(".")
     for label in domain.split("."):
         size = len(label) if label.isascii() else sum(_encoded(part) + 1 for part in _DOTS.split(label)) - 1
@@ -98,7 +98,7 @@ def _encodable(domain: str, rest: int) -> bool:
 
 
 def _encoded(label: str) -> int:
-    """Give the length of a label in the form that it takes in the DNS."""
+    """Return the length of a label in the form that it takes in the DNS."""
     if label.isascii():
         return len(label)
     whole = label.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

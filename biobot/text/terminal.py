@@ -21,7 +21,7 @@ _LTR = "\u200e"  # makes a terminal that knows bidi lay out the line from the le
 
 
 def colours(stream: TextIO) -> bool:
-    """Tell whether to write colours to `stream`: a terminal that is not dumb, unless NO_COLOR forbids it."""
+    """Return whether to write colours to `stream`: a terminal that is not dumb, unless NO_COLOR forbids it."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
@@ -46,7 +46,7 @@ def tint(text: str, entropies: Sequence[float]) -> str:
 
 
 def legend() -> str:
-    """Give the scale of `tint` in its own colours."""
+    """Return the scale of `tint` in its own colours."""
     scale = "".join(f"\x1b[38;5;{colour}m█" for colour in _RAMP)
     return f"0 {scale}{_RESET} {HOT:g} bits"
 

@@ -15,14 +15,14 @@ from starlette.types import ASGIApp
 
 from biobot.config import Config
 from biobot.errors import BiobotError
-from biobot.post.schedule import zone
-from biobot.text.weight import weighted_length
+from biobot.posting.schedule import zone
+from biobot.text.length import weighted_length
 from biobot.web.assets import Assets
-from biobot.web.desk import Console
-from biobot.web.guard import Door, Guard, cookie
 from biobot.web.jobs import Jobs
-from biobot.web.keys import Links, Sessions
+from biobot.web.middleware import Door, Guard, cookie
+from biobot.web.page_context import Console
 from biobot.web.render import Render
+from biobot.web.sessions import Links, Sessions
 
 
 def application(

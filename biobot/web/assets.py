@@ -36,7 +36,7 @@ class Assets:
         self._by_url = {each.url: each for each in self.by_name.values()}
 
     def url(self, name: str) -> str:
-        """Give the address of a file, such as "console.css"."""
+        """Return the address of a file, such as "console.css"."""
         return self.by_name[name].url
 
     async def serve(self, request: Request) -> Response:

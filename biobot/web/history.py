@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from biobot.app import console as shown
 from biobot.errors import BiobotError
-from biobot.post.outbox import Outbox
-from biobot.web.desk import Console
+from biobot.posting.outbox import Outbox
+from biobot.web.page_context import Console
 
 PATIENCE = timedelta(minutes=2)
 """How long a network, or a model that draws a text again, may take."""
@@ -23,7 +23,7 @@ PARTS = "history_parts.html"
 
 
 def routes(console: Console) -> list[Route]:
-    """Give the history's routes."""
+    """Return the history's routes."""
     history = History(console)
     return [
         Route("/history", history.page),

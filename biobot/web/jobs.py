@@ -17,9 +17,9 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
-from biobot.app import child
 from biobot.config import Config
 from biobot.errors import BiobotError
+from biobot.worker import client
 
 _LONGEST_LINE = 4 * 1024 * 1024
 
@@ -39,7 +39,7 @@ class Jobs:
 
         Raises BiobotError, in the child's own words, when it fails, and when it is not done within `deadline`.
         """
-        environ = dict(os.environ) if secrets else child.environment(os.environ)
+        environ = dict(os.environ) if secrets else client.environment(os.environ)
         async with self._free:
             reading, writing = os.pipe()
             try:
@@ -48,7 +48,7 @@ class Jobs:
                     stdin=PIPE if given else DEVNULL,
                     stdout=PIPE,
                     stderr=PIPE,
-                    env=environ | {child.LIFELINE: str(reading), "PYTHONIOENCODING": "utf-8"},
+                    env=environ | {client.LIFELINE: str(reading), "PYTHONIOENCODING": "utf-8"},
                     pass_fds=[reading],
                     start_new_session=True,
                     limit=_LONGEST_LINE,

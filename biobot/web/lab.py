@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from biobot.app import console as shown
 from biobot.errors import BiobotError
-from biobot.post.outbox import Draft
-from biobot.web.desk import Console, form
+from biobot.posting.outbox import Draft
+from biobot.web.page_context import Console, form
 from biobot.web.tuning import Tuner
 
 PATIENCE = timedelta(minutes=2)
@@ -56,7 +56,7 @@ class Wish:
             raise BiobotError(f"temperature, top-p and the number of bios are numbers: {error}") from None
 
     def command(self) -> list[str]:
-        """Give the command that grants it."""
+        """Return the command that grants it."""
         seed = self.seed or str(secrets.randbits(32))
         words = ["preview", "--json", "--per-byte", f"--temperature={self.temperature:g}", f"-n{self.n}"]
         words += [f"--seed={seed}", f"--top-p={self.top_p:g}"]
@@ -80,12 +80,12 @@ class Tally:
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
-        """Give the filters, the strictest first."""
+        """Return the filters, the strictest first."""
         return self.fallen.most_common()
 
 
 def routes(console: Console) -> list[Route]:
-    """Give the lab's routes."""
+    """Return the lab's routes."""
     lab = Lab(console)
     return [
         Route("/lab", lab.page),

@@ -13,11 +13,11 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from biobot.app import console as shown
-from biobot.app import review
 from biobot.errors import BiobotError, OutboxError
-from biobot.post.outbox import Outbox, Post
-from biobot.text.weight import weighted_length
-from biobot.web.desk import Console, form, number
+from biobot.posting import review
+from biobot.posting.outbox import Outbox, Post
+from biobot.text.length import weighted_length
+from biobot.web.page_context import Console, form, number
 
 PATIENCE = timedelta(seconds=20)
 """How long the filters may take to judge what the page shows."""
@@ -26,7 +26,7 @@ PARTS = "queue_parts.html"
 
 
 def routes(console: Console) -> list[Route]:
-    """Give the queue's routes."""
+    """Return the queue's routes."""
     queue = Queue(console)
     return [
         Route("/", queue.page),

@@ -21,10 +21,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, LockHeld
-from biobot.post.locks import holder, lock
+from biobot.posting.locks import holder, lock
 from biobot.web.app import application
-from biobot.web.guard import Door
-from biobot.web.keys import Links, write_private
+from biobot.web.middleware import Door
+from biobot.web.sessions import Links, write_private
 
 PORT = 4280
 """Where the console listens unless told otherwise."""
@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
 
 
 def runtime(config: Config) -> Path:
-    """Give the folder of links and of the running console's address."""
+    """Return the folder of links and of the running console's address."""
     return config.home / "web"
 
 
@@ -103,7 +103,7 @@ def own_address(config: Config) -> str:
 
 
 def choose_door(address: str, port: int, public: str | None) -> Door:
-    """Tell where browsers will reach the console; raise ConfigError for a public address without TLS in front."""
+    """Return where browsers will reach the console; raise ConfigError for a public address without TLS in front."""
     try:
         loopback = ipaddress.ip_address(address).is_loopback
     except ValueError:

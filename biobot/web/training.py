@@ -15,7 +15,7 @@ from starlette.routing import Route
 from biobot.app import console as shown
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
-from biobot.web.desk import Console, form
+from biobot.web.page_context import Console, form
 
 PATIENCE = timedelta(minutes=2)
 """How long two models may take to draw a few bios each."""
@@ -27,7 +27,7 @@ SAMPLES = 6
 
 
 def routes(console: Console) -> list[Route]:
-    """Give the routes of the training page."""
+    """Return the routes of the training page."""
     training = Training(console)
     return [
         Route("/training", training.page),

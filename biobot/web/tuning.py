@@ -83,7 +83,7 @@ class Tuner:
             self._task = None
 
     def shown(self) -> Tuned:
-        """Give what is known now: of a running sweep what it has so far."""
+        """Return what is known now: of a running sweep what it has so far."""
         running = self._task is not None
         rows = self._rows if running and len(self._rows) > 1 else self._kept
         points = sorted((row for row in rows if "temperature" in row), key=lambda row: float(row["temperature"]))

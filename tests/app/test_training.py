@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from biobot.corpus.index import Index
+from biobot.dedupe.index import Index
 from biobot.model.bytefile import ByteFile
 from biobot.model.registry import Registry
 from tests.model.conftest import sentences

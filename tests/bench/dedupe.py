@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from biobot.bio import Candidate
 from biobot.bundled import bundled
-from biobot.corpus import index
-from biobot.corpus.index import Index
+from biobot.candidate import Candidate
 from biobot.corpus.readers import Bio, read
+from biobot.dedupe import index
+from biobot.dedupe.index import Index
 from biobot.filters.loader import load_file
-from biobot.text.fold import fold
+from biobot.text.normalize import fold
 
 WORDS = (
     "river lamp quiet morning dancing under paper lanterns with seven clumsy foxes who never learned to whistle "
@@ -70,7 +70,7 @@ def rare_runs(bios: list[str], count: int, draw: random.Random) -> list[str]:
 
 
 def share(texts: list[str], refused: Refused) -> str:
-    """Give the share of texts that are refused, and by which layer, in words."""
+    """Return the share of texts that are refused, and by which layer, in words."""
     layers = Counter(reason.split(":")[0] for text in texts if (reason := refused(text)))
     by = ", ".join(f"{layer} {count / len(texts):.4f}" for layer, count in sorted(layers.items()))
     return f"{layers.total() / len(texts):.4f} of {len(texts)} ({by})"

@@ -22,9 +22,9 @@ from torch import nn
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import Codec
 from biobot.model.lstm import ByteLSTM, Shape
-from biobot.sample.controls import Controls, Request
-from biobot.sample.engine import Engine
-from biobot.sample.stepper import LEAST_ROWS
+from biobot.sampling.controls import Controls, Request
+from biobot.sampling.sampler import Engine
+from biobot.sampling.stepper import LEAST_ROWS
 
 VALUES = bytes(each for each in range(256) if each not in (0xC0, 0xC1) and each < 0xF5)
 LAYERS, HIDDEN = 4, 512
@@ -50,7 +50,7 @@ def blog_loop(size: int) -> Callable[[int], None]:
 
 
 def rate(block: Callable[[], int]) -> float:
-    """Give the median bytes per second of BLOCKS blocks after one that warms up."""
+    """Return the median bytes per second of BLOCKS blocks after one that warms up."""
     block()
     rates = []
     for _ in range(BLOCKS):
@@ -61,7 +61,7 @@ def rate(block: Callable[[], int]) -> float:
 
 
 def gemm_rate(rows: int, dtype: torch.dtype) -> float:
-    """Give the bytes per second that the products alone would allow at this batch."""
+    """Return the bytes per second that the products alone would allow at this batch."""
     n = max(rows, LEAST_ROWS)
     x, first = torch.randn(n, 2 * HIDDEN, dtype=dtype), torch.randn(HIDDEN, 4 * HIDDEN, dtype=dtype)
     weights = [torch.randn(2 * HIDDEN, 4 * HIDDEN, dtype=dtype) for _ in range(LAYERS - 1)]
@@ -79,7 +79,7 @@ def gemm_rate(rows: int, dtype: torch.dtype) -> float:
 
 
 def engine_rate(checkpoint: Checkpoint, rows: int) -> float:
-    """Give the bytes per second of the engine with `rows` bios side by side, masks, entropies and chance included."""
+    """Return the bytes per second of the engine with `rows` bios side by side, masks, entropies and chance included."""
     engine = Engine(checkpoint, rows)
     samples = engine.draw((Request(seed, 0.8) for seed in range(10**9)), Controls(max_bytes=120))
     drawn = 0  # bios leave in order, so in bursts: bytes are counted where they are drawn
@@ -107,7 +107,7 @@ def engine_rate(checkpoint: Checkpoint, rows: int) -> float:
 
 
 def alone_rate(checkpoint: Checkpoint) -> float:
-    """Give the bytes per second of one bio after the other, each the only one under way."""
+    """Return the bytes per second of one bio after the other, each the only one under way."""
     engine = Engine(checkpoint, 1)
     seeds = iter(range(10**9))
 

@@ -35,9 +35,9 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 from biobot.model.batches import PADDING, Position, batches, pack
 from biobot.model.bytefile import ByteFile
 from biobot.model.codec import Codec
-from biobot.model.engine import rate
 from biobot.model.lstm import ByteLSTM
-from biobot.model.train import PRESETS, Recipe, Training
+from biobot.model.training import PRESETS, Recipe, Training
+from biobot.model.training_forward import rate
 
 WARM_UP = 1
 
@@ -55,7 +55,7 @@ def bios(number: int = 8000) -> list[bytes]:
 
 
 def pace(step: Step, steps: int) -> float:
-    """Give the median of bytes a second over some steps, after a warm-up."""
+    """Return the median of bytes a second over some steps, after a warm-up."""
     rates = []
     for _ in range(WARM_UP + steps):
         start = time.perf_counter()

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from biobot.app import child, drafts
 from biobot.cli import main
-from biobot.post import locks
-from biobot.post.outbox import Draft, Outbox, State
+from biobot.posting import locks
+from biobot.posting.outbox import Draft, Outbox, State
+from biobot.worker import client, server
 
 Bot = Callable[[str], Path]
 Said = pytest.CaptureFixture[str]
@@ -34,8 +34,8 @@ def cheap_children(monkeypatch: pytest.MonkeyPatch) -> None:
         objections = [{"filter": "taste", "reason": "talks about crypto"}] if bad else []
         yield json.dumps({"accepted": not bad, "objections": objections})
 
-    monkeypatch.setattr(drafts, "spawn", draw)
-    monkeypatch.setattr(child, "run", judge)
+    monkeypatch.setattr(server, "spawn", draw)
+    monkeypatch.setattr(client, "run", judge)
 
 
 @pytest.fixture

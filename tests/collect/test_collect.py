@@ -23,9 +23,9 @@ from biobot.config import Config, load
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store
 from biobot.errors import ConfigError, NetworkError
+from biobot.networks.errors import Refused
 from biobot.rehearsal.people import World
 from biobot.rehearsal.server import KEYS, FakeX
-from biobot.x.errors import Refused
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
@@ -528,7 +528,7 @@ def test_recheck_keeps_everyone_when_x_answers_nonsense(stage: Stage) -> None:
 
 
 def learnt(stage: Stage) -> list[str]:
-    """Give the notes of a training up to where it begins to learn."""
+    """Return the notes of a training up to where it begins to learn."""
     notes = []
     for each in training.train(stage.config, training.Wanted(preset="tiny"), stage.now, time.monotonic, lambda: False):
         if isinstance(each, training.Note):

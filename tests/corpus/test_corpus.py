@@ -22,9 +22,9 @@ import pytest
 from biobot.cli import main
 from biobot.config import TrainSettings
 from biobot.corpus import clean, store
-from biobot.corpus.index import TextIndex
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store
+from biobot.dedupe.index import TextIndex
 from biobot.errors import CorpusError
 from tests.conftest import made_up_bios
 

@@ -1,7 +1,7 @@
 """The real daemon with cheap drafts, and with a kill where a test wants one; run by the crash tests only.
 
 Argument: the bot's folder. Each line on standard input starts one daemon, in a process of its own: the name of a
-`biobot.app.posting.mark` at which to die ("-" for none), and how many times to pass it first. Its pid is printed
+`biobot.posting.poster.mark` at which to die ("-" for none), and how many times to pass it first. Its pid is printed
 when it starts, and its exit status when it ends. Forked from here it starts at once, imports and all.
 """
 
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from biobot import daemon
-from biobot.app import posting
-from biobot.app.posting import Poster
 from biobot.config import load
-from biobot.post.networks import X
-from biobot.post.outbox import Outbox
+from biobot.networks.network import X
+from biobot.posting import poster
+from biobot.posting.outbox import Outbox
+from biobot.posting.poster import Poster
 from biobot.rehearsal.server import KEYS
 
 
@@ -46,7 +46,7 @@ def run(folder: Path, fatal: str, passes: int) -> None:
             if left[0] < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    posting.mark = mark
+    poster.mark = mark
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     config = load(folder / "biobot.toml", folder / "state")
     daemon.run(config, opened=opened, drawing=lambda _: drafts)

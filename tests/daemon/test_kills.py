@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from biobot.config import load
-from biobot.post import schedule
-from biobot.post.outbox import Outbox, State
+from biobot.posting import schedule
+from biobot.posting.outbox import Outbox, State
 from biobot.rehearsal.account import ROUTES
 from biobot.rehearsal.server import FakeX
 

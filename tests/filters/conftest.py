@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from biobot.cli import main
-from biobot.corpus import index
+from biobot.dedupe import index
 from tests.conftest import made_up_bios
 
 Check = Callable[..., dict[str, Any]]

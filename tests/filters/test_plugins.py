@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from biobot.bio import Candidate
+from biobot.candidate import Candidate
 from biobot.filters.judge import Judge
 from biobot.filters.loader import Plugins, load_file
 from biobot.testing import FakeSeen

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from biobot.model.bytefile import ByteFile
-from biobot.model.train import Recipe, Training
+from biobot.model.training import Recipe, Training
 
 SMALL = Recipe(8, 24, 2, 0.1, 1e-2, (400, 800), epochs=5)
 

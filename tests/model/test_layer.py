@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from biobot.model.batches import PADDING
-from biobot.model.engine import Engine, Layer, Workspace
 from biobot.model.lstm import ByteLSTM, Shape, opened
+from biobot.model.training_forward import Engine, Layer, Workspace
 
 
 def model(dropout: float = 0.0, skip: bool = False, grams: int = 0) -> ByteLSTM:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from biobot.bio import Match
 from biobot.bundled import bundled
+from biobot.candidate import Match
 from biobot.testing import judge
 
 DISGUISES: dict[str, Callable[[str], str]] = {

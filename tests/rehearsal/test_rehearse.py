@@ -13,8 +13,8 @@ import pytest
 
 from biobot.app import rehearsing
 from biobot.cli import main
-from biobot.post import policy
-from biobot.post.outbox import Outbox
+from biobot.posting import policy
+from biobot.posting.outbox import Outbox
 from biobot.rehearsal.faults import FAULTS
 
 Bot = Callable[[str], Path]

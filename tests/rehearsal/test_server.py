@@ -18,10 +18,10 @@ import pytest
 import requests
 from oauthlib.oauth1 import Client as Signer
 
+from biobot.networks.errors import Kind, Refused, Unknown
+from biobot.networks.x.client import XClient
 from biobot.rehearsal.faults import Answer
 from biobot.rehearsal.server import ACCOUNT, KEYS, FakeX, Request, Route
-from biobot.x.client import XClient
-from biobot.x.errors import Kind, Refused, Unknown
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 

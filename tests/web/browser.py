@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Playwright
 
 from biobot.config import Config
 from biobot.web import serve
-from biobot.web.guard import Door
-from biobot.web.keys import Links
+from biobot.web.middleware import Door
+from biobot.web.sessions import Links
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS = [
@@ -50,7 +50,7 @@ class Served:
 
     @property
     def origin(self) -> str:
-        """Give what its addresses begin with."""
+        """Return what its addresses begin with."""
         return self.door.origin
 
     def now(self) -> datetime:

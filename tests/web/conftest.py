@@ -13,7 +13,7 @@ import pytest
 
 from biobot.app import console as shown
 from biobot.config import load
-from biobot.post.outbox import Draft, Outbox, Post, State
+from biobot.posting.outbox import Draft, Outbox, Post, State
 from tests.web.browser import Served, served
 
 
@@ -59,7 +59,7 @@ class Site(Served):
         return shown.open_outbox(self.config)
 
     def state(self, post: Post) -> str:
-        """Tell the state of a row now."""
+        """Return the state of a row now."""
         with self.outbox() as outbox:
             return str(outbox.get(post.id).state)
 

@@ -11,9 +11,9 @@ from typing import Any
 from biobot.bundled import STARTER
 from biobot.config import Config, load
 from biobot.model.registry import Registry
-from biobot.post import schedule
-from biobot.post.budget import Budget
-from biobot.post.outbox import Draft, Outbox, Post, State
+from biobot.posting import schedule
+from biobot.posting.budget import Budget
+from biobot.posting.outbox import Draft, Outbox, Post, State
 
 TOML = """\
 [schedule]
@@ -55,7 +55,7 @@ def build(folder: Path, now: datetime | None = None, toml: str = TOML) -> Config
 
 
 def train(config: Config, now: datetime) -> None:
-    """Give the bot two models beside the starter, one of them speaking, and a training that is under way."""
+    """Return the bot two models beside the starter, one of them speaking, and a training that is under way."""
     for name, bits, copies in (("20261107-041500", 2.312, 0.031), ("20261114-041500", 2.204, 0.024)):
         steps = [100 * k for k in range(1, 21)]
         curve = [(k, 9_000 * k, bits + 1.1 / (k / 160 + 1) - 0.09, bits + 1.0 / (k / 160 + 1) - 0.075) for k in steps]
@@ -73,7 +73,7 @@ def train(config: Config, now: datetime) -> None:
 
 
 def tune(config: Config) -> None:
-    """Give the lab the curves of an earlier sweep."""
+    """Return the lab the curves of an earlier sweep."""
     figures = (
         (0.4, 0.31, 0.62, 0.99, 61),
         (0.6, 0.58, 0.74, 0.97, 84),

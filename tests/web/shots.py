@@ -73,7 +73,7 @@ def _view(browser: Browser, width: str, light: Any, link: str) -> Iterator[View]
 
 
 def views(browser: Browser, link: Any) -> Iterator[View]:
-    """Give a signed-in page for each width and light."""
+    """Yield a signed-in page for each width and light."""
     for width in WIDTHS:
         for light in ("light", "dark"):
             with _view(browser, width, light, link()) as view:

@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from biobot.app import console as shown
 from biobot.config import Config
 from biobot.model.registry import Registry
-from biobot.post import locks
-from biobot.post.budget import Budget
-from biobot.post.outbox import Draft, Post, State
+from biobot.posting import locks
+from biobot.posting.budget import Budget
+from biobot.posting.outbox import Draft, Post, State
 from biobot.web import tuning
 from tests.web import scene
 from tests.web.browser import CHROMIUM, Served, chromium, served

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from biobot.post.outbox import Outbox, stamp
+from biobot.posting.outbox import Outbox, stamp
 from tests.web import scene
 
 BIOBOT = [sys.executable, "-m", "biobot"]
@@ -71,7 +71,7 @@ def visitor(link: str) -> Iterator[httpx.Client]:
 
 
 def rss(pid: int) -> float:
-    """Give the memory of a process, in MB."""
+    """Return the memory of a process, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1000
 
@@ -176,7 +176,7 @@ def test_it_ends_within_three_seconds_with_an_open_stream_and_leaves_no_child(tm
 
 
 def children(pid: int) -> list[str]:
-    """Give the children of a process; on other systems than Linux, something that is none."""
+    """Return the children of a process; on other systems than Linux, something that is none."""
     if sys.platform != "linux":
         return ["unknown"]
     return [each for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()]

@@ -1,0 +1,41 @@
+"""Trying out one plugin against texts: with all the bot's other filters, and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from biobot.config import Config
+from biobot.dedupe.known_texts import seen
+from biobot.errors import PluginError
+from biobot.filters import loader
+from biobot.filters.judge import Judge
+from biobot.filters.scaffold import Trial, try_out
+from biobot.model.registry import Registry
+
+
+def trial(config: Config, plugin: str, texts: Iterable[str], examples: int) -> Trial:
+    """Run the plugin that `plugin` names, or the file at that path, against texts."""
+    found = loader.load(config, require=False)
+    name = plugin
+    if plugin.endswith(".py"):
+        if not Path(plugin).is_file():
+            raise PluginError(f"there is no file {plugin}")
+        own = loader.load_file(Path(plugin), config.settings.filters.tables.get(Path(plugin).stem))
+        name = own.name
+        found = loader.Plugins((*(each for each in found if each.name != name), own))
+    if name not in {each.name for each, _ in found.with_hook("biobot_filter")}:
+        known = ", ".join(each.name for each, _ in found.with_hook("biobot_filter"))
+        raise PluginError(f"there is no filter {name!r} that is on; these are: {known}")
+    folder = Registry(config.home).find(config.settings.model.name).path
+    judge = Judge(found, seen(config, folder), config.settings.filters.timeout)
+    return try_out(name, judge, texts, examples)
+
+
+def samples(config: Config, count: int, temperature: float, seed: int) -> Iterator[str]:
+    """Draw bios for a trial, unjudged."""
+    from biobot.sampling.controls import Controls
+    from biobot.worker.server import Desk, requests
+
+    desk = Desk(config, judge=False)
+    return (draft.sample.text for draft in desk.drafts(requests([temperature], count, seed), Controls()))

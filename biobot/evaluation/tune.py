@@ -1,0 +1,135 @@
+"""What a temperature does to a model's bios: what passes, how new and varied it is, what it costs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from biobot.candidate import Candidate, Seen, Verdict
+from biobot.evaluation import words
+from biobot.sampling.controls import Request
+from biobot.sampling.sampler import Engine
+from biobot.text.length import weighted_length
+
+GOOD_ENOUGH = 0.9
+"""A temperature is recommended whose worth reaches this share of the best one's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The bios of one temperature.
+
+    `accepted` is the share that every filter lets pass, `objections` the share that each filter refuses (some
+    bios fall to several). `novelty` is one minus the mean share of 3-grams that a bio has in common with the
+    training bio most like it; `distinct` the number of different pairs of neighbouring words over that of all
+    pairs (distinct-2); `real_words` the share of words that are real (None: there were no words). `length` is the mean
+    X-weighted length, `masked` the mean probability that masking took. `tries` and `seconds` are what one
+    accepted bio costs (None: none was accepted).
+    """
+
+    temperature: float
+    bios: int
+    accepted: float
+    objections: dict[str, float]
+    novelty: float
+    distinct: float
+    real_words: float | None
+    length: float
+    bits_per_byte: float
+    masked: float
+    tries: float | None
+    seconds: float | None
+
+    @property
+    def worth(self) -> float:
+        """Rate the temperature: the share accepted times how new, how varied and how well-worded the bios are."""
+        real = 1.0 if self.real_words is None else self.real_words
+        return self.accepted * self.novelty * self.distinct * real
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the object that `biobot tune --json` prints."""
+        return asdict(self)
+
+
+def row(
+    engine: Engine,
+    temperature: float,
+    bios: int,
+    seen: Seen,
+    judge: Callable[[Candidate], Verdict],
+    tick: Callable[[float], object],
+) -> Row:
+    """Draw the bios of the seeds from 0 on at a temperature, judge and measure them; `tick(temperature)` at each."""
+    start = time.perf_counter()
+    samples, verdicts = [], []
+    for each in engine.draw(Request(seed, temperature) for seed in range(bios)):
+        samples.append(each)
+        verdicts.append(judge(Candidate(each.text, temperature, each.seed, each.bits, each.entropy)))
+        tick(temperature)
+    seconds = time.perf_counter() - start
+    accepted = sum(each.accepted for each in verdicts)
+    objections = Counter(name for each in verdicts for name in {one.filter for one in each.objections})
+    pairs = Counter(pair for each in samples for pair in _pairs(each.text))
+    return Row(
+        temperature=temperature,
+        bios=bios,
+        accepted=accepted / bios,
+        objections={name: count / bios for name, count in objections.most_common()},
+        novelty=1 - sum(_likeness(seen, each.text) for each in samples) / bios,
+        distinct=len(pairs) / max(pairs.total(), 1),
+        real_words=words.share(each.text for each in samples),
+        length=sum(weighted_length(each.text) for each in samples) / bios,
+        bits_per_byte=sum(each.bits for each in samples) / sum(len(each.probabilities) + 1 for each in samples),
+        masked=sum(each.lost for each in samples) / bios,
+        tries=bios / accepted if accepted else None,
+        seconds=seconds / accepted if accepted else None,
+    )
+
+
+def recommend(rows: Sequence[Row]) -> list[float]:
+    """Choose up to three temperatures, ascending, that are worth nearly as much as the best; none if nothing passes."""
+    best = sorted((each for each in rows if each.worth > 0), key=lambda each: -each.worth)
+    return sorted(each.temperature for each in best[:3] if each.worth >= GOOD_ENOUGH * best[0].worth)
+
+
+def refusers(rows: Sequence[Row]) -> list[str]:
+    """Name the filters that refuse anything, the one that refuses most first."""
+    names = sorted({name for each in rows for name in each.objections})
+    return sorted(names, key=lambda name: -sum(each.objections.get(name, 0) for each in rows))
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """Write the rows as two tables for a terminal: what the bios are like, the recommended marked; who refused them."""
+    chosen = recommend(rows)
+    table = ["     T  accepted            novelty  distinct  real words  length  tries  seconds"]
+    table += [
+        f"{'▸' if each.temperature in chosen else ' '} {each.temperature:>4g}  {each.accepted:>8.1%} "
+        f"{'█' * round(10 * each.accepted):10} {each.novelty:>7.0%} {each.distinct:>9.0%} "
+        f"{_figure(each.real_words, '.0%'):>11} {each.length:>7.0f} {_figure(each.tries, '.1f'):>6} "
+        f"{_figure(each.seconds, '.2f'):>8}"
+        for each in rows
+    ]
+    if names := refusers(rows):
+        table += ["", "refused by" + "".join(f"  {name:>6}" for name in names)]
+        for each in rows:
+            shares = (f"  {each.objections.get(name, 0):>{max(len(name), 6)}.1%}" for name in names)
+            table.append(f"{each.temperature:>10g}" + "".join(shares))
+    return table
+
+
+def _figure(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)
+
+
+def _likeness(seen: Seen, text: str) -> float:
+    found = (match for match in seen.matches(text) if match.source == "learnt" and match.layer != "copied")
+    return max((1.0 if match.layer == "exact" else match.amount for match in found), default=0.0)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    words = text.lower().split()
+    return list(itertools.pairwise(words))

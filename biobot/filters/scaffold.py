@@ -1,0 +1,119 @@
+"""What a plugin's author needs: a first file with its test, and a trial of a filter on many texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from biobot.candidate import Candidate
+from biobot.errors import PluginError
+from biobot.filters.judge import Judge
+from biobot.filters.loader import RESERVED, Plugin
+
+PLUGIN = '''"""Refuses texts with too many exclamation marks: change this to what you want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from biobot import Candidate, hookimpl
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`[filters.{name}]` in biobot.toml; every key needs a default."""
+
+    most: int = 3
+
+
+@hookimpl
+def biobot_settings() -> type[Settings]:
+    """Give the keys of `[filters.{name}]`."""
+    return Settings
+
+
+@hookimpl
+def biobot_filter(candidate: Candidate, settings: Settings) -> str | None:
+    """Say why the candidate must not be posted, or return None to let it pass."""
+    count = candidate.text.count("!")
+    return f"too loud ({{count}} exclamation marks)" if count > settings.most else None
+'''
+
+TEST = '''"""Run with pytest; `judge` gives the filter's objection to a text, or None."""
+
+from pathlib import Path
+
+from biobot.testing import judge
+
+PLUGIN = Path(__file__).parent.parent / "plugins" / "{name}.py"
+
+
+def test_lets_a_calm_text_pass() -> None:
+    assert judge(PLUGIN, "A baker from Lisbon. Probably asleep!") is None
+
+
+def test_refuses_a_loud_text() -> None:
+    assert judge(PLUGIN, "A baker!!!! From Lisbon!") == "too loud (5 exclamation marks)"
+
+
+def test_can_be_set_to_allow_more() -> None:
+    assert judge(PLUGIN, "A baker!!!! From Lisbon!", settings={{"most": 5}}) is None
+'''
+
+
+@dataclass
+class Trial:
+    """What a filter made of many texts, and what it changed beside the other filters."""
+
+    texts: int = 0
+    refused: int = 0
+    alone: int = 0
+    seconds: list[float] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+
+def try_out(name: str, judge: Judge, texts: Iterable[str], examples: int = 5) -> Trial:
+    """Ask a judge that knows the plugin `name` about every text, and keep what is said of that plugin."""
+    trial = Trial()
+    for text in texts:
+        verdict = judge.judge(Candidate(text))
+        trial.texts += 1
+        trial.seconds += [seconds for plugin, seconds in verdict.seconds if plugin == name]
+        reasons = [objection.reason for objection in verdict.objections if objection.filter == name]
+        if reasons:
+            trial.refused += 1
+            trial.alone += len(verdict.objections) == 1
+            trial.reasons[re.sub(r"\d+", "N", reasons[0])] += 1
+            if len(trial.examples) < examples:
+                trial.examples.append((text, reasons[0]))
+    return trial
+
+
+def write_new(name: str, folder: Path) -> tuple[Path, Path]:
+    """Write `plugins/NAME.py` and `tests/test_NAME.py` into a bot's folder; raise PluginError if one is there."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
+        raise PluginError(f"{name!r} is no name for a plugin; take small letters, digits and _, such as no_shouting")
+    files = (folder / "plugins" / f"{name}.py", PLUGIN), (folder / "tests" / f"test_{name}.py", TEST)
+    for path, _ in files:
+        if path.exists():
+            raise PluginError(f"{path} is already there; choose another name")
+    for path, text in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.format(name=name), encoding="utf-8")
+    return files[0][0], files[1][0]
+
+
+def settings_of(plugin: Plugin) -> dict[str, object]:
+    """Return a plugin's keys in biobot.toml with their present values."""
+    if plugin.kind is None:
+        return {}
+    return {
+        each.name: getattr(plugin.settings, each.name)
+        for each in dataclasses.fields(typing.cast(typing.Any, plugin.kind))
+    }

@@ -1,0 +1,245 @@
+"""What can come of a call to X, sorted by the only question that matters: may it have been done?
+
+NetworkError                (biobot.errors)
+├── Unsent                  definitely not sent: no network, no DNS, refused, no TLS, connecting took too long
+├── Refused                 X answered, and the answer is a definite no; `kind` says which
+└── Unknown                 sent, and no answer that can be trusted: a post may be on the account
+
+What then becomes of a post, and what the daemon does, is `biobot.posting.policy`'s to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from biobot.errors import NetworkError
+from biobot.networks import rate_limits
+
+SKEW = timedelta(minutes=3)
+"""A clock that is off by more than this explains a 401: signatures carry the time."""
+
+
+class Kind(Enum):
+    """Why X refused; one row of docs/errors.md each."""
+
+    DUPLICATE = "duplicate"
+    RATE_LIMIT = "rate-limit"
+    DAILY_LIMIT = "daily-limit"
+    USAGE_CAP = "usage-cap"
+    NO_CREDITS = "no-credits"
+    SUSPENDED = "suspended"
+    LOCKED = "locked"
+    REVOKED = "revoked"
+    CLOCK = "clock"
+    READ_ONLY = "read-only"
+    NOT_ENROLLED = "not-enrolled"
+    APP_ONLY = "app-only"
+    NOT_PERMITTED = "not-permitted"
+    INVALID = "invalid"
+    NOT_FOUND = "not-found"
+    MOVED = "moved"
+    OTHER = "other"
+
+
+class Unsent(NetworkError):
+    """Not one byte of the request left: it can be made again."""
+
+
+class Unknown(NetworkError):
+    """The request left, and nothing trustworthy came back: it may have been done."""
+
+
+class Refused(NetworkError):
+    """X said no, definitely.
+
+    `status` is HTTP's; `detail` is X's own words, cut to a line; `wait` is how long to wait before the next
+    call (None: the headers said nothing about it). It is a length, since X's clock need not be ours.
+    """
+
+    def __init__(self, kind: Kind, status: int, detail: str = "", wait: timedelta | None = None) -> None:
+        said = f": {detail}" if detail else ""
+        super().__init__(f"X refused ({kind.value}, HTTP {status}){said}")
+        self.kind = kind
+        self.status = status
+        self.detail = detail
+        self.wait = wait
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes, signed: datetime | None = None) -> NetworkError:
+    """Sort an answer that is not 2xx: by status, then the problem's type, then legacy codes, then its words.
+
+    `signed` is the moment that this machine's clock put into the signature; None when there was none.
+    5xx is Unknown: a gateway that says 503 may have passed the post on before it lost the answer.
+    """
+    problem = Problem(body)
+    detail = problem.detail
+    if status in (307, 308):  # "make the same request there": it was not made here
+        return Refused(Kind.MOVED, status, f"X has moved to {_header(headers, 'location')}")
+    if not 400 <= status < 500 or status in (408, 425, 499):
+        return Unknown(f"X answered HTTP {status}{f': {detail}' if detail else ''}; the request may have been done")
+    if status == 429:
+        if problem.kind == "usage-capped" or problem.title == "UsageCapExceeded" or "usage cap" in detail.lower():
+            return Refused(Kind.USAGE_CAP, status, detail)
+        kind = Kind.DAILY_LIMIT if rate_limits.daily(headers) else Kind.RATE_LIMIT
+        return Refused(kind, status, detail, rate_limits.wait(headers))
+    if status == 401:
+        date = rate_limits.date(headers)
+        if signed is not None and date is not None and abs(date - signed) > SKEW:
+            return Refused(Kind.CLOCK, status, _off_by(signed - date))
+    for known in (_TYPES.get(problem.kind), *(_CODES.get(code) for code in problem.codes)):
+        if known is not None:
+            wait = rate_limits.wait(headers) if known in (Kind.RATE_LIMIT, Kind.DAILY_LIMIT) else None
+            return Refused(known, status, detail, wait)
+    if status == 403:
+        for words, kind in _WORDS:
+            if words in detail.lower():
+                return Refused(kind, status, detail)
+    return Refused(_STATUSES.get(status, Kind.OTHER), status, detail)
+
+
+def classify_failure(error: BaseException, begun: bool = True) -> NetworkError:
+    """Sort an exception that came instead of an answer.
+
+    `begun` tells whether a first byte may have left; only when it has not, and the exception is one of those
+    that come while connecting, was the request definitely not sent. Everything else is Unknown: a reset, a
+    read timeout, half a body, and whatever tweepy or requests let through.
+    """
+    if isinstance(error, NetworkError):
+        return error
+    causes = list(_causes(error))
+    try:
+        words = _line(str(causes[-1])) or type(causes[-1]).__name__
+    except Exception:  # noqa: BLE001 - an exception that cannot even say itself must not stop the sorting
+        words = type(causes[-1]).__name__
+    if not begun and any(_while_connecting(each) for each in causes):
+        return Unsent(f"X cannot be reached: {words}; check the network, and `x.api_base`")
+    return Unknown(f"no answer that can be trusted ({type(error).__name__}: {words}); the request may have been done")
+
+
+class Problem:
+    """X's words about a refusal, read from a body that can be anything at all (F8).
+
+    `kind` is the last part of the problem's type ("duplicate-rules" of ".../problems/duplicate-rules"),
+    `codes` the numbers of the old API, `detail` what a person can read, in one line.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        document = parse(body)
+        top: dict[str, Any] = document if isinstance(document, dict) else {}
+        listed = top.get("errors") if isinstance(document, dict) else document
+        errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        every = [top, *errors]
+        self.title = str(top.get("title") or "")
+        kinds = [str(each.get("type") or "").rstrip("/").rpartition("/")[2] for each in every]
+        self.kind = next((kind for kind in kinds if kind and kind != "about:blank"), "")
+        self.codes = [each["code"] for each in every if isinstance(each.get("code"), int)]
+        said = [str(each.get(key) or "") for each in every for key in ("detail", "message")]
+        reason = f" ({top['reason']})" if isinstance(top.get("reason"), str) else ""
+        self.detail = _line(next(filter(None, [*said, self.title]), "") + reason).rstrip(".")
+
+
+def parse(body: bytes) -> Any:
+    """Read JSON; None for anything else, however malicious."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+_TYPES = {
+    "duplicate-content": Kind.DUPLICATE,
+    "user-suspended": Kind.SUSPENDED,
+    "oauth1-permissions": Kind.READ_ONLY,
+    "oauth2-permissions": Kind.READ_ONLY,
+    "client-forbidden": Kind.NOT_ENROLLED,
+    "unsupported-authentication": Kind.APP_ONLY,
+    "credits": Kind.NO_CREDITS,
+    "usage-capped": Kind.USAGE_CAP,
+    "rate-limit-exceeded": Kind.RATE_LIMIT,
+    "invalid-request": Kind.INVALID,
+    "resource-not-found": Kind.NOT_FOUND,
+}
+
+_CODES = {
+    64: Kind.SUSPENDED,
+    88: Kind.RATE_LIMIT,
+    89: Kind.REVOKED,
+    135: Kind.CLOCK,
+    185: Kind.DAILY_LIMIT,
+    186: Kind.INVALID,
+    187: Kind.DUPLICATE,
+    226: Kind.NOT_PERMITTED,
+    326: Kind.LOCKED,
+    344: Kind.DAILY_LIMIT,
+    453: Kind.NOT_ENROLLED,
+}
+
+_WORDS = (
+    ("duplicate", Kind.DUPLICATE),
+    ("is suspended", Kind.SUSPENDED),
+    ("temporarily locked", Kind.LOCKED),
+    ("oauth1 app permissions", Kind.READ_ONLY),
+    ("daily limit", Kind.DAILY_LIMIT),
+    ("does not have any credits", Kind.NO_CREDITS),
+)
+"""What a 403 that carries no type says, in lower case."""
+
+_STATUSES = {
+    400: Kind.INVALID,
+    401: Kind.REVOKED,
+    402: Kind.NO_CREDITS,
+    403: Kind.NOT_PERMITTED,
+    404: Kind.NOT_FOUND,
+    413: Kind.INVALID,
+    422: Kind.INVALID,
+}
+
+
+def _while_connecting(error: BaseException) -> bool:
+    """Return whether this exception is one that is raised before a request's first byte."""
+    from urllib3 import exceptions as urllib3
+
+    early = (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.SSLError, urllib3.ProxyError)
+    return isinstance(error, (*early, GivenUp))
+
+
+class GivenUp(Exception):
+    """The time for a call was over before its first byte."""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Unwrap what requests and urllib3 have wrapped, the outermost first."""
+    inner: Any = error
+    for _ in range(8):
+        yield inner
+        inner = getattr(inner, "reason", None) or next(iter(inner.args), None)
+        if not isinstance(inner, BaseException):
+            return
+
+
+def _off_by(off: timedelta) -> str:
+    minutes = round(abs(off).total_seconds() / 60)
+    way = "fast" if off > timedelta(0) else "slow"
+    return f"this machine's clock is {minutes} minutes {way} by X's Date header"
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return _line(next((value for key, value in headers.items() if key.lower() == name), "an unknown place"))
+
+
+def _line(text: str) -> str:
+    """Make a person's line of it: blanks collapsed, control characters out, at most 200 characters."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())[:200]
+
+
+def moment(text: Any) -> datetime | None:
+    """Read a time as X writes it ("2026-11-22T18:00:00.000Z"); None for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,103 @@
+"""The five secrets: from the environment, `.env` beside biobot.toml, or $CREDENTIALS_DIRECTORY.
+
+Never from biobot.toml. What has been loaded can no longer be logged (`biobot.networks.redact`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from biobot.config import Config
+from biobot.errors import SecretsError
+from biobot.networks import redact
+
+PREFIX = "BIOBOT_X_"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """What X knows this bot by; an empty string is a secret that is not there. Prints no value."""
+
+    api_key: str = ""
+    api_secret: str = ""
+    access_token: str = ""
+    access_secret: str = ""
+    bearer_token: str = ""
+
+    def __post_init__(self) -> None:
+        redact.guard(self.values())
+
+    def __repr__(self) -> str:
+        have = ", ".join(f"{each.name}={'set' if getattr(self, each.name) else 'missing'}" for each in fields(self))
+        return f"Secrets({have})"
+
+    def values(self) -> list[str]:
+        """Return those that are there."""
+        return [value for each in fields(self) if (value := getattr(self, each.name))]
+
+    def missing(self, *names: str) -> list[str]:
+        """Name the variables of those that are not there, such as BIOBOT_X_API_KEY."""
+        return [PREFIX + name.upper() for name in names if not getattr(self, name)]
+
+    def require(self, *names: str) -> None:
+        """Raise SecretsError when one of these is not there."""
+        if missing := self.missing(*names):
+            raise SecretsError(
+                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: put "
+                f"{'it' if len(missing) == 1 else 'them'} into .env beside biobot.toml (or the environment)"
+            )
+
+
+POSTING = ("api_key", "api_secret", "access_token", "access_secret")
+"""The secrets of OAuth 1.0a: whoever posts needs them."""
+
+COLLECTING = ("bearer_token",)
+
+
+def load(config: Config, environ: Mapping[str, str] = os.environ) -> Secrets:
+    """Gather what there is; each secret from the first place that has it.
+
+    Raises SecretsError for a `.env` that others can read (F40), and for a value that no secret looks like.
+    """
+    beside = _dotenv(config.folder / ".env")
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    found = {}
+    for each in fields(Secrets):
+        name = PREFIX + each.name.upper()
+        value = environ.get(name) or beside.get(name) or (_credential(Path(credentials), name) if credentials else "")
+        value = (value or "").strip()
+        if not all("!" <= character <= "~" for character in value):
+            raise SecretsError(f"{name} holds a blank or a character that no secret has: copy it again, in one piece")
+        found[each.name] = value
+    return Secrets(**found)
+
+
+def _dotenv(file: Path) -> Mapping[str, str | None]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            status = os.fstat(stream.fileno())  # of the file that is read, not of one put there since
+            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise SecretsError(f"{file} can be read by others; keep it to yourself: chmod 600 {file}")
+            return dotenv_values(stream=stream, interpolate=False)
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretsError(f"cannot read {file}: {error}") from None
+
+
+def _credential(folder: Path, name: str) -> str:
+    """Read a systemd credential: its permissions are systemd's own affair."""
+    for file in (folder / name, folder / name.lower()):
+        try:
+            return file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise SecretsError(f"cannot read the credential {file}: {error}") from None
+    return ""

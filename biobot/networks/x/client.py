@@ -1,0 +1,255 @@
+"""X's API as biobot uses it: the only module that knows tweepy.
+
+Posting, the own timeline and deleting speak as the account (OAuth 1.0a); collecting speaks as the app (bearer
+token). tweepy gives the routes and the signatures; addresses, time limits and errors are `biobot.networks.x.session`'s,
+so every method raises nothing but Unsent, Refused and Unknown (`biobot.networks.errors`), and SecretsError for a key
+that is missing. Nothing is retried and nothing waits here.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+import tweepy
+
+from biobot.networks.errors import Unknown, classify_failure, moment, parse
+from biobot.networks.secrets import COLLECTING, POSTING, Secrets
+from biobot.networks.x.session import Clock, Session
+
+PEOPLE = ["description", "entities", "protected", "withheld"]
+"""The fields of a user that are asked for, besides id, name and username."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account that the keys belong to; `access` is what they allow ("read", "read-write"), "" if not said."""
+
+    id: str
+    handle: str
+    access: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tweet:
+    """A post on the timeline, as a person reads it: links written out, HTML's escapes undone."""
+
+    id: str
+    text: str
+    created: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user and their bio, links written out; `withheld` in some country, which X's terms make us respect."""
+
+    id: str
+    handle: str
+    bio: str
+    protected: bool = False
+    withheld: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of a collecting call.
+
+    `next` asks for the page after this one (None: there is none); `errors` are X's problems with single users
+    (suspended, not found), each with `resource_id` or `value`; `headers` have lower-case names; `posts` counts
+    the posts that came along and are paid for as such.
+    """
+
+    people: tuple[Person, ...]
+    next: str | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    posts: int = 0
+
+
+class XClient:
+    """One account on X, or on what speaks like X at `api_base`.
+
+    `timeout` bounds each call. `clock` dates the signatures; without one it is the machine's clock.
+    """
+
+    def __init__(self, secrets: Secrets, api_base: str, timeout: timedelta, clock: Clock | None = None) -> None:
+        self._secrets = secrets
+        self._session = Session(api_base, timeout, clock)
+        self._tweepy = tweepy.Client(
+            bearer_token=secrets.bearer_token,
+            consumer_key=secrets.api_key,
+            consumer_secret=secrets.api_secret,
+            access_token=secrets.access_token,
+            access_token_secret=secrets.access_secret,
+            return_type=requests.Response,
+        )
+        self._tweepy.session = self._session
+        self._me: Account | None = None
+
+    # -- as the account ------------------------------------------------------------------------------
+
+    def post(self, text: str) -> str:
+        """Post `text` and give its id. Unknown means that it may be on the account: look before trying again."""
+        data = self._data(self._as_account(self._tweepy.create_tweet, text=text))
+        return _id(data, "the new post")
+
+    def timeline(self, since: datetime, limit: int = 20) -> list[Tweet]:
+        """Read the own posts made since then, newest first, at most `limit` of them."""
+        tweets: list[Tweet] = []
+        token = None
+        while len(tweets) < limit:
+            document = self._as_account(
+                self._tweepy.get_users_tweets,
+                id=self.me().id,
+                start_time=since.astimezone(UTC),
+                max_results=min(max(limit - len(tweets), 5), 100),
+                tweet_fields=["created_at", "entities", "note_tweet"],
+                pagination_token=token,
+            )
+            tweets += [_tweet(each) for each in _listed(document, "data")]
+            token = _meta(document).get("next_token")
+            if not token:
+                break
+        return tweets[:limit]
+
+    def delete(self, id: str) -> None:  # noqa: A002 - X's own word
+        """Delete one of the own posts; Refused with NOT_FOUND when it is no longer there."""
+        if self._data(self._as_account(self._tweepy.delete_tweet, id)).get("deleted") is not True:
+            raise Unknown(f"X did not say that post {id} is deleted; look at the account")
+
+    def me(self) -> Account:
+        """Return whose keys these are: asked once, then remembered."""
+        if self._me is None:
+            data = self._data(self._as_account(self._tweepy.get_me))
+            access = self._session.answered.get("x-access-level", "")
+            self._me = Account(_id(data, "the account"), str(data.get("username") or ""), access)
+        return self._me
+
+    # -- as the app ----------------------------------------------------------------------------------
+
+    def users(self, ids: Sequence[str]) -> Page:
+        """Look up at most 100 users by id."""
+        return self._page(self._tweepy.get_users, ids=list(ids))
+
+    def users_named(self, handles: Sequence[str]) -> Page:
+        """Look up at most 100 users by handle, without the @."""
+        return self._page(self._tweepy.get_users, usernames=list(handles))
+
+    def followers(self, id: str, token: str | None = None, size: int = 1000) -> Page:  # noqa: A002
+        """Read `size` of a user's followers, 1,000 at most, from where `token` says."""
+        return self._page(self._tweepy.get_users_followers, id=id, max_results=size, pagination_token=token)
+
+    def following(self, id: str, token: str | None = None, size: int = 1000) -> Page:  # noqa: A002
+        """Read `size` of those whom a user follows, 1,000 at most, from where `token` says."""
+        return self._page(self._tweepy.get_users_following, id=id, max_results=size, pagination_token=token)
+
+    def list_members(self, id: str, token: str | None = None, size: int = 100) -> Page:  # noqa: A002
+        """Read `size` members of a list, 100 at most, from where `token` says."""
+        return self._page(self._tweepy.get_list_members, id=id, max_results=size, pagination_token=token)
+
+    def search(self, query: str, token: str | None = None, size: int = 100) -> Page:
+        """Read the authors of `size` (10 to 100) posts of the last week that match `query`, from where `token` says."""
+        return self._page(
+            self._tweepy.search_recent_tweets,
+            query=query,
+            max_results=size,
+            next_token=token,
+            expansions=["author_id"],
+        )
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
+    # -- one call ------------------------------------------------------------------------------------
+
+    def _as_account(self, method: Callable[..., requests.Response], *given: Any, **named: Any) -> dict[str, Any]:
+        self._secrets.require(*POSTING)
+        return self._call(method, *given, user_auth=True, **named)
+
+    def _page(self, method: Callable[..., requests.Response], **named: Any) -> Page:
+        self._secrets.require(*COLLECTING)
+        document = self._call(method, user_auth=False, user_fields=PEOPLE, **named)
+        found = _listed(document, "data")
+        searched = "expansions" in named
+        people = _listed(document.get("includes"), "users") if searched else found
+        token = _meta(document).get("next_token")
+        return Page(
+            people=tuple(_person(each) for each in people),
+            next=token if isinstance(token, str) and token else None,
+            errors=tuple(_listed(document, "errors")),
+            headers=dict(self._session.answered),
+            posts=len(found) if searched else 0,
+        )
+
+    def _call(self, method: Callable[..., requests.Response], *given: Any, **named: Any) -> dict[str, Any]:
+        """Make one call through tweepy and give the answer's JSON object; anything else is Unknown."""
+        try:
+            response = method(*given, **named)
+        except Exception as error:  # tweepy lets anything through; all of it is sorted
+            raise classify_failure(error) from error
+        document = parse(response.content)
+        if not isinstance(document, dict):
+            raise Unknown(f"X answered HTTP {response.status_code} without JSON of its own; it may have been done")
+        return document
+
+    @staticmethod
+    def _data(document: dict[str, Any]) -> dict[str, Any]:
+        data = document.get("data")
+        return data if isinstance(data, dict) else {}
+
+
+def readable(text: str, entities: Any) -> str:
+    """Write out the t.co links that `entities` explain, and undo the escapes of &, < and >."""
+    for link in _listed(entities, "urls"):
+        short, full = link.get("url"), link.get("expanded_url")
+        if isinstance(short, str) and short and isinstance(full, str) and full:
+            text = text.replace(short, full)
+    return html.unescape(text) if "&" in text else text
+
+
+def _tweet(data: Mapping[str, Any]) -> Tweet:
+    note = data.get("note_tweet")
+    whole = note if isinstance(note, dict) and note.get("text") else data
+    return Tweet(
+        _id(data, "a post"),
+        readable(str(whole.get("text") or ""), whole.get("entities")),
+        moment(data.get("created_at")),
+    )
+
+
+def _person(data: Mapping[str, Any]) -> Person:
+    entities = data.get("entities")
+    bio = readable(
+        str(data.get("description") or ""), entities.get("description") if isinstance(entities, dict) else None
+    )
+    return Person(
+        _id(data, "a user"),
+        str(data.get("username") or ""),
+        bio,
+        protected=bool(data.get("protected")),
+        withheld=bool(data.get("withheld")),
+    )
+
+
+def _id(data: Mapping[str, Any], what: str) -> str:
+    """Read an id; an answer without one proves nothing, whatever its status."""
+    found = data.get("id")
+    text = str(found) if isinstance(found, str | int) else ""
+    if not (text.isascii() and text.isdigit()):
+        raise Unknown(f"X answered without the id of {what}; it may have been done")
+    return text
+
+
+def _listed(document: Any, key: str) -> list[dict[str, Any]]:
+    found = document.get(key) if isinstance(document, dict) else None
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _meta(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = document.get("meta")
+    return meta if isinstance(meta, dict) else {}

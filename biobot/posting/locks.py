@@ -1,0 +1,70 @@
+"""The two locks of a home: `daemon.lock` for the life of `run`, `post.lock` around each post.
+
+Both are held by the kernel (flock), so they end with their process however it ends. The file says who holds
+it, for messages only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from biobot.errors import LockHeld, OutboxError
+from biobot.text.humanize import when
+
+DAEMON, POST = "daemon.lock", "post.lock"
+
+_LOOK_AGAIN = 0.05
+_GLANCE = timedelta(seconds=0.5)
+"""`holder` takes the lock for an instant to see whether it is free: nobody gives up for that."""
+
+
+@contextmanager
+def lock(home: Path, name: str, who: str, now: datetime, patience: timedelta = _GLANCE) -> Iterator[None]:
+    """Hold a lock of this home; raise LockHeld, saying who has it, when it is not free within `patience`."""
+    path = home / name
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutboxError(f"cannot write {path}: {error.strerror}; mend its rights, or give another --home") from None
+    try:
+        deadline = time.monotonic() + patience.total_seconds()
+        while not _try(handle, fcntl.LOCK_EX):
+            if time.monotonic() >= deadline:
+                raise LockHeld(f"{_read(handle) or 'another process'} holds {path}; wait for it, or stop it")
+            time.sleep(_LOOK_AGAIN)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{who} (pid {os.getpid()}, since {when(now)})".encode(), 0)
+        yield
+    finally:
+        os.close(handle)  # F19: the kernel lets go with it, whatever was raised
+
+
+def holder(home: Path, name: str) -> str | None:
+    """Return who holds a lock, without writing anything; None when nobody does."""
+    try:
+        handle = os.open(home / name, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return None if _try(handle, fcntl.LOCK_SH) else _read(handle) or "another process"
+    finally:
+        os.close(handle)
+
+
+def _try(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(handle: int) -> str:
+    return os.pread(handle, 200, 0).decode(errors="replace")

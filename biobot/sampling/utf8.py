@@ -1,0 +1,159 @@
+"""The automaton that says which bytes may come next, so that what is drawn is always text worth showing.
+
+Its states are the boundary between two characters and every distinct way to stand inside one. A byte that
+cannot go on to a valid UTF-8 character has no way out of a state: overlong forms, surrogates and what lies
+beyond U+10FFFF are no characters. Nor do these come out, though they are: control characters (line feed and
+carriage return apart), bidi controls, the line and paragraph separators, the byte order mark and
+noncharacters (F26).
+
+A bio may stop at a boundary once it shows something: until then it stands in state 0, where white space and
+invisible characters lead back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from biobot.errors import SampleError
+from biobot.model.codec import STOP, Codec
+
+Spans = Sequence[tuple[int, int]]
+"""Code points, as (first, last)."""
+
+FORBIDDEN: Spans = (
+    (0x00, 0x09),
+    (0x0B, 0x0C),
+    (0x0E, 0x1F),
+    (0x7F, 0x9F),
+    (0x061C, 0x061C),  # bidi: the Arabic letter mark
+    (0x200E, 0x200F),  # bidi: marks
+    (0x2028, 0x202E),  # separators; bidi: embeddings and overrides
+    (0x2066, 0x2069),  # bidi: isolates
+    (0xD800, 0xDFFF),  # surrogates
+    (0xFDD0, 0xFDEF),  # noncharacters
+    (0xFEFF, 0xFEFF),  # the byte order mark
+    (0xFFF9, 0xFFFB),  # interlinear annotation
+    *((plane << 16 | 0xFFFE, plane << 16 | 0xFFFF) for plane in range(17)),  # noncharacters
+)
+"""Code points that never come out of the sampler."""
+
+BLANK: Spans = (
+    (0x0A, 0x0A),
+    (0x0D, 0x0D),
+    (0x20, 0x20),
+    (0xA0, 0xA0),
+    (0xAD, 0xAD),
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x1680, 0x1680),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x2000, 0x200D),
+    (0x202F, 0x202F),
+    (0x205F, 0x2065),
+    (0x206A, 0x206F),
+    (0x2800, 0x2800),
+    (0x3000, 0x3000),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
+)
+"""Code points that show nothing: white space, and what Unicode says to leave out of sight."""
+
+NOTHING, TEXT = 0, 1
+"""The two boundary states: nothing to be seen so far, and some text."""
+
+_LEADS = (  # lead bytes, continuation bytes after each, the smallest code point that needs so many
+    (range(0x80), 0, 0x00),
+    (range(0xC0, 0xE0), 1, 0x80),
+    (range(0xE0, 0xF0), 2, 0x800),
+    (range(0xF0, 0xF8), 3, 0x10000),
+)
+_Ways = dict[int, int]
+_Special = list[tuple[int, int, int | None]]  # first and last code point, and the state after one (None: no way)
+
+
+@dataclass(frozen=True)
+class Automaton:
+    """What may follow in each state: `ways[state]` maps a byte value to the state after it.
+
+    Only bytes of the codec's table occur, and only ways that can be gone to their end: a lead byte whose
+    every character needs a byte that training never saw has none.
+    """
+
+    codec: Codec
+    ways: tuple[_Ways, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = {value for value in range(256) if self.codec.lookup(value) is not None}
+        ways = [{byte: to for byte, to in each.items() if byte in known} for each in _states()]
+        while True:  # close the dead ends, and then what leads to nothing but them
+            dead = {state for state, each in enumerate(ways) if not each and state != TEXT}
+            if not any(to in dead for each in ways for to in each.values()):
+                break
+            ways = [{byte: to for byte, to in each.items() if to not in dead} for each in ways]
+        if not _reaches(ways, NOTHING, TEXT):
+            raise SampleError("this model knows no byte that makes visible text; train it on more than that")
+        object.__setattr__(self, "ways", tuple(ways))
+
+    def allowed(self, state: int) -> list[int]:
+        """Return the codes that may follow in `state`, the stop among them where a bio may end."""
+        codes = self.codec.encode(bytes(sorted(self.ways[state])))
+        return [STOP, *codes] if state == TEXT else codes
+
+    def follow(self, text: bytes, state: int = NOTHING) -> int:
+        """Walk `text` and give the state after it; SampleError where it cannot go on."""
+        for position, byte in enumerate(text):
+            if byte not in self.ways[state]:
+                raise SampleError(
+                    f"byte 0x{byte:02x} at position {position} of {text!r} can never come out of the sampler: it is "
+                    "no valid UTF-8 there, a control character, or nothing that this model could end; leave it out"
+                )
+            state = self.ways[state][byte]
+        return state
+
+
+def _states() -> list[_Ways]:
+    """Build every state over all 256 bytes; those from which the same ways lead on are one."""
+    states: list[_Ways] = [{}, {}]
+    known: dict[object, int | None] = {}
+
+    def after(first: int, depth: int, special: _Special) -> int | None:
+        """Return the state before the last `depth` bytes of the 64 ** depth code points from `first` on."""
+        last = first + 64**depth - 1
+        special = [(max(a, first), min(z, last), to) for a, z, to in special if a <= last and z >= first]
+        if depth == 0:
+            return special[0][2] if special else TEXT
+        key = (depth, *((a - first, z - first, to) for a, z, to in special))
+        if key not in known:
+            steps = {0x80 + step: after(first + step * 64 ** (depth - 1), depth - 1, special) for step in range(64)}
+            ways = {byte: to for byte, to in steps.items() if to is not None}
+            known[key] = len(states) if ways else None
+            if ways:
+                states.append(ways)
+        return known[key]
+
+    never: _Special = [(a, z, None) for a, z in (*FORBIDDEN, (0x110000, 0x1FFFFF))]
+    for boundary, blank in ((NOTHING, BLANK), (TEXT, ())):
+        for leads, depth, least in _LEADS:
+            special: _Special = [*never, (0, least - 1, None), *((a, z, boundary) for a, z in blank)]
+            for byte in leads:
+                to = after((byte - leads.start) * 64**depth, depth, sorted(special, key=lambda each: each[:2]))
+                if to is not None:
+                    states[boundary][byte] = to
+    return states
+
+
+def _reaches(ways: Sequence[_Ways], start: int, goal: int) -> bool:
+    seen, edge = {start}, [start]
+    while edge:
+        for to in ways[edge.pop()].values():
+            if to not in seen:
+                seen.add(to)
+                edge.append(to)
+    return goal in seen

@@ -1,0 +1,1 @@
+"""The process boundary: what draws and judges runs in a child, behind typed messages."""

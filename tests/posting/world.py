@@ -1,0 +1,142 @@
+"""A bot in a made-up world: its own clock, a network in memory, drafts that cost nothing."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from biobot.config import Config, Where, build
+from biobot.config import Settings as Whole
+from biobot.networks.network import Account, Tweet
+from biobot.posting.bot import Bot, Drafter
+from biobot.posting.outbox import Outbox, Post, State
+from biobot.posting.poster import Draw, Poster
+
+START = datetime(2026, 11, 22, 17, 59, tzinfo=UTC)
+
+
+class Net:
+    """A network in memory that can be told to fail: `faults` holds what the next calls of `post` do.
+
+    A fault is an exception to raise; `("after", exception)` accepts the post and then raises.
+    """
+
+    name = "rehearsal"
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self.tweets: list[Tweet] = []
+        self.faults: list[Any] = []
+        self.calls = 0
+        self.reads = 0
+        self.account = Account("77", "tester")
+        self.broken_timeline: Exception | None = None
+        self.lag = timedelta(0)
+        self._ids = itertools.count(1000)
+
+    def post(self, text: str) -> str:
+        self.calls += 1
+        fault = self.faults.pop(0) if self.faults else None
+        if isinstance(fault, BaseException):
+            raise fault
+        if callable(fault):
+            fault()
+        tweet = Tweet(str(next(self._ids)), text, self.clock())
+        self.tweets.append(tweet)
+        if isinstance(fault, tuple):
+            raise fault[1]
+        return tweet.id
+
+    def timeline(self, since: datetime, limit: int = 20) -> list[Tweet]:
+        self.reads += 1
+        if self.broken_timeline is not None:
+            raise self.broken_timeline
+        shown = [each for each in self.tweets if each.created and since <= each.created <= self.clock() - self.lag]
+        return shown[::-1][:limit]
+
+    def delete(self, id: str) -> None:  # noqa: A002
+        self.tweets = [each for each in self.tweets if each.id != id]
+
+    def me(self) -> Account:
+        return self.account
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def texts(self) -> list[str]:
+        return [each.text for each in self.tweets]
+
+
+def drafts(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Answer every request with one accepted draft."""
+    for each in requests:
+        yield {
+            "request": each["id"],
+            "text": f"draft {each['seed']} at {each['temperature']}",
+            "temperature": each["temperature"],
+            "seed": each["seed"],
+            "model": "made-up",
+            "accepted": True,
+            "objections": [],
+        }
+
+
+class World:
+    """One bot, whose time passes only by `run`."""
+
+    def __init__(self, home: Path, settings: Mapping[str, Any] | None = None, start: datetime = START) -> None:
+        table = {"schedule": {"timezone": "UTC"}, **(settings or {})}
+        table["schedule"] = {"timezone": "UTC", **table["schedule"]}
+        table.setdefault("post", {}).setdefault("budget", {"posts_per_day": 1000000, "usd_per_month": 1e9})
+        self.config = Config(build(Whole, table, Where("test")), None, home, home)
+        self.now = start
+        self.net = Net(lambda: self.now)
+        self.draw: Draw = drafts
+        self.objections: list[str] = []
+        self.asked: list[Sequence[Mapping[str, Any]]] = []
+        self.steps = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the bot, or start it again after `stop`."""
+        self.outbox = Outbox(self.config.home / "outbox.db", self.config.settings.post.network)
+        self.outbox._db.execute("PRAGMA synchronous = OFF")  # time is made up here, and so is the disk
+        stop = threading.Event()
+        self.poster = Poster(
+            self.config,
+            self.outbox,
+            lambda: self.net,
+            lambda _: self.objections,
+            lambda: self.now,
+            who="a test",
+            stop=stop,
+        )
+        self.bot = Bot(self.config, self.poster, Drafter(self._draw, threaded=False))
+
+    def stop(self) -> None:
+        """Let the bot's process end, with all that it kept in memory."""
+        self.outbox.close()
+
+    def _draw(self, requests: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+        self.asked.append(requests)
+        return self.draw(requests)
+
+    def run(self, length: timedelta) -> None:
+        """Let time pass as the daemon would: step after step, each when the last one said."""
+        end = self.now + length
+        while self.now <= end:
+            following = self.bot.step(self.now)
+            self.steps += 1
+            assert self.steps < 1_000_000, "the bot never rests"
+            self.now = max(self.now, following) if following <= end else end + timedelta(microseconds=1)
+
+    def rows(self, *states: State) -> list[Post]:
+        return self.outbox.posts(*states)
+
+    def slots(self, state: State) -> list[str]:
+        return [f"{row.slot:%d %H:%M}" for row in self.rows(state) if row.slot]

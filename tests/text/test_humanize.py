@@ -1,0 +1,16 @@
+"""Numbers and times are said to people in one way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from biobot.text.humanize import counted, when
+
+
+def test_one_of_a_thing_is_one() -> None:
+    assert [counted(number, "bio") for number in (0, 1, 2, 2000)] == ["0 bios", "1 bio", "2 bios", "2,000 bios"]
+
+
+def test_a_time_is_said_in_utc_without_fractions() -> None:
+    moment = datetime(2026, 11, 22, 19, 30, 5, 999_000, tzinfo=timezone(timedelta(hours=1)))
+    assert when(moment) == when(moment.astimezone(UTC)) == "2026-11-22 18:30:05 UTC"
