@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from biobot.app import collecting, training_record
 from biobot.app.corpus import open_store
 from biobot.config import Config
-from biobot.corpus import clean, groups
+from biobot.corpus import clean
 from biobot.corpus.readers import Bio, Skipped, read
-from biobot.dedupe import index
+from biobot.dedupe import groups, index
 from biobot.errors import CorpusError, ModelError
 from biobot.filters import loader
 from biobot.filters.judge import Judge

@@ -27,7 +27,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 from biobot.config import TrainSettings
-from biobot.corpus import clean, groups, index
+from biobot.corpus import clean
+from biobot.dedupe import groups, index
 from biobot.corpus.store import Store
 store = Store(Path(sys.argv[1]) / "corpus.db")
 def texts():
