@@ -277,3 +277,14 @@ def test_a_wait_that_is_over_is_no_problem_any_more_though_no_daemon_said_so(run
         for name, text in (("wait", "waiting until yesterday"), ("drafts", "no draft came")):
             outbox.set_flag(f"_problem:{name}", text, now - timedelta(days=1))
     assert json.loads(run("status", "--json")[1])["problems"] == ["no draft came"]
+
+
+def test_f7_a_failure_on_one_network_leaves_the_post_on_another_alone(
+    run: Run, bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("post", "--text", "some nice words about warm bread")
+    bot('[post]\nnetwork = "x"\n[x]\napi_base = "http://127.0.0.1:9"\n')
+    for name in ("API_KEY", "API_SECRET", "ACCESS_TOKEN", "ACCESS_SECRET"):
+        monkeypatch.setenv(f"BIOBOT_X_{name}", "made-up")
+    assert run("post", "--text", "some nice words about warm bread")[0] == 1
+    assert [(row["network"], row["state"]) for row in rows(run)] == [("rehearsal", "posted"), ("x", "approved")]
