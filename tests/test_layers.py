@@ -28,7 +28,7 @@ ORDER = [
 ]
 DOORS = {
     "torch": ("model", "sampling", "evaluation"),
-    "PIL": ("evaluation",),
+    "matplotlib": ("evaluation",),
     "tweepy": ("networks",),
     "pluggy": ("filters",),
     "apscheduler": ("posting", "daemon"),

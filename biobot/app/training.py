@@ -252,7 +252,7 @@ def _judge(
     notes: training_record.Diary,
 ) -> Iterator[Note | Done]:
     """Register the best model of a training, measure it, and let it speak if the gate says so."""
-    from biobot.evaluation import curve, gate, report
+    from biobot.evaluation import gate, plots, report
     from biobot.model import checkpoint, evaluate
     from biobot.sampling.sampler import Engine, device
 
@@ -306,7 +306,7 @@ def _judge(
     decision = gate.decide(model, new, old, compared, verbatim, real)
     best.card = card
     checkpoint.save(folder / "model.safetensors", best, "bfloat16")
-    (folder / "curve.png").write_bytes(curve.png(curve.points(card["curve"])))
+    (folder / "curve.png").write_bytes(plots.png(plots.learning_curve(card["curve"], model)))
     for line in report.table(rows):
         yield Note(line)
     notes.at("promote")

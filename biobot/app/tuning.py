@@ -39,12 +39,12 @@ def sweep(
 
 def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Path, model: str | None = None) -> None:
     """Write the picture of what was measured to `file`, a PNG; SampleError if that cannot be."""
-    from biobot.evaluation import chart
+    from biobot.evaluation import plots
 
     name = Registry(config.home).find(model or config.settings.model.name).id
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(chart.png(rows, chosen, name))
+        file.write_bytes(plots.png(plots.sweep(rows, chosen, name)))
     except OSError as error:
         raise SampleError(f"cannot write {file}: {error.strerror}") from None
 

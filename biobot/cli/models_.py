@@ -64,7 +64,7 @@ def list_(options: Options, as_json: bool) -> None:
 def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     """Show a model: its figures, its training's curve, what it copies, and what it says."""
     from biobot.app import training
-    from biobot.evaluation import curve
+    from biobot.evaluation import plots
     from biobot.model.registry import Registry
 
     folder = Registry(options.config.home).find(model)
@@ -83,7 +83,7 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     for key, value in card.items():
         if key != "id" and value is not None:
             click.echo(f"  {_words(key) + ':':<26} {said(value) if key == 'created' else _plain(value)}")
-    for line in curve.lines(curve.points(looks)):
+    for line in plots.sketch(looks):
         click.echo(line)
     for line in training.table(rows):
         click.echo(line)

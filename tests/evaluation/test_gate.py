@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 from biobot.dedupe import index
-from biobot.evaluation import curve, report
+from biobot.evaluation import report
 from biobot.evaluation.gate import FEWEST, decide
 
 
@@ -54,23 +52,3 @@ def test_copies_are_equal_texts_and_runs_of_forty_characters_that_at_most_two_bi
         assert share(f"{thrice} ann") == 1
         assert report.verbatim(["he/him", once], seen) == (1, len(once))  # of fewer than 40 bytes, nobody's
         assert report.verbatim([], seen) == (0.0, 0)
-
-
-def test_the_curve_is_drawn_from_top_left_to_bottom_right() -> None:
-    points = curve.points([(1, 0, 5.0, 5.0), (2, 1_000_000, 4.0, 3.0), (3, 4_000_000, 3.0, 2.5)])
-    lines = curve.lines(points, width=20, height=5)
-    assert lines[0].strip().startswith("5.00")
-    assert lines[0][7] != "\u2800" == lines[0][-1]
-    assert lines[4][7] == "\u2800" != lines[4][-1]
-    assert lines[-1].split() == ["0.0", "4.0", "MB"]
-    assert curve.lines([]) == []
-
-
-def test_the_curve_is_a_png_that_can_be_read_back() -> None:
-    data = curve.png([(0.0, 3.0), (1.0, 2.0)], width=30, height=20)
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", data[16:24]) == (30, 20)
-    size = struct.unpack(">I", data[33:37])[0]
-    pixels = zlib.decompress(data[41 : 41 + size])
-    assert len(pixels) == 20 * (1 + 30 * 3)
-    assert curve.png([])[:8] == data[:8]

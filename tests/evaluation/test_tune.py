@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from biobot.app import tuning
 from biobot.cli import main
 from biobot.config import load
 from biobot.errors import ConfigError
-from biobot.evaluation import chart
 from biobot.evaluation.tune import Row, lines, recommend
 
 Write = Callable[[str], Path]
@@ -54,24 +51,6 @@ def test_on_a_terminal_it_says_how_fast_it_is_and_ends_with_tables_and_a_picture
     assert "T  accepted            novelty  distinct  real words  length  tries  seconds" in said.out
     assert "refused by" in said.out
     assert (tmp_path / "new" / "tune.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_picture_marks_what_is_recommended_and_stands_gaps_and_a_single_temperature() -> None:
-    rows = [row(1.0, 0.5), row(0.5, 0.4, None), row(1.5, 0.0, 0.2)]
-    pictures = [
-        chart.png(rows, [], "m"),
-        chart.png(rows, [1.0], "m"),
-        chart.png(rows, [0.5, 1.0], "m"),
-        chart.png(rows[:1], [1.0], "m"),
-    ]
-    bands = []
-    for each in pictures:
-        with Image.open(io.BytesIO(each)) as picture:
-            assert picture.size == (chart.WIDTH * chart.PIXELS, chart.HEIGHT * chart.PIXELS)
-            colours = {colour: count for count, colour in picture.getcolors(1 << 24) or ()}
-            bands.append(colours.get((0xE3, 0xF0, 0xFA), 0))
-    assert bands[0] == 0 < bands[1] < bands[2]
-    assert bands[3]
 
 
 def test_each_filter_has_its_column() -> None:
