@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import biobot
 
 PACKAGE = Path(biobot.__file__).parent
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
 ORDER = [
     *(
         "errors",
@@ -23,8 +25,7 @@ ORDER = [
         "sampling",
         "filters",
     ),
-    *("filters", "evaluation", "networks", "rehearsal", "posting", "collect", "worker", "app", "daemon", "web"),
-    *("demo", "cli"),
+    *("evaluation", "networks", "rehearsal", "posting", "collect", "worker", "app", "daemon", "web", "demo", "cli"),
 ]
 DOORS = {
     "torch": ("model", "sampling", "evaluation"),
@@ -75,3 +76,33 @@ def test_each_library_has_one_door() -> None:
         library = there.split(".")[0]
         if library in DOORS:
             assert layer(here) in DOORS[library], f"{here} imports {library}"
+
+
+def test_the_page_draws_this_very_map() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    drawn = re.findall(r"^    (\w+)/? .*?(?:\[(\w+)\])?$", page.partition("\n## ")[0], re.MULTILINE)
+    assert [name for name, _ in drawn] == ORDER
+    for name, library in drawn:
+        assert not library or name in DOORS[library], f"{name} is no door of {library}"
+
+
+def test_every_module_below_the_daemon_that_reads_a_clock_is_on_the_page() -> None:
+    listed = re.findall(
+        r"^\| `([\w/]+)` \|", PAGE.read_text(encoding="utf-8").partition("## Where clocks")[2], re.MULTILINE
+    )
+    for path in PACKAGE.rglob("*.py"):
+        module = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        clocks = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if _is_clock(node)}
+        if clocks and module.split("/")[0] in ORDER[: ORDER.index("daemon")]:
+            assert module in listed, f"{module} reads {clocks}"
+    assert all((PACKAGE / f"{module}.py").is_file() for module in listed)
+
+
+def _is_clock(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+        return False
+    named = {
+        "time": ("time", "monotonic", "perf_counter", "process_time", "thread_time", "sleep"),
+        "datetime": ("now",),
+    }
+    return node.attr in named.get(node.value.id, ())

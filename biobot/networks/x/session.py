@@ -137,7 +137,7 @@ _CALL: contextvars.ContextVar[_Call] = contextvars.ContextVar("_CALL")
 
 
 class _Marked:
-    """Tells the running call of the moment before a request's first byte leaves, after any tunnel and TLS."""
+    """Notifies the running call just before a request's first byte leaves, after any tunnel and TLS."""
 
     host: str
     port: int
