@@ -1,7 +1,7 @@
 """What `make demo` shows: the whole bot in half a minute, with no account, no network and nothing left behind.
 
 Every step is the real program: `biobot preview` and `biobot run` as processes of their own, in a bot's folder
-made for the occasion, posting over HTTP to the built-in fake X, which is also the judge of what was posted.
+made for this run, posting over HTTP to the built-in fake X, which is also the judge of what was posted.
 """
 
 from __future__ import annotations
@@ -45,36 +45,38 @@ timeout = "5s"
 
 BOLD, FAINT, RED, GREEN, YELLOW, BLUE = "1", "2", "31", "32", "33", "34"
 
-PATIENCE = 60.0
-"""Seconds after which the demo gives one step up: many times what it takes on a small machine."""
+STEP_TIMEOUT = 60.0
+"""Seconds that one step of the demo may take: many times what it needs on a small machine."""
 
 
 def main() -> int:
-    """Show it all, and return the exit code."""
+    """Run the demo and return the exit code."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="biobot-demo-") as folder, FakeX(lambda: datetime.now(UTC)) as fake:
         demo = Demo(Path(folder), fake)
         try:
             demo.show_temperatures()
-            refused = demo.show_judging()
+            refused = demo.show_filters()
             recovered = demo.show_posting()
         except BiobotError as error:
             say(f"demo: {error}")
             return 1
         posts = [post["text"] for post in fake.report()["posts"]]
     doubles = len(posts) - len(Counter(posts))
-    say(f"\nThat took {time.monotonic() - began:.0f} s and left nothing behind.\n")
+    say(f"\nThis took {time.monotonic() - began:.0f} s and left nothing behind.\n")
     say(f"demo: {len(posts)} posted, {refused} refused, {recovered} recovered, {doubles} doubles")
     say("  .venv/bin/biobot init mybot && cd mybot          # a bot of your own")
-    say("  ../.venv/bin/biobot preview --temperature 0.8    # what it would say")
-    say("  ../.venv/bin/biobot run                          # to the built-in fake X, until biobot.toml says otherwise")
+    say("  ../.venv/bin/biobot preview --temperature 0.8    # a few drafts")
+    say(
+        "  ../.venv/bin/biobot run                          # posts to the built-in fake X until you change biobot.toml"
+    )
     return 1 if doubles else 0
 
 
 @dataclass
 class Demo:
-    """A bot's folder, the fake X that it posts to, and how much of its timeline was shown."""
+    """A bot's folder, the fake X that it posts to, and how many of its posts were printed."""
 
     folder: Path
     fake: FakeX
@@ -86,16 +88,16 @@ class Demo:
     # -- the three acts -------------------------------------------------------------------------------
 
     def show_temperatures(self) -> None:
-        """One bio at three temperatures, its bytes tinted by how unsure the model was of each."""
-        title("One seed, three temperatures", "The warmer a letter's tint, the less sure the model was of it.")
+        """Print one bio at three temperatures, each byte tinted by how uncertain the model was of it."""
+        title("One seed, three temperatures", "The warmer a letter's tint, the less certain the model was of it.")
         if colours(sys.stdout):
             say(f"  {legend()}")
         heat = ("--temperature", "0.2", "--temperature", "0.8", "--temperature", "1.2")
         for bio in self._lines("preview", "--per-byte", "--no-filters", *heat, "-n", "1", "--seed", SEED):
             show(bio, f"T {bio['temperature']:.1f} · {bio['bits_per_byte']:.2f} bits a byte", None)
 
-    def show_judging(self) -> int:
-        """Candidates and what the filters make of them; return how many were refused."""
+    def show_filters(self) -> int:
+        """Print candidates with the filters' verdicts, and return how many were refused."""
         title("The filters at work", "Nothing that any filter objects to is ever posted.")
         refused = 0
         for bio in self._lines("preview", "--per-byte", "--temperature", "0.8", "-n", "8", "--seed", SEED):
@@ -105,7 +107,7 @@ class Demo:
         return refused
 
     def show_posting(self) -> int:
-        """The daemon posts, loses a connection at the worst moment, and finds its post; return how many it found."""
+        """Run the daemon, break a connection at the worst moment, and return how many posts it found again."""
         title(
             "The daemon, posting every two seconds to the built-in fake X", "OAuth, rate limits and duplicates as on X."
         )
@@ -113,21 +115,21 @@ class Demo:
         try:
             self._watch(daemon, lambda: len(self._timeline()) >= 3)
             self.fake.fault("reset-after")
-            remark("Now X accepts a post, and the connection dies before it can say so.", YELLOW)
+            remark("X now accepts a post, but the connection dies before its answer arrives.", YELLOW)
             lost = self._watch(daemon, lambda: self._ids("unconfirmed"))
-            remark("The bot cannot know: the post is `unconfirmed`, never sent again; the timeline will tell.", YELLOW)
+            remark("The bot cannot know: the post is `unconfirmed`, and only the timeline can settle it.", YELLOW)
             self._watch(daemon, lambda: set(lost) <= set(self._ids("posted")))
-            remark("Found: it is `posted`, once.", GREEN)
+            remark("Found on the timeline: it is `posted`, once.", GREEN)
             return len(lost)
         finally:
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait(timeout=PATIENCE)
+            daemon.wait(timeout=STEP_TIMEOUT)
 
-    # -- the bot as its owner sees it -----------------------------------------------------------------
+    # -- the bot, through its commands ------------------------------------------------------------------
 
     def _watch(self, daemon: subprocess.Popen[str], done: Callable[[], T]) -> T:
-        """Print the timeline as it grows until `done` gives something, and return that."""
-        deadline = time.monotonic() + PATIENCE
+        """Print the timeline as it grows until `done` returns something true, and return that."""
+        deadline = time.monotonic() + STEP_TIMEOUT
         while True:
             found = done()
             for text in self._timeline()[self.shown :]:
@@ -137,7 +139,7 @@ class Demo:
             if found:
                 return found
             if daemon.poll() is not None:
-                raise BiobotError(f"the daemon left early: {(daemon.communicate()[1] or '').strip()}")
+                raise BiobotError(f"the daemon ended early: {(daemon.communicate()[1] or '').strip()}")
             if time.monotonic() > deadline:
                 raise BiobotError("the daemon took too long; try again when this machine is less busy")
             time.sleep(0.2)
@@ -149,14 +151,14 @@ class Demo:
         return [row["id"] for row in self._lines("queue", "list", "--state", state)]
 
     def _lines(self, *arguments: str) -> Iterator[dict[str, Any]]:
-        """Run a command with --json and give its objects as they come."""
+        """Run a command with --json and yield its objects as they come."""
         with self._start(*arguments, "--json", stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 yield json.loads(line)
             errors = process.stderr.read().strip() if process.stderr else ""
         if process.returncode:
-            raise BiobotError(errors or f"`biobot {arguments[0]}` left with {process.returncode}")
+            raise BiobotError(errors or f"`biobot {arguments[0]}` ended with exit code {process.returncode}")
 
     def _start(self, *arguments: str, stdout: int) -> subprocess.Popen[str]:
         keys = {f"BIOBOT_X_{each.name.upper()}": getattr(self.fake.keys, each.name) for each in fields(self.fake.keys)}
@@ -171,11 +173,11 @@ class Demo:
         )
 
 
-# -- how it looks --------------------------------------------------------------------------------------
+# -- output -------------------------------------------------------------------------------------------
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush it."""
     print(line, flush=True)  # noqa: T201
 
 
@@ -185,7 +187,7 @@ def title(what: str, why: str) -> None:
 
 
 def remark(what: str, code: str) -> None:
-    """Print what happens behind the scene."""
+    """Print what happens behind the scenes."""
     say(paint(f"  {what}", code))
 
 
@@ -196,7 +198,7 @@ def show(bio: dict[str, Any], label: str, objections: list[str] | None) -> None:
 
 
 def paint(text: str, code: str) -> str:
-    """Colour `text` where there is a terminal that wants it; `code` is of ANSI's SGR."""
+    """Return `text` in colour, by an ANSI SGR code, where standard output is a terminal that shows colours."""
     return f"\x1b[{code}m{text}\x1b[0m" if colours(sys.stdout) else text
 
 
