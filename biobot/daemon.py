@@ -19,12 +19,14 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from biobot.app.posting import one, open_poster, spawn
 from biobot.config import Config
 from biobot.errors import ConfigError
 from biobot.posting import locks, schedule
 from biobot.posting.bot import WAITING, Bot, Drafter
+from biobot.posting.drafts import Draw
 from biobot.posting.outbox import Post
-from biobot.posting.poster import Draw, Poster, one, open_poster, spawn
+from biobot.posting.poster import Poster
 from biobot.text.humanize import when
 
 log = logging.getLogger("biobot")

@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from biobot.app import health
+from biobot.app.posting import objections
 from biobot.config import Config
 from biobot.errors import ModelError, OutboxError
 from biobot.model.registry import ModelFolder, Registry
 from biobot.posting import locks, schedule
 from biobot.posting.budget import Budget, Left
 from biobot.posting.outbox import Draft, Outbox, Post, State
-from biobot.posting.poster import hindrance, objections
+from biobot.posting.poster import hindrance
 from biobot.text.length import weighted_length
 
 SHOWN = 100

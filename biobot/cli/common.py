@@ -32,7 +32,7 @@ def said(stamp: str | None, never: str = "never") -> str:
 @contextmanager
 def opened_poster(options: Options, who: str) -> Iterator[Poster]:
     """Open what posts, for one command."""
-    from biobot.posting.poster import open_poster
+    from biobot.app.posting import open_poster
 
     opened = open_poster(options.config, clock, who=who)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from biobot.cli import Options
@@ -15,8 +17,9 @@ from biobot.cli.common import clock, outbox
 @click.pass_obj
 def command(options: Options, post: int, text: str, rev: int | None) -> None:
     """Change a draft's text, if the filters let the new one pass."""
+    from biobot.app.posting import objections
     from biobot.posting import review
 
     with outbox(options) as opened:
-        row = review.edit(options.config, opened, post, text, clock(), rev)
+        row = review.edit(opened, partial(objections, options.config), post, text, clock(), rev)
     click.echo(f"edited {post} (revision {row.rev}); it is {row.state}")

@@ -13,7 +13,7 @@ from biobot.cli.common import opened_poster, tell
 @click.pass_obj
 def command(options: Options, text: str | None) -> None:
     """Post once, now: schedule and quiet hours are ignored, filters and budget are not."""
-    from biobot.posting import poster
+    from biobot.app import posting
 
     with opened_poster(options, "`biobot post`") as writer:
-        tell(poster.one(options.config, writer, poster.spawn(options.config), text))
+        tell(posting.one(options.config, writer, posting.spawn(options.config), text))

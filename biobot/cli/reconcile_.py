@@ -17,15 +17,15 @@ def command(options: Options, post: int | None, resend: bool) -> None:
 
     What is not found stays unconfirmed, since a timeline may lag; only --resend sends a text a second time.
     """
-    from biobot.posting import poster
+    from biobot.app import posting
 
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of the post: a text is sent again only on your word for it")
     with opened_poster(options, "`biobot reconcile`") as writer:
         if resend and post is not None:
-            tell(poster.resend(writer, post))
+            tell(posting.resend(writer, post))
             return
-        rows = poster.reconcile_now(writer, post)
+        rows = posting.reconcile_now(writer, post)
     for row in rows:
         click.echo(f"{row.id} is {row.state}: {row.reason}")
     if not rows:

@@ -22,9 +22,10 @@ from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError
 from biobot.posting import locks, poster, reconcile, schedule
 from biobot.posting.budget import BudgetSpent, next_day
+from biobot.posting.drafts import Draw, Drawn, drawn, request
 from biobot.posting.notices import Notices
 from biobot.posting.outbox import Draft, Outbox, Post, State, moment, slot_key, stamp
-from biobot.posting.poster import HINDRANCES, LONGEST_WAIT, Draw, Drawn, Hindrance, Poster, drawn, hindrance, request
+from biobot.posting.poster import HINDRANCES, LONGEST_WAIT, Hindrance, Poster, hindrance
 
 log = logging.getLogger("biobot")
 

@@ -6,35 +6,27 @@ strike; the crash tests kill the process at each of them.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from bisect import bisect
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate
 from typing import Any, TypeVar
 
 from biobot.config import Config
-from biobot.errors import BiobotError, NetworkError, OutboxError, PluginError, SampleError, SecretsError
+from biobot.errors import NetworkError, OutboxError, SecretsError
 from biobot.networks.errors import Refused, Unknown, Unsent
-from biobot.networks.network import Network, open_network
-from biobot.networks.secrets import POSTING, load
-from biobot.posting import locks, policy, reconcile, schedule
+from biobot.networks.network import Network
+from biobot.posting import locks, policy, reconcile
 from biobot.posting.budget import Budget, Kind
-from biobot.posting.outbox import Draft, Outbox, Post, State, moment, stamp
+from biobot.posting.outbox import Outbox, Post, State, moment, stamp
 from biobot.text.humanize import counted, when
 from biobot.text.links import links
-from biobot.worker import client, server
 
 T = TypeVar("T")
 
 Clock = Callable[[], datetime]
-Draw = Callable[[Sequence[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
-"""What samples and judges: requests to candidates, as `biobot.worker.server.spawn` does in a child process."""
 Judge = Callable[[Post], list[str]]
 """What judges a row once more: its objections, none when it may be posted."""
 
@@ -55,71 +47,6 @@ SLOWEST = timedelta(seconds=15)
 
 def mark(point: str) -> None:
     """Mark a place where a crash must do no harm; the crash tests replace this by a kill."""
-
-
-# -- drafts ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What came of one request: a draft; or, with `draft` None, why there is none.
-
-    `refused` counts, by filter, the candidates that came before it and were refused.
-    """
-
-    request: str
-    draft: Draft | None
-    reason: str = ""
-    refused: Mapping[str, int] = field(default_factory=dict)
-
-
-def request(config: Config, name: str, slot: datetime | None, *salt: object) -> dict[str, Any]:
-    """Make the request for one draft: temperature and seed are a hash of the home and the slot.
-
-    A run that is repeated after a crash asks for the same draft. `salt` tells the drafts of one slot apart.
-    """
-    weights = config.settings.sample.temperatures
-    where = (str(config.home.resolve()), slot or name, *salt)
-    totals = list(accumulate(weights.values()))
-    drawn = bisect(totals, schedule.chance(*where, "temperature") * totals[-1])
-    return {
-        "id": name,
-        "temperature": list(weights)[min(drawn, len(totals) - 1)],
-        "seed": int(schedule.chance(*where, "seed") * 2**48),
-        "n": config.settings.sample.max_tries,
-    }
-
-
-def drawn(requests: Sequence[Mapping[str, Any]], draw: Draw, slots: Mapping[str, datetime | None]) -> Iterator[Drawn]:
-    """Have drafts drawn; give each request's first accepted one as it comes, or why there is none.
-
-    A request that the sampler did not get to the end of is not given: it may be asked again.
-    """
-    tries = Counter[str]()
-    objected: dict[str, Counter[str]] = {each["id"]: Counter() for each in requests}
-    limits = {each["id"]: each["n"] for each in requests}
-    done: set[str] = set()
-    for found in draw(requests):
-        name = found["request"]
-        if name in done:
-            continue
-        tries[name] += 1
-        if found["accepted"]:
-            done.add(name)
-            text, temperature, seed, model = (found[key] for key in ("text", "temperature", "seed", "model"))
-            noted = {key: found[key] for key in ("bits", "bits_per_byte", "entropy") if key in found}
-            controls = json.dumps({**found.get("controls", {}), **noted})
-            draft = Draft(text, slots[name], temperature, seed, model, controls)
-            yield Drawn(name, draft, refused=objected[name])
-            continue
-        objected[name].update({each["filter"] for each in found["objections"]})
-        if tries[name] >= limits[name]:
-            done.add(name)
-            why = ", ".join(f"{by} {count}" for by, count in objected[name].most_common())
-            yield Drawn(name, None, f"all {tries[name]} drafts were refused: {why}", objected[name])
-
-
-# -- posting -----------------------------------------------------------------------------------------
 
 
 HINDRANCES = ("blocked", "breaker", "wait", "budget")
@@ -362,105 +289,3 @@ def call(act: Callable[[], T], limit: timedelta, stop: threading.Event, grace: t
 
 def _kind(text: str) -> Kind:
     return "post_with_url" if links(text) else "post"
-
-
-# -- putting it together -----------------------------------------------------------------------------
-
-
-def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None) -> Poster:
-    """Open the outbox and what posts from it, as the config says."""
-    outbox = Outbox(config.home / "outbox.db", config.settings.post.network)
-    return Poster(
-        config, outbox, lambda: open_network(config), lambda row: judge(config, row), clock, who=who, stop=stop
-    )
-
-
-def judge(config: Config, row: Post) -> list[str]:
-    """Judge a row's text in a child process, against everything but the row itself; give the objections."""
-    return objections(config, row.text or "", row.id)
-
-
-def objections(config: Config, text: str, post: int | None = None) -> list[str]:
-    """Judge a text in a child process; `post` is the row that it is the text of, or shall be."""
-    given = {"text": text} if post is None else {"text": text, "id": str(post)}
-    command = [*(["--config", str(config.file)] if config.file else []), "--home", str(config.home)]
-    command += ["check", "--json", "-"]
-    try:
-        lines = list(client.run(command, f"{json.dumps(given)}\n", config.settings.sample.deadline, "judging the text"))
-        (found,) = map(json.loads, lines)
-    except (SampleError, ValueError) as error:
-        raise PluginError(f"{error}; what was not judged is not posted") from error
-    if found["accepted"]:
-        return []
-    return [f"{each['filter']}: {each['reason']}" for each in found["objections"]] or ["refused"]
-
-
-def spawn(config: Config) -> Draw:
-    """Return what draws drafts in a child process."""
-    return lambda requests: server.spawn(config, requests, config.settings.sample.deadline)
-
-
-def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: datetime | None = None) -> Post:
-    """Make one post now, whatever the schedule says: `text`, else the draft that waits longest, else a new one.
-
-    `slot` is the slot that it fills; None leaves all of them to others. With review on, a text that no person
-    has seen is only held. Raises OutboxError when there is no text that may be posted, or posting is hindered.
-    """
-    outbox, now = poster.outbox, poster.clock()
-    hindered = hindrance(outbox, poster.budget, now)
-    if hindered is not None:
-        raise OutboxError(f"nothing is posted: {hindered.text}")
-    if config.settings.post.network == "x":
-        load(config).require(*POSTING)  # before a row is made that would wait for them
-    review = config.settings.post.review == "on"
-    if text is not None:
-        said = objections(config, text)
-        if said:
-            raise OutboxError(f"the text is refused: {'; '.join(said)}")
-        row = outbox.add([Draft(text, slot)], State.APPROVED, now, "person")[0]
-    else:
-        ready = (row for row in outbox.posts(State.APPROVED) if not review or row.approved_by == "person")
-        row = next((row for row in ready if not row.attempted), None)
-        if row is not None:
-            outbox.give(slot, row.id, now)
-        if row is None:
-            name = f"manual {stamp(now)}"
-            (found,) = list(drawn([request(config, name, slot)], draw, {name: slot})) or [
-                Drawn(name, None, "none came")
-            ]
-            outbox.count_refused(found.refused, now)
-            if found.draft is None:
-                raise OutboxError(f"there is nothing to post: {found.reason}")
-            row = outbox.add([found.draft], State.HELD if review else State.APPROVED, now)[0]
-    if row is None:
-        raise OutboxError("the outbox already has a text like that; nothing is posted twice")
-    if row.state is State.HELD:
-        return row
-    try:
-        return poster.send(row.id)
-    except BiobotError as error:
-        if outbox.get(row.id).state is not State.APPROVED:
-            raise
-        raise OutboxError(
-            f"{error}; post {row.id} waits: `biobot run` or `biobot post` sends it, `biobot reject {row.id}` drops it"
-        ) from error
-
-
-def reconcile_now(poster: Poster, post: int | None = None) -> list[Post]:
-    """Look for unconfirmed posts on the timeline before it is time; what is not found stays as it is."""
-    with locks.lock(poster.config.home, locks.POST, poster.who, poster.clock(), timedelta(seconds=2)):
-        poster.adopt_orphans()
-        rows = poster.outbox.posts(State.UNCONFIRMED) if post is None else [poster.outbox.get(post)]
-        for row in rows:
-            if row.state not in (State.UNCONFIRMED, State.FAILED):
-                raise OutboxError(f"post {row.id} is {row.state}: there is nothing to settle")
-        return poster.settle(rows, early=True)
-
-
-def resend(poster: Poster, post: int) -> Post:
-    """Send a text again on a person's word, unless the timeline shows that it is there."""
-    row = reconcile_now(poster, post)[0]
-    if row.state is State.POSTED:
-        return row
-    poster.outbox.resend(post, poster.clock())
-    return poster.send(post)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
-from biobot.config import Config
 from biobot.errors import OutboxError
 from biobot.posting.outbox import Outbox, Post, stamp
-from biobot.posting.poster import objections
+
+Judge = Callable[[str, int], list[str]]
+"""What judges the new text of a row: its objections, none when it may be posted."""
 
 
 def approve(outbox: Outbox, post: int, now: datetime, rev: int | None = None) -> Post:
@@ -25,10 +27,10 @@ def reopen(outbox: Outbox, post: int, now: datetime, rev: int | None = None) -> 
     return outbox.reopen(post, now, rev)
 
 
-def edit(config: Config, outbox: Outbox, post: int, text: str, now: datetime, rev: int | None = None) -> Post:
+def edit(outbox: Outbox, judge: Judge, post: int, text: str, now: datetime, rev: int | None = None) -> Post:
     """Change a draft's text, if the filters let the new one pass; else raise OutboxError with their objections."""
     seen = outbox.get(post).rev if rev is None else rev
-    said = objections(config, text, post)
+    said = judge(text, post)
     if said:
         raise OutboxError(f"the new text is refused: {'; '.join(said)}")
     return outbox.edit(post, text, now, seen)

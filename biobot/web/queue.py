@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from biobot.app import console as shown
+from biobot.app.posting import objections
 from biobot.errors import BiobotError, OutboxError
 from biobot.posting import review
 from biobot.posting.outbox import Outbox, Post
@@ -130,11 +132,12 @@ class Queue:
         """Save a text, if every filter lets it pass; else give it back with what hinders it."""
         post, fields = int(request.path_params["post"]), await form(request)
         text, rev = fields.get("text", "").replace("\r\n", "\n"), number(fields.get("rev", ""))
+        judge = partial(objections, self.config)
 
         def make() -> Response:
             try:
                 with self.console.outbox(write=True) as outbox:
-                    row = review.edit(self.config, outbox, post, text, self.console.clock(), rev)
+                    row = review.edit(outbox, judge, post, text, self.console.clock(), rev)
                     part = self.render.part(PARTS, "card", shown.card(row), self._desk(outbox))
             except BiobotError as error:
                 return HTMLResponse(self._again(post, text, f"Not saved: {error}"), 409)

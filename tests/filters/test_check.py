@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from biobot.app import posting
 from biobot.cli import main
 from biobot.config import load
 from biobot.dedupe import index
 from biobot.errors import PluginError
-from biobot.posting import poster
 from tests.conftest import made_up_bios
 
 Folder = Callable[[str], Path]
@@ -114,4 +114,4 @@ def test_a_text_that_cannot_be_judged_says_so_in_the_words_of_judging(folder: Fo
     path.parent.mkdir(exist_ok=True)
     path.write_text("1 / 0\n")
     with pytest.raises(PluginError, match=r"^judging the text failed: .*broken.*; what was not judged is not posted$"):
-        poster.objections(load(), FINE)
+        posting.objections(load(), FINE)

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from biobot.app import health
+from biobot.app import health, posting
 from biobot.errors import LockHeld, OutboxError, PluginError, SampleError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Account
 from biobot.posting import locks, poster, review
+from biobot.posting.drafts import request
 from biobot.posting.outbox import State, moment
 from tests.posting.world import START, World, drafts
 
@@ -179,7 +180,7 @@ def test_a_post_that_never_turns_up_fails_and_only_a_person_sends_it_again(home:
     (row,) = world.rows(State.FAILED)
     text = row.text
     assert text not in world.net.texts
-    sent = poster.resend(world.poster, row.id)
+    sent = posting.resend(world.poster, row.id)
     assert (sent.state, sent.text) == (State.POSTED, text)
     assert world.net.texts.count(text) == 1  # type: ignore[arg-type]
 
@@ -192,7 +193,7 @@ def test_sending_again_looks_first_and_posts_nothing_that_is_there(home: Path) -
     (row,) = world.rows(State.FAILED)
     world.net.lag = timedelta(0)
     calls = world.net.calls
-    assert poster.resend(world.poster, row.id).state is State.POSTED
+    assert posting.resend(world.poster, row.id).state is State.POSTED
     assert world.net.calls == calls
     gone_through(world)
 
@@ -208,7 +209,7 @@ def test_f20_a_duplicate_on_the_first_attempt_is_not_ours_and_the_slot_gets_anot
     with pytest.raises(OutboxError, match="only what is posted can be deleted"):
         world.poster.undo(failed.id)
     with pytest.raises(OutboxError, match="was refused"):
-        poster.resend(world.poster, failed.id)
+        posting.resend(world.poster, failed.id)
 
 
 def test_f20_a_duplicate_after_sending_again_is_settled_by_the_timeline(home: Path) -> None:
@@ -218,7 +219,7 @@ def test_f20_a_duplicate_after_sending_again_is_settled_by_the_timeline(home: Pa
     world.run(2 * MINUTE)
     (row,) = world.rows(State.UNCONFIRMED)
     world.net.faults = [Refused(Kind.DUPLICATE, 403, "duplicate content")]
-    assert poster.resend(world.poster, row.id).state is State.UNCONFIRMED
+    assert posting.resend(world.poster, row.id).state is State.UNCONFIRMED
     world.run(HOUR)
     assert world.outbox.get(row.id).state is State.POSTED
     gone_through(world)
@@ -260,7 +261,7 @@ def test_f1_a_429_is_waited_out_without_a_call(home: Path) -> None:
     world.run(19 * MINUTE)
     assert world.net.calls == 1
     with pytest.raises(OutboxError, match="nothing is posted: waiting until"):  # nor does a person's hand make one
-        poster.one(world.config, world.poster, world.draw, None)
+        posting.one(world.config, world.poster, world.draw, None)
     world.run(5 * MINUTE)
     assert world.net.calls == 2
     assert world.slots(State.POSTED) == ["22 18:00"]
@@ -692,6 +693,6 @@ def test_f3_an_orphan_becomes_unconfirmed_and_is_found(home: Path) -> None:
 def test_the_temperatures_weights_are_kept(home: Path) -> None:
     world = World(home, {"sample": {"temperatures": {"0.5": 3.0, "1.5": 1.0}}})
     slots = [moment(f"2026-11-{day:02}T{hour:02}:00:00Z") for day in range(1, 29) for hour in range(24)]
-    drawn = [poster.request(world.config, str(slot), slot)["temperature"] for slot in slots]
+    drawn = [request(world.config, str(slot), slot)["temperature"] for slot in slots]
     assert drawn.count(0.5) / len(drawn) == pytest.approx(0.75, abs=0.05)
     assert set(drawn) == {0.5, 1.5}
