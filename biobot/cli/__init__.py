@@ -1,4 +1,4 @@
-"""The `biobot` command: one file a command, each imported only when it is asked for."""
+"""The `biobot` command: one file per command, each imported only when it is used."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from biobot.config import Config, load
 from biobot.errors import BiobotError
 
 COMMANDS = {
-    "init": "Write a bot's folder: biobot.toml, .env and plugins/.",
+    "init": "Create a bot's folder: biobot.toml, .env and plugins/.",
     "corpus": "Import, count, export and forget bios.",
     "collect": "Fetch fresh bios from X.",
-    "train": "Train a model, judge it, and let it speak if it is better.",
+    "train": "Train a model, evaluate it, and make it active if it is good enough.",
     "eval": "Measure bits per byte on a file of bios.",
-    "preview": "Print bios and what the filters make of them; post nothing.",
-    "check": "Judge given texts as the filters would.",
+    "preview": "Print sample bios with the filters' objections; post nothing.",
+    "check": "Run the filters on given texts.",
     "tune": "Sweep temperatures and recommend some.",
     "run": "Run the daemon.",
-    "post": "Post once, now.",
-    "queue": "List what waits and what became of it.",
-    "approve": "Let a held draft be posted.",
-    "reject": "Drop a held draft.",
-    "edit": "Change a draft's text; it is judged again.",
-    "status": "Say how the bot is.",
-    "why": "Tell a post's whole story.",
+    "post": "Make one post now.",
+    "queue": "List the posts in the outbox, in every state.",
+    "approve": "Approve held drafts for posting.",
+    "reject": "Reject drafts.",
+    "edit": "Change a draft's text; the filters judge it again.",
+    "status": "Show the bot's health and its next slot.",
+    "why": "Show a post's whole history.",
     "pause": "Stop posting until `resume`.",
-    "resume": "Go on posting.",
+    "resume": "Resume posting.",
     "undo": "Delete a post from the network.",
     "reconcile": "Settle posts whose fate is unknown.",
-    "doctor": "Check the whole set-up, a line each with its mend.",
+    "doctor": "Check the whole set-up and suggest fixes.",
     "models": "List, show, choose and import models.",
-    "plugins": "List, test and write filter plugins.",
-    "web": "Open the console in a browser.",
-    "rehearse": "Run the whole bot against the built-in fake X in fast time.",
+    "plugins": "List, test and create filter plugins.",
+    "web": "Serve the console to a browser on this machine.",
+    "rehearse": "Run the whole bot against the built-in fake X, in simulated time.",
 }
-"""Every command and its one line; the command itself is `command` in `biobot.cli.<name>_`."""
+"""Every command and its line in `biobot --help`; the command itself is `command` in `biobot.cli.<name>_`."""
 
 
 @dataclass
 class Options:
-    """What was given before the command."""
+    """The options that precede the command."""
 
     file: Path | None = None
     home: Path | None = None
@@ -61,23 +61,23 @@ class Options:
 
 
 class Group(click.Group):
-    """Lists its commands with the whole first sentence of each."""
+    """A group whose help shows the whole first sentence of each command."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands; what is long goes on in the next line."""
+        """Write the list of commands; long sentences wrap."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
 
 
 class Commands(click.Group):
-    """Lists every command without importing one, and turns a BiobotError into one line and an exit code."""
+    """All commands, listed without importing any; a BiobotError becomes one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of a bot's life."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one command."""
+        """Import and return one command; None if there is no such command."""
         if name not in COMMANDS:
             return None
         command = import_module(f"biobot.cli.{name}_").command
@@ -90,9 +90,9 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
-        """Run, and leave with 0, 1 or 2."""
+        """Run, and exit with 0, 1 or 2; 130 after Ctrl-C."""
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # F29: a console that is not UTF-8 prints what it can
+            if hasattr(stream, "reconfigure"):  # F29: a terminal that is not UTF-8 shows what it can
                 stream.reconfigure(errors="backslashreplace")
         extra["standalone_mode"] = False
         options = Options()
@@ -110,7 +110,7 @@ class Commands(click.Group):
             click.echo("biobot: stopped", err=True)
             sys.exit(130)
         except BrokenPipeError:
-            # the reader has left (`biobot preview | head`): not an error, and nothing more can be said
+            # the reader has gone (`biobot preview | head`): not an error, and nothing more can be printed
             sys.stdout = None
             sys.exit(0)
         sys.exit(result if isinstance(result, int) else 0)
@@ -119,9 +119,9 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="biobot")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The bot's biobot.toml.")
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="Where the bot's state lies.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more, and show tracebacks.")
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The folder of the bot's state.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more, tracebacks included.")
 @click.pass_context
 def main(context: click.Context, file: Path | None, home: Path | None, verbose: bool) -> None:
-    """A bot that posts bios dreamt up by a byte-LSTM."""
+    """A bot that posts bios invented by a byte-LSTM."""
     context.obj.file, context.obj.home, context.obj.verbose = file, home, verbose

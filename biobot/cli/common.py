@@ -1,4 +1,4 @@
-"""What the commands that post have in common: opening what posts, and saying what came of it."""
+"""Helpers that the posting commands share: opening the outbox or the poster, and printing the result."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def clock() -> datetime:
-    """Read the machine's clock."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 def said(stamp: str | None, never: str = "never") -> str:
-    """Say the time that a JSON object holds; `never` where it holds none."""
+    """Return a JSON object's time as people read it; `never` for None."""
     from biobot.text.humanize import when
 
     return never if stamp is None else when(datetime.fromisoformat(stamp))
@@ -31,7 +31,7 @@ def said(stamp: str | None, never: str = "never") -> str:
 
 @contextmanager
 def opened_poster(options: Options, who: str) -> Iterator[Poster]:
-    """Open what posts, for one command."""
+    """Open a poster and its outbox for one command."""
     from biobot.app.posting import open_poster
 
     opened = open_poster(options.config, clock, who=who)
@@ -44,7 +44,7 @@ def opened_poster(options: Options, who: str) -> Iterator[Poster]:
 
 @contextmanager
 def outbox(options: Options) -> Iterator[Outbox]:
-    """Open the outbox to change it."""
+    """Open the outbox for writing."""
     from biobot.posting.outbox import Outbox
 
     with Outbox(options.config.home / "outbox.db", options.config.settings.post.network) as opened:
@@ -52,7 +52,7 @@ def outbox(options: Options) -> Iterator[Outbox]:
 
 
 def decide(options: Options, posts: tuple[int, ...], done: str, act: Callable[[Outbox, int], Post]) -> None:
-    """Do something to each row by itself, and say what was done; raise OutboxError if one of them would not."""
+    """Apply `act` to each post by itself and print what was done; raise OutboxError if any of them failed."""
     failed = []
     with outbox(options) as opened:
         for post in posts:
@@ -67,13 +67,13 @@ def decide(options: Options, posts: tuple[int, ...], done: str, act: Callable[[O
 
 
 def tell(row: Post) -> None:
-    """Say what became of a post; raise OutboxError unless it is on the network."""
+    """Print that a post is on the network; raise OutboxError if it is not."""
     if row.state != "posted":
         text = "" if row.state == "unconfirmed" or row.text is None else f": {row.text}"
-        mend = {
-            "held": f"it is held for review: `biobot approve {row.id}` lets it go{text}",
-            "unconfirmed": f"post {row.id} is unconfirmed, and is not sent again by itself: {row.reason}",
-            "approved": f"post {row.id} was not sent, and waits: {row.reason}",
+        problems = {
+            "held": f"held for review: `biobot approve {row.id}` approves it{text}",
+            "unconfirmed": f"post {row.id} is unconfirmed and will not be sent again automatically: {row.reason}",
+            "approved": f"post {row.id} was not sent and is waiting: {row.reason}",
         }
-        raise OutboxError(mend.get(row.state, f"post {row.id} is {row.state}: {row.reason}"))
+        raise OutboxError(problems.get(row.state, f"post {row.id} is {row.state}: {row.reason}"))
     click.echo(f"posted {row.id} as {row.remote_id}: {row.text}")

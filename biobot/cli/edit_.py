@@ -1,4 +1,4 @@
-"""`biobot edit`: another text for a draft."""
+"""`biobot edit`: changes a draft's text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from biobot.cli.common import clock, outbox
 
 @click.command()
 @click.argument("post", metavar="ID", type=int)
-@click.option("--text", required=True, help="The new text; the filters judge it.")
-@click.option("--rev", type=int, help="The revision that you saw; if the row has changed since, nothing happens.")
+@click.option("--text", required=True, help="The new text.")
+@click.option("--rev", type=int, help="The revision that you saw: fail if the draft has changed since.")
 @click.pass_obj
 def command(options: Options, post: int, text: str, rev: int | None) -> None:
-    """Change a draft's text, if the filters let the new one pass."""
+    """Change a draft's text, if the filters accept the new one."""
     from biobot.app.posting import objections
     from biobot.posting import review
 
     with outbox(options) as opened:
         row = review.edit(opened, partial(objections, options.config), post, text, clock(), rev)
-    click.echo(f"edited {post} (revision {row.rev}); it is {row.state}")
+    click.echo(f"edited {post} (revision {row.rev}): {row.state}")

@@ -1,4 +1,4 @@
-"""`biobot pause`: no posts until `resume`."""
+"""`biobot pause`: stops posting until `biobot resume`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from biobot.cli.common import clock, outbox
 @click.command()
 @click.pass_obj
 def command(options: Options) -> None:
-    """Stop posting until `biobot resume`; the daemon stays, and a call under way is finished."""
+    """Stop posting until `biobot resume`. The daemon keeps running, and finishes a call under way."""
     with outbox(options) as opened:
         opened.set_flag("paused", "by a person", clock(), "person")
-    click.echo("paused; `biobot resume` goes on")
+    click.echo("paused; `biobot resume` continues")

@@ -1,4 +1,4 @@
-"""`biobot post`: one post, now."""
+"""`biobot post`: makes one post now."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from biobot.cli.common import opened_poster, tell
 
 
 @click.command()
-@click.option("--text", help="Post this text, if the filters let it pass; by default a draft.")
+@click.option("--text", help="Post this text, if the filters accept it; by default, a draft.")
 @click.pass_obj
 def command(options: Options, text: str | None) -> None:
-    """Post once, now: schedule and quiet hours are ignored, filters and budget are not."""
+    """Make one post now. Schedule and quiet hours are ignored, filters and budget are not."""
     from biobot.app import posting
 
     with opened_poster(options, "`biobot post`") as writer:

@@ -10,17 +10,17 @@ from biobot.cli.common import opened_poster, tell
 
 @click.command()
 @click.argument("post", metavar="[ID]", type=int, required=False)
-@click.option("--resend", is_flag=True, help="If it is not on the timeline, send it again, on your word.")
+@click.option("--resend", is_flag=True, help="Send the post again, if it is not on the timeline.")
 @click.pass_obj
 def command(options: Options, post: int | None, resend: bool) -> None:
-    """Look on the timeline for unconfirmed posts: for all of them, or for one.
+    """Look for unconfirmed posts on the account's timeline: for all of them, or for one.
 
-    What is not found stays unconfirmed, since a timeline may lag; only --resend sends a text a second time.
+    A post that is not found stays unconfirmed, since a timeline may lag; only --resend sends a text again.
     """
     from biobot.app import posting
 
     if resend and post is None:
-        raise click.UsageError("--resend needs the ID of the post: a text is sent again only on your word for it")
+        raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
     with opened_poster(options, "`biobot reconcile`") as writer:
         if resend and post is not None:
             tell(posting.resend(writer, post))

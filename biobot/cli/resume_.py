@@ -1,4 +1,4 @@
-"""`biobot resume`: posts again, after `pause` or after the bot blocked itself."""
+"""`biobot resume`: continues after `biobot pause`, or after the bot has blocked itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from biobot.cli.common import clock, outbox
 @click.command()
 @click.pass_obj
 def command(options: Options) -> None:
-    """Go on posting: ends a pause, a block, a wait, and an open breaker."""
+    """Resume posting: end a pause, a block, a wait, or an open circuit breaker."""
     from biobot.posting import review
 
     with outbox(options) as opened:

@@ -13,13 +13,13 @@ from biobot.cli.common import tell
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Fill one slot now, whatever the schedule says, and leave.")
+@click.option("--once", is_flag=True, help="Fill one slot now, whatever the schedule says, and exit.")
 @click.pass_obj
 def command(options: Options, once: bool) -> None:
-    """Post on schedule until told to stop (SIGTERM, Ctrl-C); a line for each post goes to standard error."""
+    """Post on schedule until stopped (SIGTERM, Ctrl-C). Each post is one line on standard error."""
     from biobot import daemon
 
-    # the journal writes its own time before each line
+    # the journal has a timestamp of its own for each line
     line = "%(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(message)s"
     logging.basicConfig(stream=sys.stderr, format=line, datefmt="%Y-%m-%d %H:%M:%S", force=True)
     logging.getLogger("biobot").setLevel(logging.DEBUG if options.verbose else logging.INFO)

@@ -12,7 +12,7 @@ from biobot.cli.common import opened_poster
 @click.argument("post", metavar="ID", type=int)
 @click.pass_obj
 def command(options: Options, post: int) -> None:
-    """Delete a post from the network; only one that this bot is known to have posted."""
+    """Delete a post from the network. It must be one that this bot is known to have posted."""
     with opened_poster(options, "`biobot undo`") as writer:
         row = writer.undo(post)
     click.echo(f"deleted {row.id} ({row.remote_id})")
