@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from biobot.candidate import Candidate, Match, Seen
+    from biobot.candidate import Candidate, KnownTexts, Match
     from biobot.filters.hookspecs import hookimpl
     from biobot.text.language import language, scripts
     from biobot.text.length import weighted_length
@@ -13,12 +13,23 @@ if TYPE_CHECKING:
     from biobot.text.normalize import fold
 
 __version__ = "0.1.0"
-__all__ = ["Candidate", "Match", "Seen", "Span", "fold", "hookimpl", "language", "links", "scripts", "weighted_length"]
+__all__ = [
+    "Candidate",
+    "KnownTexts",
+    "Match",
+    "Span",
+    "fold",
+    "hookimpl",
+    "language",
+    "links",
+    "scripts",
+    "weighted_length",
+]
 
 _HOMES = {
     "Candidate": "biobot.candidate",
     "Match": "biobot.candidate",
-    "Seen": "biobot.candidate",
+    "KnownTexts": "biobot.candidate",
     "Span": "biobot.text.links",
     "fold": "biobot.text.normalize",
     "hookimpl": "biobot.filters.hookspecs",

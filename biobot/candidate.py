@@ -1,4 +1,4 @@
-"""The nouns of the pipeline: a candidate, what filters hold against it, and what was seen before it."""
+"""The nouns of the pipeline: a candidate, the filters' verdict on it, and the texts that it is compared with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Source = Literal["learnt", "posted", "queued", "forgotten"]
-"""Where a resembling text stands: the training set, the account, the outbox, or the opt-outs."""
+"""Where a resembling text is: in the training set, on the account, in the outbox, or among the opt-outs."""
 
 Layer = Literal["exact", "near", "copied"]
 """How a text resembles another: equal after folding, a few edits away, or sharing a long run."""
@@ -16,9 +16,14 @@ Layer = Literal["exact", "near", "copied"]
 class Candidate:
     """A bio that might be posted.
 
-    Only `text` is always there; the rest is None for a text that no model of ours made (`biobot check`).
-    `bits` is -log2 p of the text and its stop under the model at T = 1; `entropy` is the mean entropy, in
-    bits, of the distributions that its bytes were drawn from; `model` is the id of the model.
+    Only `text` is always there; the rest is None, or empty, for a text that was not sampled (`biobot check`).
+    `bits` is -log2 p of the drawn bytes and the stop (of the kept bytes alone when `cut`) under the model at T = 1,
+    unmasked. `entropy` is the mean entropy, in bits, of all distributions that were drawn from, the stop's among
+    them. `model` is the model's id, `numerics` the arithmetic that the text depends on: type, processor, torch.
+
+    `probabilities` and `entropies` (bits) belong to the distribution that each UTF-8 byte of `text` was drawn from;
+    a byte of the prefix was given, so its probability is 1 and its entropy 0. `masked` is the mean probability
+    that masking removed before each draw. `cut`: the length limit came before the stop.
     """
 
     text: str
@@ -27,23 +32,41 @@ class Candidate:
     bits: float | None = None
     entropy: float | None = None
     model: str | None = None
+    numerics: str | None = None
+    probabilities: tuple[float, ...] = ()
+    entropies: tuple[float, ...] = ()
+    masked: float | None = None
+    cut: bool = False
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Return the bits over the UTF-8 bytes of the text and one for the stop, as `biobot eval` counts."""
+        return None if self.bits is None else self.bits / (len(self.text.encode()) + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """One filter's reason to drop a candidate."""
+    """One filter's reason to refuse a candidate."""
 
     filter: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        return f"{self.filter}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A candidate, every filter's objection to it, and the seconds that each filter took."""
+    """A candidate, every filter's objection to it, and the seconds that each filter took.
+
+    `score` is the sum of the plugins' scores: None for a refused text, and where nothing scores.
+    """
 
     candidate: Candidate
     objections: tuple[Objection, ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
+    score: float | None = None
 
     @property
     def accepted(self) -> bool:
@@ -52,8 +75,18 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """A request for one accepted candidate out of at most `tries`: those of the seeds from `seed` on."""
+
+    id: str
+    temperature: float
+    seed: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
-    """A resemblance to something seen.
+    """A resemblance to a known text.
 
     `amount` is 1.0 for `exact`, the estimated share of equal 3-grams (0 to 1) for `near`, and the length
     in characters of the longest copied run for `copied`.
@@ -64,8 +97,8 @@ class Match:
     amount: float
 
 
-class Seen(Protocol):
-    """What was learnt, posted or queued before: asked by filters, never shown to them."""
+class KnownTexts(Protocol):
+    """The training set and what was posted, queued or opted out: filters may ask about them, never read them."""
 
     def matches(self, text: str) -> tuple[Match, ...]:
         """Return every resemblance of `text`, the strongest of each source and layer, without thresholds."""

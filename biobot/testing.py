@@ -21,7 +21,7 @@ from biobot.filters.judge import Judge
 
 
 @dataclass(frozen=True, slots=True)
-class FakeSeen:
+class FakeKnownTexts:
     """Stands for everything that was seen: it answers every text with the same matches."""
 
     found: tuple[Match, ...] = ()
@@ -41,7 +41,7 @@ def judge(
     """
     path = Path(plugin)
     loaded = _loaded(path, path.stat().st_mtime_ns, json.dumps(settings))
-    verdict = Judge(loader.Plugins((loaded,)), FakeSeen(tuple(seen)), timedelta(seconds=2)).judge(
+    verdict = Judge(loader.Plugins((loaded,)), FakeKnownTexts(tuple(seen)), timedelta(seconds=2)).judge(
         Candidate(text, **facts)
     )
     return verdict.objections[0].reason if verdict.objections else None

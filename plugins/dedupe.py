@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from biobot import Candidate, Match, Seen, fold, hookimpl
+from biobot import Candidate, KnownTexts, Match, fold, hookimpl
 
 WHERE = {
     "learnt": "a bio that the model learnt from",
@@ -39,7 +39,7 @@ def biobot_settings() -> type[Dedupe]:
 
 
 @hookimpl
-def biobot_filter(candidate: Candidate, settings: Dedupe, seen: Seen) -> str | None:
+def biobot_filter(candidate: Candidate, settings: Dedupe, seen: KnownTexts) -> str | None:
     """Refuse what resembles something seen; say in which way and how closely, never what it was."""
     length = len(fold(candidate.text))
     for match in seen.matches(candidate.text):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from biobot.candidate import Candidate, Seen, Verdict
+from biobot.candidate import Candidate, KnownTexts, Verdict
 from biobot.evaluation import words
 from biobot.sampling.controls import Request
 from biobot.sampling.sampler import Engine
@@ -59,7 +59,7 @@ def row(
     engine: Engine,
     temperature: float,
     bios: int,
-    seen: Seen,
+    seen: KnownTexts,
     judge: Callable[[Candidate], Verdict],
     tick: Callable[[float], object],
 ) -> Row:
@@ -125,7 +125,7 @@ def _figure(number: float | None, form: str) -> str:
     return "-" if number is None else format(number, form)
 
 
-def _likeness(seen: Seen, text: str) -> float:
+def _likeness(seen: KnownTexts, text: str) -> float:
     found = (match for match in seen.matches(text) if match.source == "learnt" and match.layer != "copied")
     return max((1.0 if match.layer == "exact" else match.amount for match in found), default=0.0)
 

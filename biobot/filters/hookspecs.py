@@ -9,7 +9,7 @@ from typing import Any
 
 import pluggy
 
-from biobot.candidate import Candidate, Seen
+from biobot.candidate import Candidate, KnownTexts
 
 hookspec = pluggy.HookspecMarker("biobot")
 hookimpl = pluggy.HookimplMarker("biobot")
@@ -17,7 +17,7 @@ hookimpl = pluggy.HookimplMarker("biobot")
 
 
 @hookspec
-def biobot_filter(candidate: Candidate, settings: Any, seen: Seen) -> str | None:
+def biobot_filter(candidate: Candidate, settings: Any, seen: KnownTexts) -> str | None:
     """Say why `candidate` must not be posted, or return None to let it pass."""
 
 

@@ -18,7 +18,7 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any
 
-from biobot.candidate import Candidate, Objection, Seen, Verdict
+from biobot.candidate import Candidate, KnownTexts, Objection, Verdict
 from biobot.errors import PluginError
 from biobot.filters.loader import Hook, Plugin, Plugins
 from biobot.text import unicode_policy
@@ -34,7 +34,7 @@ class _TimeUp(BaseException):
 class Judge:
     """Asks every plugin's filter, and adds up their scores."""
 
-    def __init__(self, plugins: Plugins, seen: Seen, timeout: timedelta) -> None:
+    def __init__(self, plugins: Plugins, seen: KnownTexts, timeout: timedelta) -> None:
         self._filters = tuple(plugins.with_hook("biobot_filter"))
         self._scores = tuple(plugins.with_hook("biobot_score"))
         self._seen = seen

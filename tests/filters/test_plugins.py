@@ -14,7 +14,7 @@ import pytest
 from biobot.candidate import Candidate
 from biobot.filters.judge import Judge
 from biobot.filters.loader import Plugins, load_file
-from biobot.testing import FakeSeen
+from biobot.testing import FakeKnownTexts
 
 from .conftest import Check
 
@@ -70,7 +70,7 @@ def test_the_alarm_of_others_rings_on_after_a_hang(plugin: Plugin) -> None:
     before = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
     old = signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
-        verdict = Judge(Plugins((slow,)), FakeSeen(), timedelta(seconds=0.1)).judge(Candidate(FINE))
+        verdict = Judge(Plugins((slow,)), FakeKnownTexts(), timedelta(seconds=0.1)).judge(Candidate(FINE))
         assert not verdict.accepted
         assert verdict.seconds[0][0] == "slow"
         deadline = time.monotonic() + 5
