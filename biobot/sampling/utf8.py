@@ -2,9 +2,7 @@
 
 Its states are the boundary between two characters and every distinct way to stand inside one. A byte that
 cannot go on to a valid UTF-8 character has no way out of a state: overlong forms, surrogates and what lies
-beyond U+10FFFF are no characters. Nor do these come out, though they are: control characters (line feed and
-carriage return apart), bidi controls, the line and paragraph separators, the byte order mark and
-noncharacters (F26).
+beyond U+10FFFF are no characters. Nor does anything come out that `unicode_policy.UNSAMPLED` lists (F26).
 
 A bio may stop at a boundary once it shows something: until then it stands in state 0, where white space and
 invisible characters lead back.
@@ -17,53 +15,7 @@ from dataclasses import dataclass, field
 
 from biobot.errors import SampleError
 from biobot.model.codec import STOP, Codec
-
-Spans = Sequence[tuple[int, int]]
-"""Code points, as (first, last)."""
-
-FORBIDDEN: Spans = (
-    (0x00, 0x09),
-    (0x0B, 0x0C),
-    (0x0E, 0x1F),
-    (0x7F, 0x9F),
-    (0x061C, 0x061C),  # bidi: the Arabic letter mark
-    (0x200E, 0x200F),  # bidi: marks
-    (0x2028, 0x202E),  # separators; bidi: embeddings and overrides
-    (0x2066, 0x2069),  # bidi: isolates
-    (0xD800, 0xDFFF),  # surrogates
-    (0xFDD0, 0xFDEF),  # noncharacters
-    (0xFEFF, 0xFEFF),  # the byte order mark
-    (0xFFF9, 0xFFFB),  # interlinear annotation
-    *((plane << 16 | 0xFFFE, plane << 16 | 0xFFFF) for plane in range(17)),  # noncharacters
-)
-"""Code points that never come out of the sampler."""
-
-BLANK: Spans = (
-    (0x0A, 0x0A),
-    (0x0D, 0x0D),
-    (0x20, 0x20),
-    (0xA0, 0xA0),
-    (0xAD, 0xAD),
-    (0x034F, 0x034F),
-    (0x115F, 0x1160),
-    (0x1680, 0x1680),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x2000, 0x200D),
-    (0x202F, 0x202F),
-    (0x205F, 0x2065),
-    (0x206A, 0x206F),
-    (0x2800, 0x2800),
-    (0x3000, 0x3000),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
-    (0x1BCA0, 0x1BCA3),
-    (0x1D173, 0x1D17A),
-    (0xE0000, 0xE0FFF),
-)
-"""Code points that show nothing: white space, and what Unicode says to leave out of sight."""
+from biobot.text.unicode_policy import INVISIBLE, UNSAMPLED
 
 NOTHING, TEXT = 0, 1
 """The two boundary states: nothing to be seen so far, and some text."""
@@ -138,12 +90,13 @@ def _states() -> list[_Ways]:
                 states.append(ways)
         return known[key]
 
-    never: _Special = [(a, z, None) for a, z in (*FORBIDDEN, (0x110000, 0x1FFFFF))]
-    for boundary, blank in ((NOTHING, BLANK), (TEXT, ())):
+    never: _Special = [(a, z, None) for a, z in (*UNSAMPLED, (0x110000, 0x1FFFFF))]
+    for boundary, blank in ((NOTHING, INVISIBLE), (TEXT, ())):
         for leads, depth, least in _LEADS:
+            # in this order, since the first that holds a code point counts: many are both forbidden and invisible
             special: _Special = [*never, (0, least - 1, None), *((a, z, boundary) for a, z in blank)]
             for byte in leads:
-                to = after((byte - leads.start) * 64**depth, depth, sorted(special, key=lambda each: each[:2]))
+                to = after((byte - leads.start) * 64**depth, depth, special)
                 if to is not None:
                     states[boundary][byte] = to
     return states

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from biobot.text import graphemes
+from biobot.text.unicode_policy import CONTROLS, DIRECTION_CONTROLS, DIRECTION_MARKS, SURROGATES, character_class
 
 _RAMP = (27, 33, 39, 45, 50, 84, 154, 190, 226, 220, 214, 208, 202, 196)
 """Colours of the 256-colour cube from cold to hot: sure of itself to anything goes."""
@@ -27,17 +28,12 @@ def colours(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
+_UNSAFE = re.compile(character_class((*SURROGATES, *CONTROLS, *DIRECTION_CONTROLS, *DIRECTION_MARKS)))
+
+
 def clean(text: str) -> str:
-    """Make a text harmless to a terminal: a control or bidi character is shown by its code, only line feeds act."""
-    return "".join(
-        each
-        if each == "\n" or not (unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") or each in _BIDI)
-        else f"<{ord(each):02X}>"
-        for each in text
-    )
-
-
-_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    """Return `text` with its control and bidi characters shown by their codes, so that only line feeds act."""
+    return _UNSAFE.sub(lambda match: f"<{ord(match[0]):02X}>", text)
 
 
 def tint(text: str, entropies: Sequence[float]) -> str:

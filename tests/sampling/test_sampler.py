@@ -20,7 +20,7 @@ from biobot.model.codec import STOP
 from biobot.sampling.controls import Controls, Request
 from biobot.sampling.sampler import Engine, Sample
 from biobot.sampling.stepper import Kind, Stepper
-from biobot.sampling.utf8 import FORBIDDEN
+from biobot.text.unicode_policy import UNSAMPLED
 from tests.conftest import made_up_bios
 from tests.sampling.made import EVERY, checkpoint
 
@@ -218,7 +218,7 @@ def test_bfloat16_speaks_like_float32_on_a_trained_model() -> None:
 def test_whatever_the_model_says_what_comes_out_is_visible_text(engine: Engine) -> None:  # F26
     for sample in draw(engine, range(200), 100.0, max_bytes=40):
         assert len(sample.text.encode()) == len(sample.probabilities) == len(sample.entropies) <= 40
-        assert not any(first <= ord(each) <= last for each in sample.text for first, last in FORBIDDEN)
+        assert not any(first <= ord(each) <= last for each in sample.text for first, last in UNSAMPLED)
         assert "\r" not in sample.text
         assert sample.cut or sample.text.strip()
         assert sample.bits > 0

@@ -9,7 +9,8 @@ import pytest
 
 from biobot.errors import SampleError
 from biobot.model.codec import STOP, Codec
-from biobot.sampling.utf8 import BLANK, FORBIDDEN, NOTHING, TEXT, Automaton
+from biobot.sampling.utf8 import NOTHING, TEXT, Automaton
+from biobot.text.unicode_policy import INVISIBLE, UNSAMPLED
 
 EVERY_BYTE = Automaton(Codec(bytes(range(256))))
 
@@ -19,14 +20,14 @@ def among(spans: object, point: int) -> bool:
 
 
 def test_agrees_with_python_on_every_code_point_but_the_forbidden_ones() -> None:
-    edges = [point + step for first, last in (*FORBIDDEN, *BLANK) for point in (first, last) for step in (-1, 0, 1)]
+    edges = [point + step for first, last in (*UNSAMPLED, *INVISIBLE) for point in (first, last) for step in (-1, 0, 1)]
     for point in {*range(0x3100), *range(0x3100, 0x110000, 61), *(each for each in edges if 0 <= each < 0x110000)}:
         raw = chr(point).encode(errors="surrogatepass")
-        if among(FORBIDDEN, point):
+        if among(UNSAMPLED, point):
             with pytest.raises(SampleError):
                 EVERY_BYTE.follow(raw)
         else:
-            assert EVERY_BYTE.follow(raw) == (NOTHING if among(BLANK, point) else TEXT), hex(point)
+            assert EVERY_BYTE.follow(raw) == (NOTHING if among(INVISIBLE, point) else TEXT), hex(point)
             assert EVERY_BYTE.follow(raw, TEXT) == TEXT
 
 
@@ -47,7 +48,7 @@ def test_what_it_calls_text_is_what_python_can_decode() -> None:
             assert state not in (NOTHING, TEXT), raw
             assert state is None or cut_off, raw
         else:
-            assert (state is None) == any(among(FORBIDDEN, ord(each)) for each in text), raw
+            assert (state is None) == any(among(UNSAMPLED, ord(each)) for each in text), raw
 
 
 @pytest.mark.parametrize(
@@ -63,11 +64,11 @@ def test_knows_every_control_and_bidi_character_and_every_space_there_is() -> No
     for point in range(0x110000):
         character = chr(point)
         if unicodedata.category(character) in ("Cc", "Zl", "Zp") and point not in (10, 13):
-            assert among(FORBIDDEN, point), hex(point)
+            assert among(UNSAMPLED, point), hex(point)
         elif character.isspace():
-            assert among(BLANK, point), hex(point)
+            assert among(INVISIBLE, point), hex(point)
     assert all(
-        among(FORBIDDEN, ord(each))
+        among(UNSAMPLED, ord(each))
         for each in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     )
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biobot.text.unicode_policy import problem
+from biobot.text.terminal import clean
+from biobot.text.unicode_policy import UNSAMPLED, problem
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,30 @@ def test_lets_every_writing_pass(text: str) -> None:
     assert problem(text) is None
 
 
+@pytest.mark.parametrize("mark", "\u061c\u200e\u200f")
+def test_a_direction_mark_may_be_written_is_never_sampled_and_is_shown_by_its_code(mark: str) -> None:
+    assert problem(f"שלום{mark}!") is None
+    assert any(first <= ord(mark) <= last for first, last in UNSAMPLED)
+    assert clean(f"a{mark}b") == f"a<{ord(mark):02X}>b"
+
+
+def test_neither_the_sampler_nor_a_terminal_lets_through_what_steers_a_reader() -> None:
+    for mark in map(chr, (0, 7, 27, 0x7F, 0x85, 0x9B, 0x2028, 0x2029, 0x202E, 0x2066, 0x2069, 0xD800)):
+        assert problem(f"a{mark}b")
+        assert any(first <= ord(mark) <= last for first, last in UNSAMPLED)
+        assert clean(f"a{mark}b") == f"a<{ord(mark):02X}>b"
+
+
+def drawn(character: str) -> bool:
+    """Return whether a reader sees a character by itself; some format characters are: the Arabic number sign."""
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return unicodedata.bidirectional(character) in ("AN", "AL", "L") and character not in "\u061c\u200e"
+    return category[0] not in "CZM" or category in ("Mc", "Co", "Cn")
+
+
 @given(st.text(st.characters(codec="utf-8")))
 def test_what_passes_can_be_written_and_has_something_to_see(text: str) -> None:
     if problem(text) is None:
         text.encode()
-        assert any(
-            unicodedata.category(each)[0] not in "CZM" or unicodedata.category(each) in ("Mc", "Co", "Cn")
-            for each in text
-        )
+        assert any(map(drawn, text))
