@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from dataclasses import dataclass
@@ -89,6 +90,16 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; when the reader has gone (`biobot preview | head`), end with 0, where click would with 1."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+            return 0
+        return result
+
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run, and exit with 0, 1 or 2; 130 after Ctrl-C."""
         for stream in (sys.stdout, sys.stderr):
@@ -109,10 +120,6 @@ class Commands(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("biobot: stopped", err=True)
             sys.exit(130)
-        except BrokenPipeError:
-            # the reader has gone (`biobot preview | head`): not an error, and nothing more can be printed
-            sys.stdout = None
-            sys.exit(0)
         sys.exit(result if isinstance(result, int) else 0)
 
 
