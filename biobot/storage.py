@@ -1,14 +1,26 @@
-"""Files that survive a crash: atomic writes, and what all SQLite files of the bot share."""
+"""Files that survive a crash and stay private: atomic writes, private folders, and how SQLite files are opened."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from biobot.errors import BiobotError
+
+SQLITE_TIMEOUT = 15.0
+"""Seconds to wait for another process's transaction: with a rollback journal they have been seen to take 6."""
+
+_COPY_ATTEMPTS = 5
+
+# -- files and folders -------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -29,11 +41,154 @@ def atomic_write(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only its owner can enter, with its parents, under any umask; return it.
+
+    One that exists and is open to others is closed to them; a shared one (sticky, as /tmp is) and one of
+    another owner stay as they are. Raises OSError.
+    """
+    if not folder.is_dir():
+        if not folder.parent.exists():
+            private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        _sync_folder(folder.parent)
+    elif is_exposed(folder):
+        folder.chmod(0o700)
+    return folder
+
+
+def is_exposed(path: Path) -> bool:
+    """Return whether others may read or write a file or folder that is ours; a sticky folder is meant to be shared."""
+    found = path.stat()
+    return bool(found.st_mode & 0o077 and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
+
+
+# -- opening SQLite files ----------------------------------------------------------------------------
+
+
+class WrongFile(sqlite3.DatabaseError):
+    """A database that is sound but not for this biobot: of a newer one, or of another program."""
+
+
+def open_read_write(path: Path, steps: Sequence[str], *, backup: bool = False) -> sqlite3.Connection:
+    """Open a database, private to its owner, and bring its tables up to date; make it if there is none.
+
+    `steps` are the SQL scripts that lead from each version to the next. With `backup`, a copy of a file of an
+    older version is put beside it first. Raises sqlite3.Error and OSError.
+    """
+    private_folder(path.parent)
+    try:
+        path.touch(mode=0o600, exist_ok=False)  # its journals get the same mode
+    except FileExistsError:
+        if is_exposed(path):
+            path.chmod(0o600)
+    db = sqlite3.connect(path, timeout=SQLITE_TIMEOUT, isolation_level=None)
+    try:
+        # TRUNCATE, not WAL: Debian 12's SQLite has the WAL-reset bug, and a bot needs no thousands of commits
+        for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
+            db.execute(f"PRAGMA {pragma}")
+        found = _check_version(db, steps)
+        if 0 < found < len(steps) and backup:
+            copy = path.with_name(f"{path.name}.{found}.backup")
+            copy.touch(mode=0o600)
+            with closing(sqlite3.connect(copy)) as target:
+                db.backup(target)
+        if found < len(steps):
+            with transaction(db):
+                migrate(db, steps)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_read_only(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
+    """Open a database to read it, changing no byte of it and making no file beside it.
+
+    No file reads like an empty database, and one of an older version as if brought up to date (in memory).
+    SQLite cannot read a file whose writer was killed within a transaction without rolling it back in place;
+    a private copy is rolled back and read instead. Raises sqlite3.Error and OSError.
+    """
+    db = _connect_read_only(path)
+    try:
+        if _check_version(db, steps) < len(steps):
+            with closing(db) as old:
+                db = sqlite3.connect(":memory:", isolation_level=None)
+                old.backup(db)
+            with transaction(db):
+                migrate(db, steps)
+        db.execute("PRAGMA query_only = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def is_interrupted(path: Path) -> bool:
+    """Return whether a process was killed while it wrote: the next one that writes rolls the transaction back."""
+    try:
+        _read_in_place(path).close()
+    except (sqlite3.Error, OSError) as error:
+        return _code(error) == sqlite3.SQLITE_READONLY_ROLLBACK
+    return False
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    for _ in range(_COPY_ATTEMPTS):
+        try:
+            return _read_in_place(path)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        if copy := _rolled_back_copy(path):
+            return copy
+    raise sqlite3.OperationalError(f"it changed {_COPY_ATTEMPTS} times while it was copied")
+
+
+def _read_in_place(path: Path) -> sqlite3.Connection:
+    if not path.exists() or path.stat().st_size == 0:
+        return sqlite3.connect(":memory:", isolation_level=None)
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=SQLITE_TIMEOUT, isolation_level=None)
+    try:
+        version(db)  # connecting reads nothing yet
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _rolled_back_copy(path: Path) -> sqlite3.Connection | None:
+    """Open a copy of a database and its journal; None if they changed meanwhile."""
+    files = path, path.with_name(f"{path.name}-journal")
+    with tempfile.TemporaryDirectory(prefix="biobot-") as folder:
+        try:
+            before = [each.stat().st_mtime_ns for each in files]
+            # another process copies: closing a descriptor here would end the locks of all our own connections
+            subprocess.run(["cp", "--", *map(str, files), folder], check=True, capture_output=True)  # noqa: S607
+            if before != [each.stat().st_mtime_ns for each in files]:
+                return None
+        except FileNotFoundError:
+            return None
+        except subprocess.CalledProcessError as error:
+            raise OSError(errno.EIO, os.fsdecode(error.stderr).strip()) from None
+        db = sqlite3.connect(Path(folder) / path.name, isolation_level=None)
+        version(db)  # rolls back; afterwards the open file needs no name any more
+        return db
+
+
+# -- tables ------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -50,12 +205,12 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def version(db: sqlite3.Connection) -> int:
-    """Return the number of steps that a file's tables have come through."""
+    """Return the number of migrations that a file's tables have come through."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def migrate(db: sqlite3.Connection, steps: Sequence[str]) -> None:
-    """Take those SQL scripts of `steps` that the file has not come through; for a transaction of the caller's.
+    """Run those SQL scripts of `steps` that the file has not come through; within a transaction of the caller's.
 
     The version is read anew here: another process may have been faster.
     """
@@ -63,6 +218,16 @@ def migrate(db: sqlite3.Connection, steps: Sequence[str]) -> None:
         for statement in _statements(steps[number]):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {number + 1}")
+
+
+def _check_version(db: sqlite3.Connection, steps: Sequence[str]) -> int:
+    has_tables = db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None  # before the version:
+    found = version(db)  # another process may be making both
+    if found > len(steps):
+        raise WrongFile(f"was written by a newer biobot (version {found}); update biobot")
+    if found == 0 and has_tables:
+        raise WrongFile("is a database of another program; move it away, or choose another --home")
+    return found
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -73,3 +238,51 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+# -- errors ------------------------------------------------------------------------------------------
+
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "is in use by another process; wait until that is done, then try again",
+    sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup",
+    sqlite3.SQLITE_NOTADB: "is no SQLite database; move it away, or choose another --home",
+    sqlite3.SQLITE_FULL: "does not fit on the disk; free some space, then try again",
+    sqlite3.SQLITE_READONLY_DBMOVED: "was replaced or deleted while it was open; start this process again",
+    sqlite3.SQLITE_READONLY: "cannot be written; correct its permissions and its folder's, or choose another --home",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; correct its permissions and its folder's, or choose another --home",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk fails; look at the system's log",
+}
+"""What is wrong with a file and what to do about it, by SQLite's error code: the extended one, else the primary."""
+
+_SYSTEM_CODES = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EACCES: sqlite3.SQLITE_CANTOPEN,
+    errno.EPERM: sqlite3.SQLITE_CANTOPEN,
+    errno.EROFS: sqlite3.SQLITE_READONLY,
+    errno.EIO: sqlite3.SQLITE_IOERR,
+}
+
+
+@contextmanager
+def errors_as(kind: type[BiobotError], path: Path) -> Iterator[None]:
+    """Raise what SQLite or the system says about `path` as `kind`, in one line that says how to fix it.
+
+    IntegrityError passes: it is about the rows, not about the file.
+    """
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except WrongFile as error:
+        raise kind(f"{path} {error}") from error
+    except (sqlite3.Error, OSError) as error:
+        code = _code(error)
+        remedy = _REMEDIES.get(code) or _REMEDIES.get(code & 0xFF, "cannot be used")
+        raise kind(f"{path} {remedy} ({error})") from error
+
+
+def _code(error: sqlite3.Error | OSError) -> int:
+    if isinstance(error, OSError):
+        return _SYSTEM_CODES.get(error.errno or 0, 0)
+    return getattr(error, "sqlite_errorcode", 0)  # absent where Python itself raised it

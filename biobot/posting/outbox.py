@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -31,9 +31,6 @@ from biobot.text.normalize import fold
 
 By = Literal["person", "policy"]
 """Who changed a row: somebody, or the bot by its settings."""
-
-PATIENCE = 15.0
-"""Seconds to wait for another process's transaction: in TRUNCATE mode they have been seen to take 6."""
 
 
 class State(StrEnum):
@@ -170,7 +167,11 @@ class Outbox:
     def __init__(self, path: Path, network: str, *, read_only: bool = False) -> None:
         self.path = path
         self.network = network
-        self._db = _look(path) if read_only else _open(path)
+        with storage.errors_as(OutboxError, path):
+            if read_only:
+                self._db = storage.open_read_only(path, migrations())
+            else:
+                self._db = storage.open_read_write(path, migrations(), backup=True)
 
     def __enter__(self) -> Self:
         return self
@@ -595,26 +596,17 @@ class Outbox:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all of it or nothing; a file that cannot be written is an OutboxError (F15)."""
-        try:
-            with storage.transaction(self._db):
-                yield self._db
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            raise OutboxError(f"the outbox {self.path} cannot be written: {error}; is the disk full?") from error
+        with storage.errors_as(OutboxError, self.path), storage.transaction(self._db):
+            yield self._db
 
     def ask(self, query: str, *values: Any) -> list[Any]:
         """Run one reading query."""
-        try:
+        with storage.errors_as(OutboxError, self.path):
             return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise OutboxError(f"the outbox {self.path} cannot be read: {error}") from error
 
     def _posts(self, where: str, *values: Any) -> Iterator[Post]:
-        try:
+        with storage.errors_as(OutboxError, self.path):
             yield from _rows(self._db, where, values)
-        except sqlite3.Error as error:
-            raise OutboxError(f"the outbox {self.path} cannot be read: {error}") from error
 
     def _one(self, db: sqlite3.Connection, post: int) -> Post:
         found = next(_rows(db, "id = ?", (post,)), None)
@@ -679,58 +671,3 @@ def migrations() -> list[str]:
     folder = resources.files("biobot.posting") / "migrations"
     files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
     return [each.read_text(encoding="utf-8") for each in files]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-        try:
-            # TRUNCATE, not WAL: Debian 12's SQLite has the WAL-reset bug, and a bot needs no thousands of commits
-            db.execute("PRAGMA journal_mode = TRUNCATE")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-            _migrate(db, path)
-        except BaseException:
-            db.close()
-            raise
-    except (sqlite3.Error, OSError) as error:
-        raise OutboxError(f"the outbox {path} cannot be opened: {error}; restore a backup, or move it away") from error
-    return db
-
-
-def _migrate(db: sqlite3.Connection, path: Path, *, backup: bool = True) -> None:
-    """Bring the tables up to date, with a copy of the file put aside first."""
-    steps = migrations()
-    version = storage.version(db)
-    if version > len(steps):
-        raise OutboxError(f"the outbox {path} was made by a newer biobot (version {version}); update biobot")
-    if version == len(steps):
-        return
-    if version and backup:
-        with closing(sqlite3.connect(path.with_name(f"{path.name}.{version}.backup"))) as copy:
-            db.backup(copy)
-    with storage.transaction(db):
-        storage.migrate(db, steps)
-
-
-def _look(path: Path) -> sqlite3.Connection:
-    """Open for reading and change no byte; without a file, an empty outbox in memory."""
-    if not path.is_file() or path.stat().st_size == 0:
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        _migrate(db, path, backup=False)
-        return db
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
-    try:
-        version = storage.version(db)
-        if version < len(migrations()):  # an older file is brought up to date in memory only
-            with closing(db) as old:
-                db = sqlite3.connect(":memory:", isolation_level=None)
-                old.backup(db)
-        _migrate(db, path, backup=False)
-    except sqlite3.OperationalError:
-        db.close()  # a process died while it wrote: the journal must be rolled back, and only a writer can do that
-        return _open(path)
-    except sqlite3.Error as error:
-        raise OutboxError(f"the outbox {path} cannot be read: {error}; restore a backup, or move it away") from error
-    return db

@@ -602,7 +602,7 @@ def test_f12_review_that_is_turned_on_holds_what_was_approved_by_nobody(home: Pa
 
 def test_f12_an_outbox_that_cannot_be_read_posts_nothing(home: Path) -> None:
     (home / "outbox.db").write_bytes(b"this was the outbox" * 400)
-    with pytest.raises(OutboxError, match="cannot be opened"):
+    with pytest.raises(OutboxError, match="is no SQLite database"):
         World(home, hourly(review="on"))
 
 
