@@ -8,7 +8,6 @@ counting reads no text.
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from biobot.corpus.readers import Bio
 from biobot.dedupe import index
 from biobot.errors import CorpusError
 from biobot.text.humanize import counted
+from biobot.text.normalize import caseless
 
 REFUSED = "forgotten.idx"
 """The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
@@ -184,7 +184,7 @@ def handle_key(handle: str) -> bytes:
 
 def text_key(text: str) -> bytes:
     """Return the key of a text: the same for texts that differ in case, spaces, or Unicode's ways to write them."""
-    return _key("text", " ".join(unicodedata.normalize("NFKC", text).casefold().split()))
+    return _key("text", caseless(text))
 
 
 def _key(kind: str, value: str) -> bytes:

@@ -7,9 +7,6 @@ cannot be read concludes nothing.
 
 from __future__ import annotations
 
-import html
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -17,6 +14,7 @@ from biobot.config import PostSettings
 from biobot.networks.network import Tweet
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox, Post, State
+from biobot.text.normalize import published
 
 EARLIER = timedelta(minutes=2)
 """The timeline is read from this long before the call: its clock need not be ours."""
@@ -74,14 +72,4 @@ def _since(row: Post) -> datetime:
 
 def _same(tweet: Tweet, row: Post) -> bool:
     since = _since(row)
-    return level(tweet.text) == level(row.text or "") and (tweet.created is None or tweet.created >= since)
-
-
-LINK = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
-"""What a network may make a link of: rather too much than too little."""
-
-
-def level(text: str) -> str:
-    """Level what a network changes in a text: escapes, links (they become t.co), white space, Unicode's form."""
-    plain = unicodedata.normalize("NFC", html.unescape(text))
-    return " ".join(LINK.sub("<link>", plain).split())
+    return published(tweet.text) == published(row.text or "") and (tweet.created is None or tweet.created >= since)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import unicodedata
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from biobot import storage
+from biobot.text.normalize import composed
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS post (
@@ -89,7 +89,8 @@ class State:
             id = str(((int(now.timestamp() * 1000) - 1288834974657) << 22) + number)  # noqa: A001
             moment = now.timestamp()
             self._db.execute(
-                "INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, 0)", (number, id, text, plain(text), moment, moment + lag)
+                "INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, 0)",
+                (number, id, text, composed(text), moment, moment + lag),
             )
             return self.posts()[0]
 
@@ -106,7 +107,7 @@ class State:
 
     def has(self, text: str) -> bool:
         """Return whether a post that is not deleted says the same."""
-        return self._row("SELECT count(*) FROM post WHERE plain = ? AND NOT deleted", plain(text))[0] > 0
+        return self._row("SELECT count(*) FROM post WHERE plain = ? AND NOT deleted", composed(text))[0] > 0
 
     def delete(self, id: str) -> bool:  # noqa: A002
         """Delete a post; False when there is none."""
@@ -181,8 +182,3 @@ class State:
         with self._lock, closing(self._db.execute(statement, values)) as cursor:
             row: tuple[float, ...] = cursor.fetchone()
             return row
-
-
-def plain(text: str) -> str:
-    """Fold a text as the duplicate check does: composed, blanks collapsed."""
-    return " ".join(unicodedata.normalize("NFC", text).split())

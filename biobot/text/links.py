@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+LINK_LIKE = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
+"""Whatever a network might turn into a link: more than `links` finds, which knows X's rules alone."""
+
 LONGEST = 4096
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _DIRECTION = "\u202a-\u202e\u061c\u200e\u200f\u2066-\u2069"
