@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -307,7 +307,7 @@ def _judge(
     best.card = card
     checkpoint.save(folder / "model.safetensors", best, "bfloat16")
     (folder / "curve.png").write_bytes(plots.png(plots.learning_curve(card["curve"], model)))
-    for line in report.table(rows):
+    for line in report.table(card["report"]):
         yield Note(line)
     notes.at("promote")
     promote = decision.promote and wanted.promote
@@ -342,13 +342,6 @@ def samples(config: Config, model: Path) -> Iterator[tuple[float, str]]:
     engine = Engine(open_model(config, str(model))[1], rows=16)
     drawn = engine.draw(Request(0, temperature) for temperature in SHOWN)
     return ((each.temperature, each.text) for each in drawn)
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write the report in a model's card as lines for a terminal."""
-    from biobot.evaluation import report
-
-    return report.table([report.Row(**row) for row in rows]) if rows else []
 
 
 def import_legacy(

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from biobot.cli import Group, Options
-from biobot.cli.common import said
 from biobot.errors import ModelError
+from biobot.text.humanize import when
 
 
 @click.group(cls=Group)
@@ -24,36 +24,34 @@ def command() -> None:
 @click.pass_obj
 def list_(options: Options, as_json: bool) -> None:
     """List every model, the newest first; a star marks the one that speaks."""
+    from biobot.app import models
     from biobot.model.registry import Registry
 
     registry = Registry(options.config.home)
+    active = None
     try:
-        current = registry.current().id
+        active = registry.current().id
     except ModelError as error:
-        current = ""
         click.echo(f"biobot: {error}", err=True)
-    for model in registry.list():
-        try:
-            header = model.header()
-        except ModelError as error:
-            click.echo(f"biobot: {error}", err=True)
+    for model in models.summaries(registry, active):
+        if model.error:
+            click.echo(f"biobot: {model.error}", err=True)
             continue
-        card = header.card
         facts = {
             "id": model.id,
-            "current": model.id == current,
-            "created": card.get("created"),
-            "dev_bits_per_byte": card.get("dev_bits_per_byte"),
-            "verbatim_rate": card.get("verbatim_rate"),
-            "parameters": header.parameters,
-            "bytes": header.size,
+            "current": model.active,
+            "created": model.created and model.created.isoformat(),
+            "dev_bits_per_byte": model.dev_bits_per_byte,
+            "verbatim_rate": model.verbatim_rate,
+            "parameters": model.parameters,
+            "bytes": model.bytes,
         }
         if as_json:
             click.echo(json.dumps(facts))
             continue
-        bits = "" if card.get("dev_bits_per_byte") is None else f"{card['dev_bits_per_byte']:.3f} bits per byte"
-        size = f"{header.parameters / 1e6:>5.1f} M numbers {header.size / 1e6:>6.1f} MB"
-        click.echo(f"{'*' if facts['current'] else ' '} {model.id:<20} {bits:<20} {size}")
+        bits = "" if model.dev_bits_per_byte is None else f"{model.dev_bits_per_byte:.3f} bits per byte"
+        size = f"{model.parameters / 1e6:>5.1f} M parameters {model.bytes / 1e6:>6.1f} MB"
+        click.echo(f"{'*' if model.active else ' '} {model.id:<20} {bits:<20} {size}")
 
 
 @command.command()
@@ -63,8 +61,8 @@ def list_(options: Options, as_json: bool) -> None:
 @click.pass_obj
 def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     """Show a model: its figures, its training's curve, what it copies, and what it says."""
-    from biobot.app import training
-    from biobot.evaluation import plots
+    from biobot.app import models, training
+    from biobot.evaluation import plots, report
     from biobot.model.registry import Registry
 
     folder = Registry(options.config.home).find(model)
@@ -77,15 +75,15 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     more = (", skip connections" if sizes["skip"] else "") + (", n-gram embeddings" if sizes["grams"] else "")
     click.echo(
         f"{sizes['layers']} x {sizes['hidden']}{more}, embedding {sizes['embedding']}, "
-        f"{header.codec.size - 1} byte values, {header.parameters:,} numbers, {header.size / 1e6:.1f} MB"
+        f"{header.codec.size - 1} byte values, {header.parameters:,} parameters, {header.size / 1e6:.1f} MB"
     )
-    looks, rows = card.pop("curve", []), card.pop("report", [])
     for key, value in card.items():
-        if key != "id" and value is not None:
-            click.echo(f"  {_words(key) + ':':<26} {said(value) if key == 'created' else _plain(value)}")
-    for line in plots.sketch(looks):
+        if key not in ("id", "curve", "report") and value is not None:
+            moment = models.created(card) if key == "created" else None
+            click.echo(f"  {_words(key) + ':':<26} {when(moment) if moment else _plain(value)}")
+    for line in plots.sketch(models.curve(card)):
         click.echo(line)
-    for line in training.table(rows):
+    for line in report.table(models.report(card)):
         click.echo(line)
     if not no_samples:
         for temperature, text in training.samples(options.config, folder.path):

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from biobot.evaluation.tune import Row, refusers
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from biobot.evaluation.tune import Row
 
 Curve = Sequence[Sequence[float]]
 """A learning curve as model cards have it: (step, bytes of training data, train bits, dev bits) per evaluation."""
@@ -30,6 +30,8 @@ _MARKERS_UP_TO = 30
 
 def sweep(rows: Sequence[Row], chosen: Sequence[float], model: str) -> Figure:
     """Return the figure of what `biobot tune` measured of a model, the temperatures in `chosen` shaded."""
+    from biobot.evaluation.tune import refusers
+
     rows = sorted(rows, key=lambda row: row.temperature)
     x = [row.temperature for row in rows]
     gap = min((b - a for a, b in pairwise(x)), default=0.1)

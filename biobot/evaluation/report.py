@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,12 +71,12 @@ def row(
     )
 
 
-def table(rows: Sequence[Row]) -> list[str]:
-    """Write the rows as lines for a terminal."""
+def table(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a report, as model cards have it, as lines for a terminal."""
     lines = [f"{'T':>5} {'bios':>6} {'copies':>8} {'longest':>8} {'repeated':>9} {'pass filters':>13}"]
     lines += [
-        f"{each.temperature:>5g} {each.bios:>6} {each.verbatim:>8.1%} {each.longest_copy:>8}"
-        f" {each.repeated:>9.1%} {each.accepted:>13.1%}"
+        f"{each['temperature']:>5g} {each['bios']:>6} {each['verbatim']:>8.1%} {each['longest_copy']:>8}"
+        f" {each['repeated']:>9.1%} {each['accepted']:>13.1%}"
         for each in rows
     ]
-    return lines
+    return lines if len(lines) > 1 else []
