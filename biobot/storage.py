@@ -193,7 +193,13 @@ def _rolled_back_copy(path: Path) -> sqlite3.Connection | None:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Do everything under the `with`, or nothing; for a connection with `isolation_level=None`."""
+    """Do everything under the `with`, or nothing; for a connection with `isolation_level=None`.
+
+    Inside another transaction it is part of that one.
+    """
+    if db.in_transaction:
+        yield
+        return
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

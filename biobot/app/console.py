@@ -1,36 +1,36 @@
-"""What the console shows, read from the bot's state: no page decides anything, and nothing here changes anything."""
+"""What the console's pages show, read from the bot's state. Nothing here changes anything."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import struct
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from biobot.app import health
-from biobot.app.posting import objections
+from biobot.app.models import ModelSummary, summaries
 from biobot.config import Config
-from biobot.errors import ModelError, OutboxError
-from biobot.model.registry import ModelFolder, Registry
+from biobot.errors import BiobotError, ModelError, OutboxError
+from biobot.model.registry import Registry
 from biobot.posting import locks, schedule
 from biobot.posting.budget import Budget, Left
-from biobot.posting.outbox import Draft, Outbox, Post, State
-from biobot.posting.poster import hindrance
+from biobot.posting.outbox import Outbox, Post, State
 from biobot.text.length import weighted_length
 
 SHOWN = 100
-"""How many drafts a page shows; the newest of more."""
-
-NETWORKS = {"x": "on X", "rehearsal": "on the fake X", "stdout": "on standard output"}
-"""What a person calls the networks."""
+"""Drafts on the queue page: the newest of more."""
 
 SLOTS = 8
-"""How many slots ahead are shown."""
+"""Slots ahead on the queue page."""
+
+ROWS = 50
+"""Rows on a page of the history."""
+
+NETWORKS = {"x": "on X", "rehearsal": "on the fake X", "stdout": "on standard output"}
+"""How people say where a post appears."""
 
 
 def open_outbox(config: Config, *, read_only: bool = True) -> Outbox:
@@ -39,134 +39,97 @@ def open_outbox(config: Config, *, read_only: bool = True) -> Outbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """What stands around every page."""
+class Status:
+    """The bot's state, in the header of every page."""
 
     state: str
     next_slot: datetime | None
     held: int
-    unconfirmed: int
-    problems: tuple[str, ...]
+    problems: Sequence[str]
 
 
-def frame(config: Config, outbox: Outbox, now: datetime) -> Frame:
-    """Return how the bot is, in the words of `biobot status`."""
-    found = health.status(config, now)
-    counts = outbox.counts()
+def status(config: Config, outbox: Outbox, now: datetime) -> Status:
+    """Return the bot's state as `biobot status` has it; what keeps it from being read is one of the problems."""
+    try:
+        found, held = health.status(config, now), outbox.counts()[State.HELD]
+    except (BiobotError, ValueError) as error:
+        return Status("unknown", None, 0, [str(error)])
     upcoming = found["next_slot"]
-    return Frame(
-        found["state"],
-        datetime.fromisoformat(upcoming) if isinstance(upcoming, str) else upcoming,
-        counts[State.HELD],
-        counts[State.UNCONFIRMED],
-        tuple(found["problems"]),
-    )
+    return Status(found["state"], datetime.fromisoformat(upcoming) if upcoming else None, held, found["problems"])
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A row of the outbox with what its text weighs and how likely the model thought it."""
-
-    row: Post
-    weight: int
-    bits: float | None
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what the row has."""
-        return getattr(self.row, name)
+def weight(row: Post) -> int:
+    """Return the weighted length of a row's text."""
+    return weighted_length(row.text or "")
 
 
-def card(row: Post) -> Card:
-    """Make a row ready to be shown; `bits` are a byte, None when nobody noted them."""
+def bits_per_byte(row: Post) -> float | None:
+    """Return how surprising the model found a row's text, in bits per byte; None when that is not known."""
     noted = json.loads(row.controls or "{}").get("bits_per_byte")
-    return Card(row, weighted_length(row.text or ""), None if noted is None or row.edited else float(noted))
+    return None if noted is None or row.edited else float(noted)
+
+
+# -- queue -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """The queue: what waits for a person, what goes out by itself, and the slots ahead with their texts."""
+class QueueView:
+    """The queue page: drafts to decide on, approved ones, and the slots ahead with their posts."""
 
-    name: str
+    bot: str
     where: str
     review: bool
     running: bool
-    ahead: int
-    held: Sequence[Card]
-    ready: Sequence[Card]
+    review_ahead: int
+    held: Sequence[Post]
+    approved: Sequence[Post]
     slots: Sequence[tuple[datetime, Post | None]]
-    left: Left
-    hindrance: str | None
+    budget: Left
 
 
-def desk(config: Config, outbox: Outbox, now: datetime) -> Desk:
-    """Read the queue."""
+def queue(config: Config, outbox: Outbox, now: datetime) -> QueueView:
+    """Read the queue page."""
     post = config.settings.post
-    budget = Budget(outbox, post)
-    ahead = schedule.next_slots(config.settings.schedule, now, SLOTS)
-    held = by_slot(outbox.posts(State.HELD, limit=SHOWN))
-    ready = by_slot(outbox.posts(State.APPROVED, limit=SHOWN))
-    wait = hindrance(outbox, budget, now)
-    return Desk(
-        name=config.folder.resolve().name or "biobot",
+    return QueueView(
+        bot=config.folder.resolve().name or "biobot",
         where=NETWORKS[post.network],
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
-        ahead=post.review_ahead,
-        held=[card(row) for row in held],
-        ready=[card(row) for row in ready],
-        slots=[(slot, outbox.at(slot)) for slot in ahead],
-        left=budget.left(now),
-        hindrance=wait.text if wait else None,
+        review_ahead=post.review_ahead,
+        held=by_slot(outbox.posts(State.HELD, limit=SHOWN)),
+        approved=by_slot(outbox.posts(State.APPROVED, limit=SHOWN)),
+        slots=[(slot, outbox.at(slot)) for slot in schedule.next_slots(config.settings.schedule, now, SLOTS)],
+        budget=Budget(outbox, post).left(now),
     )
 
 
 def by_slot(rows: Iterable[Post]) -> list[Post]:
-    """Sort rows by when they go out; those without a slot first, they go out at once."""
+    """Sort rows by when they go out; those without a slot come first, since they go out at once."""
     return sorted(rows, key=lambda row: (row.slot is not None, row.slot or row.created, row.id))
-
-
-def submit(config: Config, outbox: Outbox, draft: Draft, now: datetime) -> Post:
-    """Put a text that a person picked into the next free slot, if the filters let it pass.
-
-    With review on it is held like any other draft. Raises OutboxError with the filters' objections, for a text
-    that is there already, and when there is no free slot.
-    """
-    said = objections(config, draft.text)
-    if said:
-        raise OutboxError(f"the filters refuse it: {'; '.join(said)}")
-    state = State.HELD if config.settings.post.review == "on" else State.APPROVED
-    for slot in schedule.next_slots(config.settings.schedule, now, 500):
-        if outbox.at(slot) is None:
-            (row,) = outbox.add([replace(draft, slot=slot)], state, now, "person")
-            if row is None:
-                raise OutboxError("the outbox already has a text like that")
-            return row
-    raise OutboxError("the schedule has no free slot")
 
 
 # -- history -----------------------------------------------------------------------------------------
 
-PAGE = 50
-"""How many rows a page of the history has."""
-
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """What became of drafts and slots, newest first."""
+class HistoryView:
+    """A page of the history, newest first."""
 
-    rows: Sequence[Card]
+    rows: Sequence[Post]
+    damaged: Sequence[str]
+    """Why other rows of this page cannot be shown."""
     counts: dict[str, int]
     state: str | None
     older: int | None
     """Where the next page begins: below this id; None at the end."""
-    unconfirmed: Sequence[Card]
-    left: Left
-    fallen: Sequence[tuple[str, int]]
-    """Filters, and how many candidates of skipped slots each refused, the strictest first."""
+    unconfirmed: Sequence[Post]
+    budget: Left
+    refused: dict[str, int]
+    """How many candidates each filter has refused, the strictest filter first."""
 
 
-def history(config: Config, outbox: Outbox, now: datetime, state: str | None = None, below: int = 0) -> History:
-    """Read a page of the history; `below` is the id that it begins under, 0 at the newest."""
+def history(config: Config, outbox: Outbox, now: datetime, state: str | None = None, below: int = 0) -> HistoryView:
+    """Read a page of the history: rows in `state` (None: in any) with an id below `below` (0: the newest)."""
     states = [State(state)] if state in set(State) else list(State)
     marks = ", ".join("?" * len(states))
     found = outbox.ask(
@@ -175,95 +138,56 @@ def history(config: Config, outbox: Outbox, now: datetime, state: str | None = N
         *states,
         below,
         below,
-        PAGE + 1,
+        ROWS + 1,
     )
     ids = [row[0] for row in found]
-    return History(
-        rows=[card(outbox.get(post)) for post in ids[:PAGE]],
+    rows, damaged = _readable(outbox, ids[:ROWS])
+    lost = outbox.ask("SELECT id FROM post WHERE network = ? AND state = 'unconfirmed' ORDER BY id", outbox.network)
+    return HistoryView(
+        rows=rows,
+        damaged=damaged,
         counts={name: count for name, count in outbox.counts().items() if count},
         state=state if len(states) == 1 else None,
-        older=ids[PAGE - 1] if len(ids) > PAGE else None,
-        unconfirmed=[card(row) for row in outbox.posts(State.UNCONFIRMED)],
-        left=Budget(outbox, config.settings.post).left(now),
-        fallen=fallen(outbox),
+        older=ids[ROWS - 1] if len(ids) > ROWS else None,
+        unconfirmed=_readable(outbox, [row[0] for row in lost])[0],
+        budget=Budget(outbox, config.settings.post).left(now),
+        refused=outbox.refused(),
     )
 
 
-def fallen(outbox: Outbox) -> list[tuple[str, int]]:
-    """Count by filter the candidates of skipped slots; of a slot that got its text nothing is kept."""
-    reasons = outbox.ask(
-        "SELECT reason FROM post WHERE network = ? AND state = 'skipped' AND missed = 0 ORDER BY id DESC LIMIT 500",
-        outbox.network,
-    )
-    counts = Counter[str]()
-    for (reason,) in reasons:
-        for name, count in re.findall(r"([\w-]+) (\d+)(?=,|$)", (reason or "").partition("refused: ")[2]):
-            counts[name] += int(count)
-    return counts.most_common()
+def _readable(outbox: Outbox, ids: Iterable[int]) -> tuple[list[Post], list[str]]:
+    """Return the rows with these ids, and for each damaged one what is wrong with it."""
+    rows, damaged = [], []
+    for post in ids:
+        try:
+            rows.append(outbox.get(post))
+        except (OutboxError, ValueError) as error:
+            damaged.append(f"post {post} is damaged: {error}")
+    return rows, damaged
 
 
 # -- training ----------------------------------------------------------------------------------------
 
 ALIVE = timedelta(minutes=3)
-"""A training that runs writes its state down every minute; one that did not for so long has stopped."""
+"""A running training saves its state every minute; one that has not for so long was stopped."""
 
 CURVES = 3
-"""How many models' curves are drawn over each other."""
+"""Learning curves in the plot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A line in the table of models: what its header says, and whether it speaks; None for what it does not say."""
-
-    id: str
-    current: bool
-    error: str | None = None
-    created: datetime | None = None
-    parameters: int = 0
-    megabytes: float = 0
-    dev_bits: float | None = None
-    verbatim: float | None = None
-    real_verbatim: float | None = None
-    accepted: float | None = None
-    learnt: int | None = None
-    curve: Sequence[Sequence[float]] = ()
-
-
-def models(config: Config) -> list[Model]:
-    """Return every model of the registry, the newest first."""
+def models(config: Config) -> list[ModelSummary]:
+    """Return every model, the newest first."""
     registry = Registry(config.home)
     try:
-        speaks = registry.find(config.settings.model.name).id
+        active = registry.find(config.settings.model.name).id
     except ModelError:
-        speaks = None
-    return [_model(folder, folder.id == speaks) for folder in registry.list()]
-
-
-def _model(folder: ModelFolder, current: bool) -> Model:
-    try:
-        header = folder.header()
-    except ModelError as error:
-        return Model(folder.id, current, str(error))
-    card = header.card
-    at_08: Mapping[str, Any] = next((row for row in card.get("report", ()) if abs(row["temperature"] - 0.8) < 1e-6), {})
-    return Model(
-        folder.id,
-        current,
-        created=datetime.fromisoformat(card["created"]) if "created" in card else None,
-        parameters=header.parameters,
-        megabytes=header.size / 1e6,
-        dev_bits=card.get("dev_bits_per_byte", card.get("dev_sample_bits_per_byte")),
-        verbatim=card.get("verbatim_rate"),
-        real_verbatim=card.get("real_verbatim_rate"),
-        accepted=at_08.get("accepted"),
-        learnt=card.get("corpus_bios"),
-        curve=card.get("curve", ()),
-    )
+        active = None
+    return list(summaries(registry, active))
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """The training that is under way, or that was stopped and can go on."""
+class TrainingRun:
+    """An unfinished training: running, or stopped and ready to be resumed."""
 
     alive: bool
     step: int
@@ -282,8 +206,8 @@ class Run:
         return timedelta(seconds=self.seconds / self.step * (self.steps - self.step))
 
 
-def training_run(config: Config, now: datetime) -> Run | None:
-    """Read the state of a training out of its file's header; None when none is unfinished."""
+def training_run(config: Config, now: datetime) -> TrainingRun | None:
+    """Read the unfinished training from its file's header; None when there is none."""
     path = config.home / "training" / "state.safetensors"
     try:
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -292,7 +216,7 @@ def training_run(config: Config, now: datetime) -> Run | None:
             where = json.loads(json.loads(file.read(length))["__metadata__"]["biobot"])["where"]
         if where["steps"] is not None and where["step"] >= where["steps"]:
             return None
-        return Run(
+        return TrainingRun(
             now - written < ALIVE,
             where["step"],
             where["steps"],
@@ -310,8 +234,8 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def curves(shown: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> dict[str, Any]:
-    """Lay curves of dev bits per byte over megabytes seen over each other, as the plot wants them."""
+def learning_curves(shown: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> dict[str, Any]:
+    """Return named learning curves, as model cards have them, in the shape that the page's plot wants."""
     points = [{round(each[1] / 1e6, 3): _number(each[3]) for each in curve} for _, curve in shown]
     x = sorted({each for found in points for each in found})
     return {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from biobot.config import Config
 from biobot.errors import BiobotError, OutboxError, PluginError, SampleError
 from biobot.networks.network import open_network
 from biobot.networks.secrets import POSTING, load
-from biobot.posting import locks
+from biobot.posting import locks, schedule
 from biobot.posting.drafts import Draw, Drawn, drawn, request
 from biobot.posting.outbox import Draft, Outbox, Post, State, stamp
 from biobot.posting.poster import Clock, Poster, hindrance
@@ -94,6 +95,25 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
         raise OutboxError(
             f"{error}; post {row.id} waits: `biobot run` or `biobot post` sends it, `biobot reject {row.id}` drops it"
         ) from error
+
+
+def submit(config: Config, outbox: Outbox, draft: Draft, now: datetime) -> Post:
+    """Put a text that a person picked into the next free slot, if the filters let it pass.
+
+    With review on it is held like any other draft. Raises OutboxError with the filters' objections, for a text
+    that is there already, and when there is no free slot.
+    """
+    said = objections(config, draft.text)
+    if said:
+        raise OutboxError(f"the filters refuse it: {'; '.join(said)}")
+    state = State.HELD if config.settings.post.review == "on" else State.APPROVED
+    for slot in schedule.next_slots(config.settings.schedule, now, 500):
+        if outbox.at(slot) is None:
+            (row,) = outbox.add([replace(draft, slot=slot)], state, now, "person")
+            if row is None:
+                raise OutboxError("the outbox already has a text like that")
+            return row
+    raise OutboxError("the schedule has no free slot")
 
 
 def reconcile_now(poster: Poster, post: int | None = None) -> list[Post]:

@@ -12,9 +12,10 @@ import click
 
 from biobot.cli import Options
 from biobot.errors import BiobotError
+from biobot.storage import atomic_write
 
 if TYPE_CHECKING:
-    from biobot.web.middleware import Door
+    from biobot.web.middleware import Origin
 
 MISSING = "the console is the extra [web]: pip install 'biobot[web]' (in a checkout: pip install '.[web]')"
 
@@ -50,7 +51,7 @@ def command(options: Options, port: int | None, again: bool, bind: str | None, b
     signal.signal(signal.SIGTERM, lambda *_: None)
     number = serve.PORT if port is None else port
     with serve.console(config, address=bind, port=number, public=behind_tls, clock=_now) as running:
-        _say(serve.runtime(config) / "link", running.door, running.token)
+        _say(serve.runtime(config) / "link", running.origin, running.token)
         running.run()
 
 
@@ -58,14 +59,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _say(file: Path, door: Door, token: str) -> None:
+def _say(file: Path, origin: Origin, token: str) -> None:
     """Show the link to a person at a terminal; a log or a pipe is told where to read it instead."""
-    from biobot.web.sessions import write_private
-
-    link = f"{door.origin}/?token={token}"
+    link = f"{origin.url}/?token={token}"
     if sys.stdout.isatty():
         click.echo(f"the console: {link}")
         click.echo("the link works once, within ten minutes; `biobot web --link` makes another", err=True)
     else:
-        write_private(file, f"{link}\n")
-        click.echo(f"the console is at {door.origin}; its one-time link is in {file}", err=True)
+        with atomic_write(file) as written:
+            written.write(f"{link}\n".encode())
+        click.echo(f"the console is at {origin.url}; its one-time link is in {file}", err=True)

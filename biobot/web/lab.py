@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from biobot.app import console as shown
+from biobot.app import console, posting
 from biobot.errors import BiobotError
 from biobot.posting.outbox import Draft
-from biobot.web.page_context import Console, form
+from biobot.web.page_context import PageContext, form, integer, number
 from biobot.web.tuning import Tuner
 
 PATIENCE = timedelta(minutes=2)
@@ -84,9 +84,9 @@ class Tally:
         return self.fallen.most_common()
 
 
-def routes(console: Console) -> list[Route]:
+def routes(context: PageContext) -> list[Route]:
     """Return the lab's routes."""
-    lab = Lab(console)
+    lab = Lab(context)
     return [
         Route("/lab", lab.page),
         Route("/lab/live", lab.live),
@@ -99,10 +99,10 @@ def routes(console: Console) -> list[Route]:
 class Lab:
     """The lab's answers."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.render = console.render
-        self.tuner = Tuner(console.config, console.jobs)
+    def __init__(self, context: PageContext) -> None:
+        self.context = context
+        self.render = context.render
+        self.tuner = Tuner(context.config, context.jobs)
 
     async def page(self, request: Request) -> Response:
         """Answer with the whole page."""
@@ -112,17 +112,17 @@ class Lab:
             return {
                 "wish": wish,
                 "start": "temperature" in request.query_params,
-                "models": shown.models(self.console.config),
+                "models": console.models(self.context.config),
                 "tuned": self.tuner.shown(),
                 "live": "/lab/live",
                 "plots": True,
             }
 
-        return await self.console.page("lab.html", "Lab", facts)
+        return await self.context.page("lab.html", "Lab", facts)
 
     async def live(self, request: Request) -> Response:
         """Answer with what may have changed."""
-        return await self.console.live(request, "lab_live.html", lambda _: {"tuned": self.tuner.shown()})
+        return await self.context.live(request, "lab_live.html", lambda _: {"tuned": self.tuner.shown()})
 
     async def stream(self, request: Request) -> Response:
         """Answer with bios as they are drawn, as server-sent events; the child ends with the connection."""
@@ -131,7 +131,7 @@ class Lab:
     async def _events(self, wish: Wish) -> AsyncIterator[str]:
         tally = Tally()
         try:
-            async with aclosing(self.console.jobs.lines(wish.command(), "", PATIENCE)) as lines:
+            async with aclosing(self.context.jobs.lines(wish.command(), "", PATIENCE)) as lines:
                 async for line in lines:
                     found = json.loads(line)
                     tally.add(found)
@@ -145,19 +145,19 @@ class Lab:
     async def queue(self, request: Request) -> Response:
         """Put a bio into the queue, if the filters let it pass now."""
         fields = await form(request)
-        facts = {"bits_per_byte": float(fields["bits_per_byte"]), "top_p": float(fields["top_p"])}
+        facts = {key: number(fields.get(key, "")) for key in ("bits_per_byte", "top_p")}
         draft = Draft(
-            fields["text"].replace("\r\n", "\n"),
-            temperature=float(fields["temperature"]),
-            seed=int(fields["seed"]),
-            model=fields["model"],
+            fields.get("text", "").replace("\r\n", "\n"),
+            temperature=number(fields.get("temperature", "")),
+            seed=integer(fields.get("seed", "")),
+            model=fields.get("model"),
             controls=json.dumps(facts | ({"prefix": fields["prefix"]} if fields.get("prefix") else {})),
         )
 
         def make() -> str:
             try:
-                with self.console.outbox(write=True) as outbox:
-                    row = shown.submit(self.console.config, outbox, draft, self.console.clock())
+                with self.context.outbox(write=True) as outbox:
+                    row = posting.submit(self.context.config, outbox, draft, self.context.clock())
             except BiobotError as error:
                 return self.render.part(PARTS, "refused", str(error))
             return self.render.part(PARTS, "queued", row)

@@ -1,9 +1,9 @@
-"""What stands before the pages: nothing is answered that this console's own pages did not ask for.
+"""Access control: only this console's own pages get answers.
 
-In this order: the Host must be ours (a name that was re-pointed here, DNS rebinding, is not), TLS must be in
-front where the console is public, other sites' requests are turned away by Sec-Fetch-Site and Origin, a link
-opens a session, the session is asked for, and a body must be small and come in time. Every answer carries a
-policy that runs no script and no style but our own files.
+Checked in this order: the Host must be ours (against DNS rebinding), a public console must be reached through TLS,
+Sec-Fetch-Site and Origin must not be another site's, a valid link opens a session, any other request needs one, and
+a body must be small and arrive in time. Every answer has a Content-Security-Policy that allows no script or style
+but our own files.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from biobot.web.sessions import LIFE, Links, Sessions
+from biobot.web.sessions import LIFETIME, Links, Sessions
 
 BODY_LIMIT = 64 * 1024
-"""The largest body, in bytes: a bio is below 2 KB, a bulk decision below 8."""
+"""Bytes of the largest body: a bio is below 2 KB, a bulk decision below 8."""
 
-BODY_PATIENCE = 10.0
-"""Seconds that a body may take to come."""
+BODY_TIMEOUT = 10.0
+"""Seconds that a body may take to arrive."""
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -40,52 +40,52 @@ HEADERS: Mapping[str, str] = {
 }
 
 SignedOut = Callable[[Request], Response]
-"""Makes the page for a browser without a session."""
+"""Returns the page for a browser without a session."""
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Where the console is reached: "http://127.1.2.3:4280", or "https://bot.example.org" behind TLS."""
+class Origin:
+    """Where browsers reach the console: "http://127.1.2.3:4280", or "https://bot.example.org" behind TLS."""
 
-    origin: str
+    url: str
 
     @property
     def host(self) -> str:
-        """Return the one Host header that is ours."""
-        return self.origin.partition("://")[2]
+        """Return the only Host header that is ours."""
+        return self.url.partition("://")[2]
 
     @property
     def tls(self) -> bool:
-        """Return whether a proxy must have spoken TLS."""
-        return self.origin.startswith("https:")
+        """Return whether a proxy in front must have used TLS."""
+        return self.url.startswith("https:")
 
     @property
     def cookie(self) -> str:
-        """Name the cookie: two consoles on one address differ by port; behind TLS no other host can set it."""
+        """Return the cookie's name: per port, since ports share cookies; behind TLS one that no other host can set."""
         return "__Host-biobot" if self.tls else f"biobot-{self.host.rpartition(':')[2]}"
 
 
-class Guard:
-    """ASGI middleware; see the module."""
+class AccessMiddleware:
+    """ASGI middleware that refuses requests as the module says."""
 
     def __init__(
         self,
         app: ASGIApp,
-        door: Door,
+        origin: Origin,
         links: Links,
         sessions: Sessions,
         clock: Callable[[], datetime],
         signed_out: SignedOut,
     ) -> None:
         self.app = app
-        self.door = door
+        self.origin = origin
         self.links = links
         self.sessions = sessions
         self.clock = clock
         self.signed_out = signed_out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
+        """Answer, or pass the request on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -99,16 +99,16 @@ class Guard:
             await send(message)
 
         request = Request(scope)
-        answer = self._turned_away(request)
+        answer = self._refusal(request)
         body = b""
         if answer is None and request.method == "POST":
             try:
-                async with asyncio.timeout(BODY_PATIENCE):
+                async with asyncio.timeout(BODY_TIMEOUT):
                     body = await _body(receive, Headers(scope=scope))
             except _TooLarge:
-                answer = _no(413, f"more than {BODY_LIMIT // 1024} KB")
+                answer = _refuse(413, f"the request is larger than {BODY_LIMIT // 1024} KB")
             except TimeoutError:
-                answer = _no(408, "the request did not come to its end")
+                answer = _refuse(408, f"the request did not arrive within {BODY_TIMEOUT:g} seconds")
             except ConnectionError:
                 return
         if answer is not None:
@@ -116,68 +116,68 @@ class Guard:
         else:
             await self.app(scope, _replay(body, receive), send_with_headers)
 
-    def _turned_away(self, request: Request) -> Response | None:
-        """Return the answer for a request that must not pass; None for one that may."""
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the answer to a request that may not pass; None for one that may."""
         headers = request.headers
-        if headers.getlist("host") != [self.door.host]:
-            return _no(421, f"this is not the console of that host; open {self.door.origin}")
-        if self.door.tls and headers.get("x-forwarded-proto") != "https":
-            return _no(403, "no TLS in front: the proxy must set X-Forwarded-Proto: https")
+        if headers.getlist("host") != [self.origin.host]:
+            return _refuse(421, f"this console has another address: open {self.origin.url}")
+        if self.origin.tls and headers.get("x-forwarded-proto") != "https":
+            return _refuse(403, "the proxy in front must use TLS and set X-Forwarded-Proto: https")
         if request.method not in ("GET", "HEAD", "POST"):
-            return _no(405, "GET and POST only")
+            return _refuse(405, "only GET and POST are allowed")
         if self._foreign(request):
-            return _no(403, "another site asked for this")
+            return _refuse(403, "the request came from another site")
         if request.url.path.startswith("/static/"):
             return None
         token = parse_qs(request.url.query).get("token", [""])[-1]
         if token and request.method == "GET":
-            return self._enter(request, token)
+            return self._sign_in(request, token)
         polling = headers.get("x-biobot-poll") is not None  # a page left open does not keep its session alive
-        if not self.sessions.check(cookie(request, self.door), self.clock(), touch=not polling):
+        if not self.sessions.check(cookie(request, self.origin), self.clock(), touch=not polling):
             return self.signed_out(request)
         return None
 
     def _foreign(self, request: Request) -> bool:
-        """Return whether another site (or another port of this address) made the browser ask."""
+        """Return whether another site, or another port of this address, made the browser send this."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-        if origin is not None and origin != self.door.origin:
+        if origin is not None and origin != self.origin.url:
             return True
         if request.method == "POST":
             return site != "same-origin" if site is not None else origin is None
         if site in (None, "same-origin", "none"):
             return False
-        # a link on another site may lead here; what it would see needs the SameSite=Strict cookie
+        # a link on another site may lead here, but without the SameSite=Strict cookie
         return (
             request.headers.get("sec-fetch-mode") != "navigate" or request.headers.get("sec-fetch-dest") != "document"
         )
 
-    def _enter(self, request: Request, token: str) -> Response:
+    def _sign_in(self, request: Request, token: str) -> Response:
         now = self.clock()
-        if not self.links.take(token, now):
+        if not self.links.redeem(token, now):
             return self.signed_out(request)
         answer = RedirectResponse(request.url.path, 303, headers={"referrer-policy": "no-referrer"})
         answer.set_cookie(
-            self.door.cookie,
+            self.origin.cookie,
             self.sessions.open(now),
-            max_age=int(LIFE.total_seconds()),
+            max_age=int(LIFETIME.total_seconds()),
             path="/",
-            secure=self.door.tls,
+            secure=self.origin.tls,
             httponly=True,
             samesite="strict",
         )
         return answer
 
 
-def cookie(request: Request, door: Door) -> str:
-    """Return the session's secret that the browser sent, or ''."""
+def cookie(request: Request, origin: Origin) -> str:
+    """Return the session's secret that the browser sent; '' if it sent none."""
     try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(door.cookie)
+        found = SimpleCookie(request.headers.get("cookie", "")).get(origin.cookie)
     except CookieError:
         return ""
     return found.value if found else ""
 
 
-def _no(status: int, why: str) -> Response:
+def _refuse(status: int, why: str) -> Response:
     return PlainTextResponse(f"{why}\n", status, headers={"connection": "close"})
 
 
@@ -202,14 +202,10 @@ async def _body(receive: Receive, headers: Headers) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return the body that was read, then whatever else comes."""
-    given = False
+    """Return a `receive` that yields the body that was already read, then whatever else comes."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return messages.pop() if messages else await receive()
 
     return again

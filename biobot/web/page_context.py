@@ -1,29 +1,32 @@
-"""What every page works with: the bot, templates and children."""
+"""What every page works with: the bot, the templates and the worker processes."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from biobot.app import console as shown
+from biobot.app import console
 from biobot.config import Config
 from biobot.posting.outbox import Outbox
 from biobot.web.jobs import Jobs
 from biobot.web.render import Render
 
-T = TypeVar("T")
+MAX_INTEGER = 2**63 - 1
+"""The largest integer that SQLite stores."""
 
 
-class Console:
-    """One console."""
+class PageContext:
+    """The bot that one console serves."""
 
     def __init__(self, config: Config, render: Render, jobs: Jobs, clock: Callable[[], datetime]) -> None:
         self.config = config
@@ -33,42 +36,60 @@ class Console:
 
     @contextmanager
     def outbox(self, *, write: bool = False) -> Iterator[Outbox]:
-        """Open the outbox for one answer."""
-        with shown.open_outbox(self.config, read_only=not write) as outbox:
+        """Open the outbox for one answer, read-only unless `write`."""
+        with console.open_outbox(self.config, read_only=not write) as outbox:
             yield outbox
+
+    async def answer(self, make: Callable[[Outbox], str], *, write: bool = False) -> HTMLResponse:
+        """Answer with the HTML that `make` returns; it runs in a thread."""
+
+        def open_and_make() -> str:
+            with self.outbox(write=write) as outbox:
+                return make(outbox)
+
+        return HTMLResponse(await run_in_threadpool(open_and_make))
 
     async def page(self, template: str, title: str, facts: Callable[[Outbox], Mapping[str, Any]]) -> Response:
         """Answer with a page; `facts` reads what it shows, in a thread."""
-
-        def make() -> str:
-            with self.outbox() as outbox:
-                frame = shown.frame(self.config, outbox, self.clock())
-                return self.render(template, title=title, frame=frame, **facts(outbox))
-
-        return HTMLResponse(await run_in_threadpool(make))
+        return await self.answer(lambda outbox: self._render(template, outbox, facts, title=title))
 
     async def live(self, request: Request, template: str, facts: Callable[[Outbox], Mapping[str, Any]]) -> Response:
-        """Answer a page that asks whether something has changed: with its regions, or with nothing."""
-
-        def make() -> str:
-            with self.outbox() as outbox:
-                return self.render(template, frame=shown.frame(self.config, outbox, self.clock()), **facts(outbox))
-
-        body = await run_in_threadpool(make)
-        version = hashlib.sha256(body.encode()).hexdigest()[:16]
+        """Answer a page that polls: with its live regions, or with 204 when they are those it has seen."""
+        answer = await self.answer(lambda outbox: self._render(template, outbox, facts))
+        version = hashlib.sha256(bytes(answer.body)).hexdigest()[:16]
         if request.query_params.get("seen") == version:
             return Response(status_code=204)
-        return HTMLResponse(body, headers={"x-version": version})
+        answer.headers["x-version"] = version
+        return answer
+
+    def _render(self, template: str, outbox: Outbox, facts: Callable[[Outbox], Mapping[str, Any]], **more: str) -> str:
+        status = console.status(self.config, outbox, self.clock())
+        return self.render(template, status=status, **more, **facts(outbox))
 
 
 async def form(request: Request) -> dict[str, str]:
-    """Read the fields of a form; of one that comes twice, the last."""
+    """Return the fields of a form; of a repeated one, the last."""
     return dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
 
 
-def number(text: str, least: int = 0) -> int:
-    """Read a whole number out of a form or an address; ValueError for anything else."""
-    value = int(text)
-    if value < least:
-        raise ValueError(f"{value} is below {least}")
+def integer(text: str) -> int:
+    """Return a natural number out of a form or an address; 400 for anything else."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) > MAX_INTEGER:
+        raise HTTPException(400, f"{text[:40]!r} is not a number that this page sends\n")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Return a finite number out of a form; 400 for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise HTTPException(400, f"{text[:40]!r} is not a number that this page sends\n")
     return value
+
+
+def post_id(request: Request) -> int:
+    """Return the id of the post that an address names; 400 for one that cannot be."""
+    return integer(str(request.path_params["post"]))

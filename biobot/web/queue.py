@@ -1,10 +1,10 @@
-"""The queue: drafts as the posts they would be, and a person's yes, no, or change."""
+"""The queue: drafts shown as the posts they would be, and a person's decisions on them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,23 +13,28 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from biobot.app import console as shown
-from biobot.app.posting import objections
+from biobot.app import console, posting
 from biobot.errors import BiobotError, OutboxError
 from biobot.posting import review
 from biobot.posting.outbox import Outbox, Post
-from biobot.text.length import weighted_length
-from biobot.web.page_context import Console, form, number
+from biobot.web.page_context import PageContext, form, integer, post_id
 
-PATIENCE = timedelta(seconds=20)
-"""How long the filters may take to judge what the page shows."""
+JUDGE_TIMEOUT = timedelta(seconds=20)
+"""How long the filters may take to judge the drafts on the page."""
 
 PARTS = "queue_parts.html"
 
+DECISIONS: Mapping[str, tuple[str, Callable[[Outbox, int, datetime, int], Post]]] = {
+    "approve": ("approved", review.approve),
+    "reject": ("rejected", review.reject),
+    "reopen": ("reopened", review.reopen),
+}
+"""What a person can decide: how the page says that it was done, and what does it."""
 
-def routes(console: Console) -> list[Route]:
+
+def routes(context: PageContext) -> list[Route]:
     """Return the queue's routes."""
-    queue = Queue(console)
+    queue = Queue(context)
     return [
         Route("/", queue.page),
         Route("/queue/live", queue.live),
@@ -44,149 +49,131 @@ def routes(console: Console) -> list[Route]:
     ]
 
 
-Decision = Callable[[Outbox, int, int], Post]
-
-
 class Queue:
-    """The queue's answers."""
+    """Answers the queue's requests."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.config = console.config
-        self.render = console.render
-        now = console.clock
-        self.decisions: Mapping[str, tuple[str, Decision]] = {
-            "approve": ("approved", lambda outbox, post, rev: review.approve(outbox, post, now(), rev)),
-            "reject": ("rejected", lambda outbox, post, rev: review.reject(outbox, post, now(), rev)),
-            "reopen": ("waits again", lambda outbox, post, rev: review.reopen(outbox, post, now(), rev)),
-        }
+    def __init__(self, context: PageContext) -> None:
+        self.context = context
+        self.config = context.config
+        self.render = context.render
 
     def _facts(self, outbox: Outbox) -> dict[str, Any]:
-        return {"desk": shown.desk(self.config, outbox, self.console.clock()), "live": "/queue/live"}
+        return {"queue": self._view(outbox), "live": "/queue/live"}
 
     async def page(self, _request: Request) -> Response:
         """Answer with the whole page."""
-        return await self.console.page("queue.html", "Queue", self._facts)
+        return await self.context.page("queue.html", "Queue", self._facts)
 
     async def live(self, request: Request) -> Response:
-        """Answer with what may have changed."""
-        return await self.console.live(request, "queue_live.html", self._facts)
+        """Answer with the live regions."""
+        return await self.context.live(request, "queue_live.html", self._facts)
 
     async def card(self, request: Request) -> Response:
         """Answer with one draft."""
-        return HTMLResponse(await run_in_threadpool(self._card, int(request.path_params["post"])))
+        post = post_id(request)
+        return await self.context.answer(lambda outbox: self._card(outbox, outbox.get(post)))
 
     async def editor(self, request: Request) -> Response:
-        """Answer with a draft that can be written in."""
-
-        def make() -> str:
-            with self.console.outbox() as outbox:
-                post = shown.card(outbox.get(int(request.path_params["post"])))
-                return self.render.part(PARTS, "editor", post, self._desk(outbox), post.text, post.weight)
-
-        return HTMLResponse(await run_in_threadpool(make))
+        """Answer with a draft in an editor."""
+        post = post_id(request)
+        return await self.context.answer(lambda outbox: self._editor(outbox, outbox.get(post)))
 
     async def decide(self, request: Request) -> Response:
-        """Note a yes, a no, or that it is taken back."""
-        post, name = int(request.path_params["post"]), request.path_params["decision"]
-        if name not in self.decisions:
+        """Approve, reject or reopen a draft."""
+        post, name = post_id(request), request.path_params["decision"]
+        if name not in DECISIONS:
             return PlainTextResponse("there is no such decision\n", 404)
-        fields = await form(request)
-        verb, act = self.decisions[name]
+        done, act = DECISIONS[name]
+        rev = integer((await form(request)).get("rev", ""))
 
         def make() -> Response:
-            try:
-                with self.console.outbox(write=True) as outbox:
-                    row = act(outbox, post, number(fields.get("rev", "")))
-                    if name == "reopen":
-                        return HTMLResponse(self.render.part(PARTS, "card", shown.card(row), self._desk(outbox)))
-            except OutboxError as error:
-                return HTMLResponse(self._card(post, f"Not {verb}: {error}"), 409)
-            done = self.render.part(PARTS, "decided", row, verb)
+            with self.context.outbox(write=True) as outbox:
+                try:
+                    row = act(outbox, post, self.context.clock(), rev)
+                except OutboxError as error:
+                    return HTMLResponse(self._card(outbox, outbox.get(post), f"Not {done}: {error}"), 409)
+                if name == "reopen":
+                    return HTMLResponse(self._card(outbox, row))
             trigger = json.dumps({"changed": "", "decided": {"row": f"draft-{post}"}})
-            return HTMLResponse(done, headers={"hx-trigger-after-swap": trigger})
+            headers = {"hx-trigger-after-swap": trigger}
+            return HTMLResponse(self.render.part(PARTS, "decided", row, done), headers=headers)
 
         return await run_in_threadpool(make)
 
     async def bulk(self, request: Request) -> Response:
-        """Decide on many drafts, each for itself."""
+        """Take one decision on many drafts: on all of them, or on none when one has changed."""
         fields = await form(request)
-        pairs = [each.split(":") for each in fields.get("posts", "").split()]
-        verb, act = self.decisions["approve" if fields.get("decision") == "approve" else "reject"]
+        pairs = [tuple(map(integer, each.partition(":")[::2])) for each in fields.get("posts", "").split()]
+        done, act = DECISIONS["approve" if fields.get("decision") == "approve" else "reject"]
 
-        def make() -> str:
-            done, kept = 0, []
-            with self.console.outbox(write=True) as outbox:
-                for post, rev in pairs:
-                    try:
-                        act(outbox, number(post), number(rev))
-                        done += 1
-                    except OutboxError as error:
-                        kept.append(str(error))
-            return f"{done} {verb}" + (f"; {len(kept)} had changed meanwhile: {kept[0]}" if kept else "")
+        def make() -> dict[str, str]:
+            try:
+                with self.context.outbox(write=True) as outbox, outbox.transaction():
+                    for post, rev in pairs:
+                        act(outbox, post, self.context.clock(), rev)
+            except OutboxError as error:
+                return {"changed": "", "trouble": f"None was {done}: {error}"}
+            return {"changed": "", "say": f"{len(pairs)} {done}"}
 
         said = await run_in_threadpool(make)
-        return Response(status_code=204, headers={"hx-trigger": json.dumps({"changed": "", "say": said})})
+        return Response(status_code=204, headers={"hx-trigger": json.dumps(said)})
 
     async def edit(self, request: Request) -> Response:
-        """Save a text, if every filter lets it pass; else give it back with what hinders it."""
-        post, fields = int(request.path_params["post"]), await form(request)
-        text, rev = fields.get("text", "").replace("\r\n", "\n"), number(fields.get("rev", ""))
-        judge = partial(objections, self.config)
+        """Save a text if every filter lets it pass; otherwise answer with the editor and their objections."""
+        post, fields = post_id(request), await form(request)
+        text, rev = _text(fields), integer(fields.get("rev", ""))
+        judge = partial(posting.objections, self.config)
 
         def make() -> Response:
-            try:
-                with self.console.outbox(write=True) as outbox:
-                    row = review.edit(outbox, judge, post, text, self.console.clock(), rev)
-                    part = self.render.part(PARTS, "card", shown.card(row), self._desk(outbox))
-            except BiobotError as error:
-                return HTMLResponse(self._again(post, text, f"Not saved: {error}"), 409)
-            return HTMLResponse(part, headers={"hx-trigger": json.dumps({"say": "Saved", "changed": ""})})
+            with self.context.outbox(write=True) as outbox:
+                try:
+                    row = review.edit(outbox, judge, post, text, self.context.clock(), rev)
+                except BiobotError as error:
+                    again = self._editor(outbox, outbox.get(post), text, f"Not saved: {error}")
+                    return HTMLResponse(again, 409)
+                headers = {"hx-trigger": json.dumps({"say": "Saved", "changed": ""})}
+                return HTMLResponse(self._card(outbox, row), headers=headers)
 
         return await run_in_threadpool(make)
 
     async def weigh(self, request: Request) -> Response:
-        """Weigh a text as X does."""
+        """Answer with the weighted length of a text."""
         fields = await form(request)
-        weight = weighted_length(fields.get("text", "").replace("\r\n", "\n"))
-        return HTMLResponse(self.render.part(PARTS, "counter", number(fields.get("post", "0")), weight))
+        return HTMLResponse(self.render.part(PARTS, "counter", integer(fields.get("post", "")), _text(fields)))
 
     async def verdict(self, request: Request) -> Response:
-        """Ask the filters about a text that is being written."""
+        """Answer with the filters' verdict on a text that is being edited."""
         fields = await form(request)
-        post = number(fields.get("post", "0"))
-        found = await self._judge([(post, fields.get("text", "").replace("\r\n", "\n"))])
-        return HTMLResponse(self.render.part("parts.html", "verdict", found[post], post))
+        return HTMLResponse(await self._verdicts([(integer(fields.get("post", "")), _text(fields))]))
 
     async def verdicts(self, _request: Request) -> Response:
-        """Ask the filters about the drafts that the page shows, all at once."""
+        """Answer with the filters' verdicts on all drafts that the page shows."""
 
         def read() -> list[tuple[int, str]]:
-            with self.console.outbox() as outbox:
-                return [(each.id, each.text) for each in shown.desk(self.config, outbox, self.console.clock()).held]
+            with self.context.outbox() as outbox:
+                return [(row.id, row.text or "") for row in self._view(outbox).held]
 
-        rows = await run_in_threadpool(read)
-        found = await self._judge(rows)
-        parts = [self.render.part("parts.html", "verdict", found[post], post) for post, _ in rows]
-        return HTMLResponse("".join(parts))
+        return HTMLResponse(await self._verdicts(await run_in_threadpool(read)))
 
-    async def _judge(self, rows: list[tuple[int, str]]) -> dict[int, dict[str, Any]]:
-        """Have texts judged by a child; a row's own text does not count as seen."""
+    async def _verdicts(self, rows: list[tuple[int, str]]) -> str:
+        """Have texts judged by a worker; a row's own text does not count as known."""
         lines = "".join(json.dumps({"text": text, "id": str(post)}) + "\n" for post, text in rows)
         try:
-            found = await self.console.jobs.objects(["check", "--json", "-"], lines, PATIENCE) if rows else []
+            found = await self.context.jobs.objects(["check", "--json", "-"], lines, JUDGE_TIMEOUT) if rows else []
         except BiobotError as error:
-            return {post: {"error": str(error)} for post, _ in rows}
-        return {post: verdict for (post, _), verdict in zip(rows, found, strict=True)}
+            found = [{"error": str(error)}] * len(rows)
+        judged = zip(found, rows, strict=True)
+        return "".join(self.render.part("parts.html", "verdict", each, post) for each, (post, _) in judged)
 
-    def _desk(self, outbox: Outbox) -> shown.Desk:
-        return shown.desk(self.config, outbox, self.console.clock())
+    def _view(self, outbox: Outbox) -> console.QueueView:
+        return console.queue(self.config, outbox, self.context.clock())
 
-    def _card(self, post: int, note: str = "") -> str:
-        with self.console.outbox() as outbox:
-            return self.render.part(PARTS, "card", shown.card(outbox.get(post)), self._desk(outbox), note)
+    def _card(self, outbox: Outbox, row: Post, note: str = "") -> str:
+        return self.render.part(PARTS, "card", row, self._view(outbox), note)
 
-    def _again(self, post: int, text: str, note: str) -> str:
-        with self.console.outbox() as outbox:
-            row = shown.card(outbox.get(post))
-            return self.render.part(PARTS, "editor", row, self._desk(outbox), text, weighted_length(text), note)
+    def _editor(self, outbox: Outbox, row: Post, text: str | None = None, note: str = "") -> str:
+        return self.render.part(PARTS, "editor", row, self._view(outbox), row.text if text is None else text, note)
+
+
+def _text(fields: Mapping[str, str]) -> str:
+    return fields.get("text", "").replace("\r\n", "\n")

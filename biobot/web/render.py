@@ -1,4 +1,4 @@
-"""Templates, and how times, numbers and texts are shown."""
+"""Templates, and how times, numbers and texts are console."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from biobot.app import console
 from biobot.text import graphemes
+from biobot.text.length import weighted_length
 from biobot.web.assets import Assets
 
 LEVELS = 8
-"""How many tints there are; level 0 is no tint."""
+"""Number of tints; level 0 is no tint."""
 
-MOST_ENTROPY, MOST_SURPRISE = 4.8, 12.0
-"""The bits at which a tint is at its strongest: of entropy, and of -log2 p."""
+MAX_ENTROPY, MAX_SURPRISAL = 4.8, 12.0
+"""Bits at which the tint is strongest: of entropy, and of surprisal (-log2 p)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stretch of text of one tint: its levels by entropy and by probability."""
+    """A stretch of text of one tint: its levels by entropy and by surprisal."""
 
     text: str
     entropy: int
-    surprise: int
+    surprisal: int
 
 
 def runs(text: str, columns: Sequence[Mapping[str, float]]) -> Iterator[Run]:
-    """Cut `text` into stretches of one tint; `columns` has each byte's `entropy` (bits) and `probability`.
+    """Yield the stretches of `text` that have one tint; `columns` has each byte's `entropy` (bits) and `probability`.
 
-    What a reader sees as one sign has one tint: the mean entropy of its bytes, and the surprise of them all.
+    A grapheme has one tint: the mean entropy of its bytes, and the sum of their surprisal.
     """
     at, last = 0, Run("", -1, -1)
-    for sign in graphemes.split(text):
-        mine = columns[at : at + len(sign.encode())]
+    for grapheme in graphemes.split(text):
+        mine = columns[at : at + len(grapheme.encode())]
         at += len(mine)
         entropy = sum(each["entropy"] for each in mine) / max(len(mine), 1)
-        surprise = -sum(math.log2(max(each["probability"], 1e-12)) for each in mine)
-        run = Run(sign, _level(entropy, MOST_ENTROPY), _level(surprise, MOST_SURPRISE))
-        if (run.entropy, run.surprise) == (last.entropy, last.surprise):
-            last = Run(last.text + sign, last.entropy, last.surprise)
+        surprisal = -sum(math.log2(max(each["probability"], 1e-12)) for each in mine)
+        run = Run(grapheme, _level(entropy, MAX_ENTROPY), _level(surprisal, MAX_SURPRISAL))
+        if (run.entropy, run.surprisal) == (last.entropy, last.surprisal):
+            last = Run(last.text + grapheme, last.entropy, last.surprisal)
             continue
         if last.text:
             yield last
@@ -53,12 +55,12 @@ def runs(text: str, columns: Sequence[Mapping[str, float]]) -> Iterator[Run]:
         yield last
 
 
-def _level(bits: float, most: float) -> int:
-    return max(0, min(LEVELS, round(bits / most * LEVELS)))
+def _level(bits: float, maximum: float) -> int:
+    return max(0, min(LEVELS, round(bits / maximum * LEVELS)))
 
 
 class Render:
-    """Makes pages and their parts; every text in them is escaped."""
+    """Renders pages and parts of them; every text in them is escaped."""
 
     def __init__(self, assets: Assets, zone: tzinfo, clock: Callable[[], datetime]) -> None:
         self.zone = zone
@@ -71,7 +73,7 @@ class Render:
             lstrip_blocks=True,
         )
         self._env.globals |= {"asset": assets.url, "runs": runs, "zone": str(zone), "timedelta": timedelta}
-        self._env.filters |= {
+        filters: dict[str, Callable[[Any], object]] = {
             "when": self.when,
             "clock": self.clock_time,
             "day": self.day,
@@ -79,10 +81,13 @@ class Render:
             "count": lambda number: f"{number:,}".replace(",", "\u202f"),
             "percent": lambda share: f"{share * 100:.0f}\u202f%" if share * 100 >= 10 else f"{share * 100:.1f}\u202f%",
             "usd": lambda dollars: f"${dollars:,.2f}",
+            "weight": lambda text: weighted_length(text or ""),
+            "bits": console.bits_per_byte,
             "plot": lambda facts: json.dumps(facts, allow_nan=False),
         }
+        self._env.filters |= filters
         for name in self._env.list_templates():
-            self._env.get_template(name)  # a page that cannot be compiled is a fault at the start, not in use
+            self._env.get_template(name)  # a broken template fails at the start, not in use
 
     def __call__(self, name: str, **facts: Any) -> str:
         """Render a template."""
@@ -102,15 +107,15 @@ class Render:
         )
 
     def when(self, moment: datetime) -> Markup:
-        """Write a time: "18:00" today, "Tue 18:00" within six days, else "3 Nov 18:00"."""
+        """Return a time: "18:00" today, "Tue 18:00" within six days, else "3 Nov 18:00"."""
         return self._time(moment, f"{self._day(moment, today='')} {self._local(moment):%H:%M}".strip())
 
     def clock_time(self, moment: datetime) -> Markup:
-        """Write the time of day."""
+        """Return the time of day."""
         return self._time(moment, f"{self._local(moment):%H:%M}")
 
     def day(self, moment: datetime) -> str:
-        """Name the day: "today", "Tue", "3 Nov"."""
+        """Return the day: "today", "Tue", "3 Nov"."""
         return self._day(moment, today="today")
 
     def _day(self, moment: datetime, today: str) -> str:
@@ -126,7 +131,7 @@ class Render:
         return f"{local.day} {local:%b}{year}"
 
     def ago(self, moment: datetime) -> Markup:
-        """Write how long ago, or until, a time is: "3 min ago", "in 2 h"."""
+        """Return how long ago, or how far ahead, a time is: "3 min ago", "in 2 h"."""
         seconds = (moment - self.clock()).total_seconds()
         size = abs(seconds)
         for length, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):

@@ -1,4 +1,4 @@
-"""The console's address, its server's life, and its end within three seconds."""
+"""The console's address and its server, which ends within three seconds."""
 
 from __future__ import annotations
 
@@ -22,34 +22,49 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, LockHeld
 from biobot.posting.locks import holder, lock
+from biobot.storage import atomic_write
 from biobot.web.app import application
-from biobot.web.middleware import Door
-from biobot.web.sessions import Links, write_private
+from biobot.web.middleware import Origin
+from biobot.web.sessions import Links
 
 PORT = 4280
-"""Where the console listens unless told otherwise."""
+"""The default port."""
 
-HEAD_PATIENCE = 10.0
-"""Seconds that a request's head may take to come."""
+HEAD_TIMEOUT = 10.0
+"""Seconds that the head of a request may take to arrive."""
+
+MAX_CONNECTIONS = 100
+"""Connections at once; beyond them requests are answered with 503."""
+
+MAX_IDLE = 60
+"""Connections at once without a request in progress; beyond them the oldest is closed."""
 
 GRACE = 2
-"""Seconds that open answers have to end when the console stops."""
+"""Seconds that open responses have to end when the console stops."""
 
 LOCK = "web.lock"
 
 
-class Patient(H11Protocol):
-    """HTTP that does not wait for ever: uvicorn by itself never gives up on a head that does not end."""
+class LimitedH11Protocol(H11Protocol):
+    """HTTP that waits neither for ever nor on too many connections, which uvicorn by itself does."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """Wait for a head; where too many connections are idle, close the one that has been for longest.
+
+        A browser sends its head at once, so whoever holds connections open without sending loses them first.
+        """
         super().connection_made(transport)
         self._expect_head()
+        others = (each for each in self.connections if isinstance(each, LimitedH11Protocol))
+        idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
+        if len(idle) > MAX_IDLE:
+            min(idle, key=lambda each: each._idle_since).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; the clock runs from the head's first byte to its last."""
+        """Take what arrived; the time limit runs from the first byte of a head to its last."""
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             if self._head_timer is None:
@@ -62,8 +77,14 @@ class Patient(H11Protocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        """Count as idle from now on."""
+        super().on_response_complete()
+        self._idle_since = self.loop.time()
+
     def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_PATIENCE, self.transport.abort)
+        self._idle_since = self.loop.time()
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -72,29 +93,29 @@ class Patient(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that tells its open streams to end before it waits for them."""
+    """A server that ends its open streams before it waits for them."""
 
     def __init__(self, config: uvicorn.Config, closing: Callable[[], None]) -> None:
         super().__init__(config)
         self._closing = closing
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams and the children, then the connections."""
+        """End the streams and the workers, then the connections."""
         self._closing()
         await super().shutdown(sockets)
 
 
 def runtime(config: Config) -> Path:
-    """Return the folder of links and of the running console's address."""
+    """Return the folder that holds the links and the running console's address."""
     return config.home / "web"
 
 
 def own_address(config: Config) -> str:
-    """Choose a loopback address for this bot.
+    """Return a loopback address for this bot.
 
-    A browser sends a cookie to every port of an address, so a bot's console gets one of its own where the
-    whole of 127/8 is loopback (Linux); elsewhere only 127.0.0.1 is there, and other programs that listen on
-    it could be handed the cookie by a browser that visits them.
+    A browser sends a cookie to every port of an address, so each bot's console gets an address of its own where
+    the whole of 127/8 is loopback (Linux). Elsewhere there is only 127.0.0.1, and a browser that visits another
+    program on it sends that program the cookie, too.
     """
     if sys.platform != "linux":
         return "127.0.0.1"
@@ -102,30 +123,30 @@ def own_address(config: Config) -> str:
     return f"127.{mark[0] % 253 + 1}.{mark[1]}.{mark[2] % 253 + 1}"
 
 
-def choose_door(address: str, port: int, public: str | None) -> Door:
+def choose_origin(address: str, port: int, public: str | None) -> Origin:
     """Return where browsers will reach the console; raise ConfigError for a public address without TLS in front."""
     try:
         loopback = ipaddress.ip_address(address).is_loopback
     except ValueError:
-        raise ConfigError(f"--bind {address!r} is no address; give one such as 127.0.0.1") from None
+        raise ConfigError(f"--bind {address!r} is not an IP address; give one such as 127.0.0.1") from None
     if public is not None:
         parts = urlsplit(public)
         if parts.scheme != "https" or not parts.netloc or parts.path.strip("/") or parts.query or "@" in parts.netloc:
             raise ConfigError(f"--behind-tls {public!r} is not an origin such as https://bot.example.org")
-        return Door(f"https://{parts.netloc}")
+        return Origin(f"https://{parts.netloc}")
     if not loopback:
         raise ConfigError(
-            f"{address} can be reached from other machines; put a proxy that speaks TLS in front of it and say so "
-            "with --behind-tls https://YOUR.HOST, or leave --bind out"
+            f"{address} can be reached from other machines; put a TLS proxy in front of it and give its address "
+            "with --behind-tls https://YOUR.HOST, or leave out --bind"
         )
-    return Door(f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}")
+    return Origin(f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}")
 
 
 @dataclass
 class Running:
-    """A console that is about to be served: its door, its server, and the first link's token."""
+    """A console that is ready to be served; `token` is that of its first link."""
 
-    door: Door
+    origin: Origin
     server: Server
     listener: socket.socket
     token: str
@@ -144,51 +165,52 @@ def console(
     public: str | None = None,
     clock: Callable[[], datetime],
 ) -> Iterator[Running]:
-    """Make a bot's console ready; only one at a time can be.
+    """Yield a bot's console, ready to be served; each bot can have only one.
 
-    Raises ConfigError for an address that must not be used, BiobotError for one that cannot.
+    Raises ConfigError for an address that must not be used, BiobotError for one that cannot be.
     """
     address = address or own_address(config)
-    choose_door(address, port, public)
+    choose_origin(address, port, public)
     with ExitStack() as stack:
         try:
             stack.enter_context(lock(config.home, LOCK, "biobot web", clock()))
         except LockHeld as error:
-            raise LockHeld(f"{error}; `biobot web --link` makes a link to it") from None
+            raise LockHeld(f"{error}; `biobot web --link` makes a new link to it") from None
         runtime(config).mkdir(exist_ok=True)
         runtime(config).chmod(0o700)
         listener = stack.enter_context(_listen(address, port))
-        door = choose_door(address, listener.getsockname()[1], public)
+        origin = choose_origin(address, listener.getsockname()[1], public)
         links = Links(runtime(config) / "links")
-        app, closing = application(config, door, links, clock)
+        app, closing = application(config, origin, links, clock)
         settings = uvicorn.Config(
             app,
-            http=Patient,
+            http=LimitedH11Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
-            access_log=False,  # it would write the links' tokens down
+            access_log=False,  # it would contain the links' tokens
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=GRACE,
-            limit_concurrency=100,
+            limit_concurrency=MAX_CONNECTIONS,
             h11_max_incomplete_event_size=16 * 1024,
         )
         token = links.make(clock())
-        write_private(runtime(config) / "address", json.dumps({"origin": door.origin}))
-        yield Running(door, Server(settings, closing), listener, token)
+        with atomic_write(runtime(config) / "address") as file:
+            file.write(json.dumps({"origin": origin.url}).encode())
+        yield Running(origin, Server(settings, closing), listener, token)
 
 
-def link(config: Config, clock: Callable[[], datetime]) -> tuple[Door, str]:
-    """Make another link to the console that runs in this home; BiobotError when none does."""
+def link(config: Config, clock: Callable[[], datetime]) -> tuple[Origin, str]:
+    """Return the token of a new link to this bot's running console; BiobotError when none is running."""
     try:
         origin = json.loads((runtime(config) / "address").read_text(encoding="utf-8"))["origin"]
     except (OSError, ValueError, KeyError):
         origin = None
     if origin is None or holder(config.home, LOCK) is None:
-        raise BiobotError(f"no console runs for {config.home}; start one with `biobot web`")
-    return Door(origin), Links(runtime(config) / "links").make(clock())
+        raise BiobotError(f"no console is running for {config.home}; start one with `biobot web`")
+    return Origin(origin), Links(runtime(config) / "links").make(clock())
 
 
 def _listen(address: str, port: int) -> socket.socket:

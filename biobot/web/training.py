@@ -1,4 +1,4 @@
-"""Training: the run under way, the models with their figures, and which of them speaks."""
+"""Training: the unfinished run, the models with their figures, and which of them is active."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from biobot.app import console as shown
+from biobot.app import console
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
-from biobot.web.page_context import Console, form
+from biobot.web.page_context import PageContext, form, number
 
-PATIENCE = timedelta(minutes=2)
-"""How long two models may take to draw a few bios each."""
+TIMEOUT = timedelta(minutes=2)
+"""How long a model may take to draw a few bios."""
 
 PARTS = "training_parts.html"
 
@@ -26,9 +26,9 @@ SAMPLES = 6
 """How many bios of each model stand side by side."""
 
 
-def routes(console: Console) -> list[Route]:
+def routes(context: PageContext) -> list[Route]:
     """Return the routes of the training page."""
-    training = Training(console)
+    training = Training(context)
     return [
         Route("/training", training.page),
         Route("/training/live", training.live),
@@ -39,23 +39,24 @@ def routes(console: Console) -> list[Route]:
 
 
 class Training:
-    """The training page's answers."""
+    """Answers the training page's requests."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.config = console.config
-        self.render = console.render
+    def __init__(self, context: PageContext) -> None:
+        self.context = context
+        self.config = context.config
+        self.render = context.render
 
     def _facts(self, _: object) -> dict[str, Any]:
-        models = shown.models(self.config)
-        run = shown.training_run(self.config, self.console.clock())
-        drawn = [("this run", run.curve)] if run else []
-        drawn += [(each.id, each.curve) for each in sorted(models, key=lambda each: not each.current) if each.curve]
+        models = console.models(self.config)
+        run = console.training_run(self.config, self.context.clock())
+        curves = [("this run", run.curve)] if run else []
+        curves += [(each.id, each.curve) for each in sorted(models, key=lambda each: not each.active) if each.curve]
+        curves = curves[: console.CURVES]
         return {
             "models": models,
             "run": run,
-            "names": [name for name, _ in drawn[: shown.CURVES]],
-            "curves": shown.curves(drawn[: shown.CURVES]) if drawn else None,
+            "names": [name for name, _ in curves],
+            "curves": console.learning_curves(curves) if curves else None,
             "named": self.config.settings.model.name,
             "live": "/training/live",
             "plots": True,
@@ -63,19 +64,16 @@ class Training:
 
     async def page(self, _request: Request) -> Response:
         """Answer with the whole page."""
-        return await self.console.page("training.html", "Training", self._facts)
+        return await self.context.page("training.html", "Training", self._facts)
 
     async def live(self, request: Request) -> Response:
-        """Answer with what may have changed."""
-        return await self.console.live(request, "training_live.html", self._facts)
+        """Answer with the live regions."""
+        return await self.context.live(request, "training_live.html", self._facts)
 
     async def compare(self, request: Request) -> Response:
         """Answer with bios of two models, drawn with the same seeds."""
         query = request.query_params
-        try:
-            temperature = float(query.get("temperature") or 0.8)
-        except ValueError:
-            raise BiobotError("the temperature is a number") from None
+        temperature = number(query.get("temperature") or "0.8")
         names = [query.get("one", ""), query.get("other", "")]
         drawn = await asyncio.gather(*(self._bios(name, temperature) for name in names))
         return HTMLResponse(self.render.part(PARTS, "pair", list(zip(names, drawn, strict=True))))
@@ -83,18 +81,18 @@ class Training:
     async def _bios(self, model: str, temperature: float) -> dict[str, Any]:
         command = ["preview", "--json", f"--temperature={temperature:g}", f"-n{SAMPLES}", "--seed=1"]
         try:
-            return {"bios": await self.console.jobs.objects([*command, f"--model={model}"], "", PATIENCE)}
+            return {"bios": await self.context.jobs.objects([*command, f"--model={model}"], "", TIMEOUT)}
         except BiobotError as error:
             return {"bios": [], "error": str(error)}
 
     async def promote(self, request: Request) -> Response:
-        """Let a model speak."""
+        """Make a model the active one."""
         name = (await form(request)).get("model", "")
-        return await self._change(lambda registry: f"{registry.promote(name).id} speaks from the next draft on")
+        return await self._change(lambda registry: f"{registry.promote(name).id} is active from the next draft on")
 
     async def rollback(self, _request: Request) -> Response:
-        """Let the model speak that spoke before."""
-        return await self._change(lambda registry: f"{registry.rollback().id} speaks again from the next draft on")
+        """Make the previously active model active again."""
+        return await self._change(lambda registry: f"{registry.rollback().id} is active again from the next draft on")
 
     async def _change(self, act: Any) -> Response:
         def change() -> dict[str, Any]:

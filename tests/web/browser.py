@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Playwright
 
 from biobot.config import Config
 from biobot.web import serve
-from biobot.web.middleware import Door
+from biobot.web.middleware import Origin
 from biobot.web.sessions import Links
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -44,14 +44,14 @@ class Served:
     """A console that is being served, and how far its clock runs ahead of the real one."""
 
     config: Config
-    door: Door
+    origin: Origin
     peer: tuple[str, int]
     ahead: timedelta = timedelta(0)
 
     @property
-    def origin(self) -> str:
+    def url(self) -> str:
         """Return what its addresses begin with."""
-        return self.door.origin
+        return self.origin.url
 
     def now(self) -> datetime:
         """Read the console's clock."""
@@ -59,7 +59,7 @@ class Served:
 
     def link(self) -> str:
         """Make a link."""
-        return f"{self.origin}/?token={Links(serve.runtime(self.config) / 'links').make(self.now())}"
+        return f"{self.url}/?token={Links(serve.runtime(self.config) / 'links').make(self.now())}"
 
 
 @contextmanager
@@ -67,9 +67,9 @@ def served(
     config: Config, *, address: str = "127.0.0.1", public: str | None = None, kind: Callable[..., Served] = Served
 ) -> Iterator[Served]:
     """Serve a bot's console on a free port, in a thread of this process."""
-    site = kind(config, Door(""), ("", 0))
+    site = kind(config, Origin(""), ("", 0))
     with serve.console(config, address=address, port=0, public=public, clock=site.now) as running:
-        site.door, site.peer = running.door, running.listener.getsockname()[:2]
+        site.origin, site.peer = running.origin, running.listener.getsockname()[:2]
         thread = threading.Thread(target=running.run, name="console")
         thread.start()
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from biobot.app import console as shown
+from biobot.app import console
 from biobot.config import load
 from biobot.posting.outbox import Draft, Outbox, Post, State
 from tests.web.browser import Served, served
@@ -30,7 +30,7 @@ class Site(Served):
 
     def stranger(self) -> httpx.Client:
         """Open a browser that has no session."""
-        browser = httpx.Client(base_url=self.origin, timeout=20, follow_redirects=False)
+        browser = httpx.Client(base_url=self.url, timeout=20, follow_redirects=False)
         self.browsers.append(browser)
         return browser
 
@@ -38,13 +38,13 @@ class Site(Served):
         """Open a browser that is signed in and whose pages ask from where they are."""
         browser = self.stranger()
         assert browser.get(self.link()).status_code == 303
-        browser.headers["origin"] = self.origin
+        browser.headers["origin"] = self.url
         return browser
 
     def add(self, *texts: str, state: State = State.HELD, every: timedelta | None = timedelta(hours=6)) -> list[Post]:
         """Put drafts into the outbox."""
         first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-        with shown.open_outbox(self.config, read_only=False) as outbox:
+        with console.open_outbox(self.config, read_only=False) as outbox:
             taken = len(outbox.posts())
             drafts = [
                 Draft(text, None if every is None else first + every * (taken + i), 0.8, 1000 + i, "starter")
@@ -56,7 +56,7 @@ class Site(Served):
 
     def outbox(self) -> Outbox:
         """Open the outbox to look at it."""
-        return shown.open_outbox(self.config)
+        return console.open_outbox(self.config)
 
     def state(self, post: Post) -> str:
         """Return the state of a row now."""

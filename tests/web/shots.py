@@ -29,11 +29,11 @@ def main(folder: Path) -> None:
         scene.tune(config)
         with chromium(playwright) as browser, served(config) as site:
             for view in views(browser, site.link):
-                everything(view, site.origin, folder)
+                everything(view, site.url, folder)
         with chromium(playwright) as browser, served(scene.fresh(empty)) as site:
             for view in views(browser, site.link):
                 for name in ("", "training", "history"):
-                    view.page.goto(f"{site.origin}/{name}")
+                    view.page.goto(f"{site.url}/{name}")
                     view.page.wait_for_timeout(700)
                     view.save(folder, f"empty-{name or 'queue'}")
 

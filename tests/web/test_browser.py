@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from biobot.app import console as shown
+from biobot.app import console
 from biobot.config import Config
 from biobot.model.registry import Registry
 from biobot.posting import locks
@@ -62,18 +62,18 @@ def visit(context: BrowserContext, site: Served, path: str = "/") -> Page:
     page.on("pageerror", lambda error: pytest.fail(f"the page broke: {error}"))
     page.goto(site.link())
     if path != "/":
-        page.goto(f"{site.origin}{path}")
+        page.goto(f"{site.url}{path}")
     expect(page.locator("html[data-ready=yes]")).to_be_attached()
     return page
 
 
 def rows(config: Config, *states: State) -> list[Post]:
-    with shown.open_outbox(config) as outbox:
-        return shown.by_slot(outbox.posts(*states))
+    with console.open_outbox(config) as outbox:
+        return console.by_slot(outbox.posts(*states))
 
 
 def state(config: Config, post: int) -> str:
-    with shown.open_outbox(config) as outbox:
+    with console.open_outbox(config) as outbox:
         return str(outbox.get(post).state)
 
 
@@ -176,7 +176,10 @@ def test_what_the_daemon_does_meanwhile_is_seen_without_a_reload(page: Page, con
     page.locator("textarea").fill("half a thought that must not be lost")
     expect(page.locator("#health")).to_contain_text("stopped")
     now = datetime.now(UTC)
-    with locks.lock(config.home, locks.DAEMON, "biobot run", now), shown.open_outbox(config, read_only=False) as outbox:
+    with (
+        locks.lock(config.home, locks.DAEMON, "biobot run", now),
+        console.open_outbox(config, read_only=False) as outbox,
+    ):
         charge = Budget(outbox, config.settings.post).charge(ready.id, "post", now)
         outbox.claim(ready.id, now, review=True, charge=charge)
         outbox.posted(ready.id, "1", now)
@@ -188,7 +191,7 @@ def test_what_the_daemon_does_meanwhile_is_seen_without_a_reload(page: Page, con
 
 def test_many_drafts_take_one_decision(page: Page, config: Config) -> None:
     page.locator("#pick-all").check()
-    expect(page.locator("#bulk")).to_contain_text("5 chosen")
+    expect(page.locator("#bulk")).to_contain_text("5 selected")
     page.locator(".pick input").first.uncheck()
     page.get_by_role("button", name="Approve", exact=True).last.click()
     expect(page.locator("#toast")).to_contain_text("4 approved")
@@ -211,7 +214,7 @@ def test_nothing_on_the_page_jumps_while_it_loads(page: Page) -> None:
 
 def test_the_lab_streams_tinted_bios_and_queues_one(page: Page, site: Served, config: Config) -> None:
     before = len(rows(config, State.HELD))
-    page.goto(f"{site.origin}/lab")
+    page.goto(f"{site.url}/lab")
     page.locator("#seed").fill("5")
     page.locator("#n").select_option("12")
     page.get_by_role("button", name="Draw bios").click()
@@ -223,7 +226,7 @@ def test_the_lab_streams_tinted_bios_and_queues_one(page: Page, site: Served, co
     page.get_by_text("Plain").click()
     assert tinted.evaluate("each => getComputedStyle(each).backgroundColor") != by_entropy
     page.locator(".sample.ok button").first.click()
-    expect(page.locator(".sample .chip", has_text="in the queue")).to_be_visible()
+    expect(page.locator(".sample .chip", has_text="queued for review")).to_be_visible()
     assert len(rows(config, State.HELD)) == before + 1
     assert "seed=5" in page.url
 
@@ -242,7 +245,7 @@ def test_the_measure_button_sweeps_in_a_child_and_draws_what_it_found(
 ) -> None:
     few = ("-t", "0.5", "-t", "1", "-n", "10")
     monkeypatch.setattr(tuning, "COMMAND", (*tuning.COMMAND, *few))
-    page.goto(f"{site.origin}/lab")
+    page.goto(f"{site.url}/lab")
     page.get_by_role("button", name="Measure").click()
     expect(page.locator("#curves [role=status]")).to_contain_text("Measuring: 0 temperatures done")
     expect(page.get_by_role("button", name="Measure")).to_have_count(0)
@@ -258,14 +261,14 @@ def test_the_measure_button_sweeps_in_a_child_and_draws_what_it_found(
 
 def test_a_sweep_that_fails_says_why(page: Page, site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "COMMAND", (*tuning.COMMAND, "--model", "nowhere"))
-    page.goto(f"{site.origin}/lab")
+    page.goto(f"{site.url}/lab")
     page.get_by_role("button", name="Measure").click()
     expect(page.locator("#curves .notice")).to_contain_text("there is no model 'nowhere'", timeout=60_000)
     expect(page.get_by_role("button", name="Measure")).to_be_visible()
 
 
 def test_turning_the_dial_draws_anew(page: Page, site: Served) -> None:
-    page.goto(f"{site.origin}/lab")
+    page.goto(f"{site.url}/lab")
     dial = page.get_by_role("slider", name="Temperature")
     dial.focus()
     page.keyboard.press("ArrowRight")
@@ -276,7 +279,7 @@ def test_turning_the_dial_draws_anew(page: Page, site: Served) -> None:
 
 
 def test_a_wish_that_cannot_be_granted_is_told(page: Page, site: Served) -> None:
-    page.goto(f"{site.origin}/lab?temperature=0.8&top_p=7")
+    page.goto(f"{site.url}/lab?temperature=0.8&top_p=7")
     expect(page.locator("#toast")).to_contain_text("top-p 7.0 is not", timeout=30_000)
 
 
@@ -285,26 +288,26 @@ def test_a_wish_that_cannot_be_granted_is_told(page: Page, site: Served) -> None
 
 def test_a_model_is_promoted_and_rolled_back(page: Page, site: Served, config: Config) -> None:
     scene.train(config, datetime.now(UTC))
-    page.goto(f"{site.origin}/training")
-    expect(page.locator("#run")).to_contain_text("A training runs")
+    page.goto(f"{site.url}/training")
+    expect(page.locator("#run")).to_contain_text("Training in progress")
     expect(page.locator("#curve canvas")).to_be_visible()
     row = page.locator("tr", has_text="20261107")
-    row.get_by_role("button", name="Let it speak").click()
-    page.get_by_role("button", name="Leave it").click()
+    row.get_by_role("button", name="Make active").click()
+    page.get_by_role("button", name="Cancel").click()
     assert Registry(config.home).current().id == "20261114-041500"
-    row.get_by_role("button", name="Let it speak").click()
+    row.get_by_role("button", name="Make active").click()
     page.locator("#confirm button.go").click()
-    expect(row).to_contain_text("speaks")
+    expect(row.locator(".chip")).to_have_text("active")
     assert Registry(config.home).current().id == "20261107-041500"
     page.get_by_role("button", name="Roll back").click()
     page.locator("#confirm button.go").click()
-    expect(page.locator("tr", has_text="20261114")).to_contain_text("speaks")
+    expect(page.locator("tr", has_text="20261114").locator(".chip")).to_have_text("active")
     assert Registry(config.home).current().id == "20261114-041500"
 
 
 def test_two_models_are_read_side_by_side(page: Page, site: Served, config: Config) -> None:
     scene.train(config, datetime.now(UTC))
-    page.goto(f"{site.origin}/training")
+    page.goto(f"{site.url}/training")
     page.get_by_role("button", name="Draw with the same seeds").click()
     expect(page.locator("#pair h3")).to_have_count(2, timeout=60_000)
     expect(page.locator("#pair li")).to_have_count(12)
@@ -315,8 +318,8 @@ def test_two_models_are_read_side_by_side(page: Page, site: Served, config: Conf
 
 def test_the_history_tells_stories_and_settles_what_is_unknown(page: Page, site: Served, config: Config) -> None:
     (lost,) = rows(config, State.UNCONFIRMED)
-    page.goto(f"{site.origin}/history")
-    expect(page.locator("#unconfirmed")).to_contain_text("Nobody knows")
+    page.goto(f"{site.url}/history")
+    expect(page.locator("#unconfirmed")).to_contain_text("not known whether")
     page.get_by_role("link", name="Posted").click()
     expect(page.locator("#posts > li")).to_have_count(4)
     page.locator("#posts summary").first.click()
@@ -331,9 +334,9 @@ def test_a_post_is_deleted_from_the_network(page: Page, site: Served, config: Co
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBOT_")}
     subprocess.run(command, capture_output=True, check=True, env=environ)
     (post,) = [row for row in rows(config, State.POSTED) if row.text == "a post to be sorry for"]
-    page.goto(f"{site.origin}/history?state=posted")
+    page.goto(f"{site.url}/history?state=posted")
     page.locator(f"#story-of-{post.id} summary").click()
-    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("button", name="Delete from").click()
     page.locator("#confirm button.go").click()
     expect(page.locator("#toast")).to_contain_text("deleted", timeout=60_000)
     assert state(config, post.id) == "deleted"
@@ -353,7 +356,7 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_its_window(
         for path in ("/", "/lab", "/training", "/history", "/?token=used"):
             if "token" in path:
                 context.clear_cookies()
-            page.goto(f"{site.origin}{path}")
+            page.goto(f"{site.url}{path}")
             if path == "/":
                 expect(page.locator("[data-ask]")).to_have_count(0)
                 page.locator("[data-key=e]").first.click()
@@ -379,9 +382,9 @@ def test_signing_out_by_the_button(page: Page) -> None:
 def test_a_script_in_a_bio_stays_text_in_a_real_browser(page: Page, site: Served, config: Config) -> None:
     evil = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> a bio all the same"
     slot = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
-    with shown.open_outbox(config, read_only=False) as outbox:
+    with console.open_outbox(config, read_only=False) as outbox:
         outbox.add([Draft(evil, slot)], State.HELD, datetime.now(UTC))
     expect(page.get_by_text("a bio all the same").first).to_be_visible()
-    page.goto(f"{site.origin}/history")
+    page.goto(f"{site.url}/history")
     expect(page.get_by_text("a bio all the same").first).to_be_visible()
     assert "owned" not in page.title()

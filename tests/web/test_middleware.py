@@ -17,7 +17,7 @@ import pytest
 from biobot.config import load
 from biobot.errors import ConfigError
 from biobot.web import middleware, serve
-from biobot.web.sessions import IDLE, LIFE, LINK_LIFE
+from biobot.web.sessions import IDLE_TIMEOUT, LIFETIME, LINK_LIFETIME
 from tests.web.conftest import Serve, Site
 
 
@@ -53,7 +53,7 @@ def test_a_missing_wrong_or_old_token_opens_nothing(site: Site) -> None:
     assert site.stranger().get("/?token=").status_code == 401
     assert site.stranger().get("/?token=guessed").status_code == 401
     assert site.stranger().get("/?token=../../address").status_code == 401
-    site.ahead = LINK_LIFE
+    site.ahead = LINK_LIFETIME
     assert site.stranger().get(link).status_code == 401
     site.ahead = timedelta(0)
     assert site.stranger().get(link).status_code == 401, "an old link was tried: it is gone"
@@ -62,29 +62,29 @@ def test_a_missing_wrong_or_old_token_opens_nothing(site: Site) -> None:
 def test_without_a_session_no_page_and_no_change_is_to_be_had(site: Site) -> None:
     (post,) = site.add("a draft that nobody may touch")
     stranger = site.stranger()
-    stranger.headers["origin"] = site.origin
+    stranger.headers["origin"] = site.url
     for path in ("/", "/lab", "/training", "/history", "/queue/live", f"/queue/{post.id}"):
         answer = stranger.get(path)
         assert answer.status_code == 401
         assert "nobody may touch" not in answer.text
     assert stranger.post(f"/queue/{post.id}/approve", data={"rev": post.rev}).status_code == 401
-    forged = {"cookie": f"{site.door.cookie}=forged"}
+    forged = {"cookie": f"{site.origin.cookie}=forged"}
     assert stranger.post(f"/queue/{post.id}/approve", data={"rev": post.rev}, headers=forged).status_code == 401
     assert site.state(post) == "held"
 
 
 def test_a_session_ends_when_nobody_uses_it_and_after_half_a_day_in_any_case(site: Site) -> None:
     idle, busy = site.browser(), site.browser()
-    site.ahead = IDLE - timedelta(minutes=1)
+    site.ahead = IDLE_TIMEOUT - timedelta(minutes=1)
     assert busy.get("/").status_code == 200
     assert idle.get("/queue/live", headers={"x-biobot-poll": "1"}).status_code == 200
-    site.ahead = IDLE + timedelta(minutes=1)
+    site.ahead = IDLE_TIMEOUT + timedelta(minutes=1)
     assert idle.get("/").status_code == 401, "a page that polls by itself is no person"
     assert busy.get("/").status_code == 200
-    while site.ahead < LIFE - IDLE:
-        site.ahead += IDLE / 2
+    while site.ahead < LIFETIME - IDLE_TIMEOUT:
+        site.ahead += IDLE_TIMEOUT / 2
         assert busy.get("/").status_code == 200
-    site.ahead = LIFE + timedelta(minutes=1)
+    site.ahead = LIFETIME + timedelta(minutes=1)
     assert busy.get("/").status_code == 401
 
 
@@ -114,10 +114,10 @@ def test_a_change_that_another_site_asks_for_is_refused(site: Site, headers: dic
     (post,) = site.add("a draft that another site would like to see posted")
     browser = site.browser()
     del browser.headers["origin"]
-    ours = {name: site.origin if value == "OURS" else value for name, value in headers.items()}
+    ours = {name: site.url if value == "OURS" else value for name, value in headers.items()}
     assert browser.post(f"/queue/{post.id}/approve", data={"rev": post.rev}, headers=ours).status_code == 403
     assert site.state(post) == "held"
-    fair = {"origin": site.origin, "sec-fetch-site": "same-origin"}
+    fair = {"origin": site.url, "sec-fetch-site": "same-origin"}
     assert browser.post(f"/queue/{post.id}/approve", data={"rev": post.rev}, headers=fair).status_code == 200
 
 
@@ -140,7 +140,7 @@ def test_a_name_that_was_pointed_at_this_machine_gets_nothing(site: Site, host: 
 
 
 def test_two_host_headers_are_refused(site: Site) -> None:
-    came = talk(site, f"GET / HTTP/1.1\r\nHost: {site.door.host}\r\nHost: evil.example\r\n\r\n".encode())
+    came = talk(site, f"GET / HTTP/1.1\r\nHost: {site.origin.host}\r\nHost: evil.example\r\n\r\n".encode())
     assert came.split()[1] in (b"400", b"421")
 
 
@@ -191,7 +191,7 @@ def test_the_text_of_a_bio_is_only_ever_text(site: Site) -> None:
     ],
 )
 def test_no_path_leads_to_a_file_of_the_disk(site: Site, path: str) -> None:
-    came = talk(site, f"GET {path} HTTP/1.1\r\nHost: {site.door.host}\r\nConnection: close\r\n\r\n".encode())
+    came = talk(site, f"GET {path} HTTP/1.1\r\nHost: {site.origin.host}\r\nConnection: close\r\n\r\n".encode())
     assert came.split()[1] == b"404"
     assert b"import" not in came
 
@@ -200,7 +200,7 @@ def test_no_path_leads_to_a_file_of_the_disk(site: Site, path: str) -> None:
 
 
 def test_ten_megabytes_are_refused_before_they_are_read(site: Site) -> None:
-    head = f"POST /queue/bulk HTTP/1.1\r\nHost: {site.door.host}\r\nOrigin: {site.origin}\r\n{cookie(site)}"
+    head = f"POST /queue/bulk HTTP/1.1\r\nHost: {site.origin.host}\r\nOrigin: {site.url}\r\n{cookie(site)}"
     came = talk(site, f"{head}Content-Length: 10485760\r\n\r\nposts=".encode())
     assert came.split()[1] == b"413"
     chunks = b"10000\r\n" + b"x" * 65536 + b"\r\n" + b"1\r\nx\r\n"
@@ -212,7 +212,7 @@ def test_ten_megabytes_are_refused_before_they_are_read(site: Site) -> None:
 
 def cookie(site: Site) -> str:
     browser = site.browser()
-    return f"Cookie: {site.door.cookie}={browser.cookies[site.door.cookie]}\r\n"
+    return f"Cookie: {site.origin.cookie}={browser.cookies[site.origin.cookie]}\r\n"
 
 
 def test_an_endless_head_is_refused(site: Site) -> None:
@@ -221,8 +221,8 @@ def test_an_endless_head_is_refused(site: Site) -> None:
 
 
 def test_a_slow_client_is_hung_up_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "HEAD_PATIENCE", 0.3)
-    monkeypatch.setattr(middleware, "BODY_PATIENCE", 0.3)
+    monkeypatch.setattr(serve, "HEAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT", 0.3)
     for first in (b"", b"GET / HTTP/1.1\r\nHost: x"):
         began = time.monotonic()
         with socket.create_connection(site.peer, timeout=5) as raw:
@@ -230,14 +230,14 @@ def test_a_slow_client_is_hung_up_on(site: Site, monkeypatch: pytest.MonkeyPatch
             with suppress(ConnectionResetError):
                 assert raw.recv(1) == b""
         assert time.monotonic() - began < 3
-    head = f"POST /queue/bulk HTTP/1.1\r\nHost: {site.door.host}\r\nOrigin: {site.origin}\r\n{cookie(site)}"
+    head = f"POST /queue/bulk HTTP/1.1\r\nHost: {site.origin.host}\r\nOrigin: {site.url}\r\n{cookie(site)}"
     assert talk(site, f"{head}Content-Length: 100\r\n\r\nposts=".encode()).split()[1] == b"408"
 
 
 def test_a_dripping_head_is_hung_up_on_though_something_comes_all_the_time(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "HEAD_PATIENCE", 0.4)
+    monkeypatch.setattr(serve, "HEAD_TIMEOUT", 0.4)
     began = time.monotonic()
     with socket.create_connection(site.peer, timeout=5) as raw, suppress(OSError):
         for byte in b"GET / HTTP/1.1\r\nX-Slow: " + b"x" * 1000:
@@ -253,7 +253,7 @@ def test_behind_tls_only_what_came_by_tls_is_answered_and_the_cookie_travels_by_
     site = serving(public="https://bot.example.org")
     address = f"http://{site.peer[0]}:{site.peer[1]}"
     with httpx.Client(base_url=address, headers={"host": "bot.example.org"}) as browser:
-        path = site.link().removeprefix(site.origin)
+        path = site.link().removeprefix(site.url)
         assert browser.get(path).status_code == 403
         answer = browser.get(path, headers={"x-forwarded-proto": "https"})
         assert answer.status_code == 303

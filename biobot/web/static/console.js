@@ -1,5 +1,5 @@
-// What the pages do in the browser: keys, live regions, the confirm dialog, the lab's stream, curves.
-// Nothing is decided here; every answer is HTML from the server, where texts are escaped.
+// The pages in the browser: keyboard shortcuts, live regions, the confirm dialog, the lab's stream, plots.
+// Nothing is decided here; the server answers with HTML in which every text is escaped.
 "use strict";
 
 const one = (selector, root = document) => root.querySelector(selector);
@@ -8,13 +8,13 @@ const typing = (element) => element?.closest("input:not([type=checkbox], [type=r
 
 // -- messages ----------------------------------------------------------------------------------------
 
-let hush;
+let toastTimer;
 function say(text, bad = false) {
   const toast = one("#toast");
   toast.textContent = text;
   toast.classList.toggle("bad", bad);
-  clearTimeout(hush);
-  hush = setTimeout(() => { toast.textContent = ""; }, bad ? 9000 : 4000);
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { toast.textContent = ""; }, bad ? 9000 : 4000);
 }
 
 document.addEventListener("trouble", (event) => say(event.detail.value, true));
@@ -22,7 +22,7 @@ document.addEventListener("say", (event) => say(event.detail.value ?? event.deta
 document.addEventListener("htmx:responseError", (event) => {
   const { status, responseText } = event.detail.xhr;
   if (status === 401) location.reload();
-  else say(responseText.length < 400 ? responseText : `The console answered with ${status}.`, true);
+  else say(responseText.length < 400 ? responseText : `The console answered with HTTP ${status}.`, true);
 });
 document.addEventListener("htmx:sendError", () => say("The console does not answer. Is `biobot web` still running?", true));
 
@@ -46,7 +46,7 @@ if (sessionStorage.getItem("said")) {
   sessionStorage.removeItem("said");
 }
 
-// -- live regions: the page asks again every few seconds while it is looked at ----------------------------
+// -- live regions: a page that is visible polls every few seconds --------------------------------------------
 
 async function refresh() {
   const main = one("main[data-live]");
@@ -76,13 +76,13 @@ async function refresh() {
       htmx.process(region);
     }
   }
-  draw();
-  mark();
-  ask();
+  drawPlots();
+  updateSelection();
+  loadVerdicts();
 }
 
-// what the filters say of drafts that have just come is asked once for all of them
-async function ask() {
+// one request for the filters' verdicts on all new drafts
+async function loadVerdicts() {
   if (!one("#drafts .verdicts[data-ask]")) return;
   const answer = await fetch("/queue/verdicts");
   if (!answer.ok) return;
@@ -92,9 +92,9 @@ async function ask() {
   }
 }
 
-// A list keeps the rows that somebody is working on, or whose button waits for its answer; others come, change and go.
+// Rows that are being edited, can be undone or wait for an answer stay as they are; others come, change and go.
 function merge(list, fresh) {
-  const busy = (row) => row.matches(".undo") || one("textarea, :checked, .htmx-request", row);
+  const busy = (row) => row.matches(".undo") || one("textarea, .htmx-request", row);
   const wanted = new Map(all(":scope > [id]", fresh).map((row) => [row.id, row]));
   for (const row of all(":scope > [id]", list)) {
     const other = wanted.get(row.id);
@@ -103,12 +103,12 @@ function merge(list, fresh) {
       const focus = row.contains(document.activeElement);
       row.replaceWith(other);
       htmx.process(other);
-      if (focus) point(other);
+      if (focus) focusRow(other);
     }
   }
   let before = null;
   for (const row of wanted.values()) {
-    const here = document.getElementById(row.id);
+    const currentRow = document.getElementById(row.id);
     if (here) { before = here; continue; }
     if (before) before.after(row); else list.prepend(row);
     htmx.process(row);
@@ -120,12 +120,12 @@ setInterval(refresh, 3000);
 document.addEventListener("visibilitychange", refresh);
 document.addEventListener("changed", refresh);
 
-// -- the queue: keys and picking many -----------------------------------------------------------------------
+// -- the queue: shortcuts and selection ---------------------------------------------------------------------
 
 const drafts = () => all("#drafts > li");
-const here = () => one("#drafts > .here") ?? null;
+const currentRow = () => one("#drafts > .here") ?? null;
 
-function point(row) {
+function focusRow(row) {
   if (!row) return;
   all(".here").forEach((each) => each.classList.remove("here"));
   row.classList.add("here");
@@ -135,23 +135,23 @@ function point(row) {
 
 function step(by) {
   const rows = drafts();
-  const at = rows.indexOf(here());
-  point(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
+  const at = rows.indexOf(currentRow());
+  focusRow(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
 }
 
-const decided = []; // rows in the order of the decisions on them
-const press = (selector) => one(selector, here() ?? document.createElement("i"))?.click();
-const KEYS = {
+const decided = []; // ids of rows, in the order of the decisions on them
+const press = (selector) => one(selector, currentRow() ?? document.createElement("i"))?.click();
+const SHORTCUTS = {
   j: () => step(1),
   k: () => step(-1),
   a: () => press("[data-key=a]"),
   r: () => press("[data-key=r]"),
   e: () => press("[data-key=e]"),
   u: () => {
-    const row = one("[data-key=u]", here() ?? document.createElement("i")) ? here() : document.getElementById(decided.pop());
+    const row = one("[data-key=u]", currentRow() ?? document.createElement("i")) ? currentRow() : document.getElementById(decided.pop());
     if (row) one("[data-key=u]", row)?.click();
   },
-  x: () => { const box = here() && one(".pick input", here()); if (box) box.click(); },
+  x: () => { const box = currentRow() && one(".pick input", currentRow()); if (box) box.click(); },
   "?": () => one("#keys")?.showModal(),
 };
 
@@ -162,9 +162,9 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
-  if (one("#drafts") && KEYS[event.key]) {
+  if (one("#drafts") && SHORTCUTS[event.key]) {
     event.preventDefault();
-    KEYS[event.key]();
+    SHORTCUTS[event.key]();
   }
 });
 
@@ -176,12 +176,12 @@ document.addEventListener("focusin", (event) => {
   }
 });
 
-function mark() {
+function updateSelection() {
   const bar = one("#bulk");
   if (!bar) return;
   const picked = all(".pick input:checked");
   bar.hidden = picked.length === 0;
-  one("[data-picked]", bar).textContent = `${picked.length} chosen`;
+  one("[data-picked]", bar).textContent = `${picked.length} selected`;
   one("[name=posts]", bar).value = picked.map((each) => each.value).join(" ");
   const whole = one("#pick-all");
   if (whole) {
@@ -192,37 +192,37 @@ function mark() {
 
 document.addEventListener("change", (event) => {
   if (event.target.id === "pick-all") all(".pick input").forEach((each) => { each.checked = event.target.checked; });
-  mark();
+  updateSelection();
   if (event.target.matches("[data-go]")) location.search = new URLSearchParams(new FormData(event.target.form));
 });
 
 document.addEventListener("click", (event) => {
   const target = event.target.closest("[data-open], [data-unpick]");
   if (target?.dataset.open) document.getElementById(target.dataset.open).showModal();
-  if (target?.matches("[data-unpick]")) { all(".pick input").forEach((each) => { each.checked = false; }); mark(); }
+  if (target?.matches("[data-unpick]")) { all(".pick input").forEach((each) => { each.checked = false; }); updateSelection(); }
 });
 
-// after a decision the next draft is the one in hand
+// after a decision the next draft has the focus
 document.addEventListener("htmx:afterSwap", (event) => {
   const area = one("textarea[autofocus]", event.target) ?? (event.target.matches?.("#drafts > li") && one("textarea", event.target));
   if (area) { area.focus(); area.setSelectionRange(area.value.length, area.value.length); }
-  draw();
-  mark();
-  ask();
+  drawPlots();
+  updateSelection();
+  loadVerdicts();
 });
 document.addEventListener("decided", (event) => {
   const row = document.getElementById(event.detail.row);
   if (!row) return;
   decided.push(row.id);
-  point(row.nextElementSibling ?? row.previousElementSibling ?? row);
+  focusRow(row.nextElementSibling ?? row.previousElementSibling ?? row);
   setTimeout(() => { if (row.isConnected) { row.remove(); refresh(); } }, 12000);
 });
 
-// -- curves ---------------------------------------------------------------------------------------------------
+// -- plots ----------------------------------------------------------------------------------------------------
 
 const drawn = new Map();
 
-function draw() {
+function drawPlots() {
   if (typeof uPlot === "undefined") return;
   for (const [box, plot] of drawn) if (!box.isConnected) { plot.destroy(); drawn.delete(box); }
   for (const box of all("[data-plot]")) {
@@ -269,16 +269,16 @@ function draw() {
 
 function redrawAll() {
   for (const [box, plot] of drawn) { plot.destroy(); drawn.delete(box); box.replaceChildren(); }
-  draw();
+  drawPlots();
 }
-addEventListener("resize", () => { clearTimeout(redrawAll.soon); redrawAll.soon = setTimeout(redrawAll, 150); });
+addEventListener("resize", () => { clearTimeout(redrawAll.timer); redrawAll.timer = setTimeout(redrawAll, 150); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
 
 // -- the lab ------------------------------------------------------------------------------------------------
 
 const LAB = one("#lab");
 let stream;
-let soon;
+let sampleTimer;
 
 function stopStream(state) {
   stream?.close();
@@ -294,37 +294,37 @@ function sample() {
   history.replaceState(null, "", `?${query}`);
   const bios = one("#bios");
   bios.replaceChildren();
-  one("#lab-state").textContent = "Waking the model …";
+  one("#lab-state").textContent = "Loading the model …";
   one("#lab-stop").hidden = false;
   one("#lab-go").hidden = true;
   stream = new EventSource(`/lab/stream?${query}`);
   stream.addEventListener("bio", (event) => {
     bios.insertAdjacentHTML("beforeend", event.data);
     htmx.process(bios.lastElementChild);
-    one("#lab-state").textContent = "Sampling …";
+    one("#lab-state").textContent = "Drawing bios …";
   });
   stream.addEventListener("tally", (event) => { one("#tally").outerHTML = event.data; });
   stream.addEventListener("trouble", (event) => { say(event.data, true); stopStream("Stopped."); });
   stream.addEventListener("done", (event) => stopStream(event.data));
-  stream.onerror = () => { if (stream) stopStream("The stream broke off."); };
+  stream.onerror = () => { if (stream) stopStream("The connection was lost."); };
 }
 
 if (LAB) {
   const dial = one("#temperature");
-  const turn = () => {
+  const showTemperature = () => {
     one("#dial").textContent = Number(dial.value).toFixed(2);
-    draw();
+    drawPlots();
   };
-  dial.addEventListener("input", () => { turn(); clearTimeout(soon); soon = setTimeout(sample, 500); });
-  LAB.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(soon); sample(); });
+  dial.addEventListener("input", () => { showTemperature(); clearTimeout(sampleTimer); sampleTimer = setTimeout(sample, 500); });
+  LAB.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(sampleTimer); sample(); });
   one("#lab-stop").addEventListener("click", () => stopStream("Stopped."));
   all("[name=tint]").forEach((each) => each.addEventListener("change", () => { one("#bios").dataset.tint = each.value; }));
   addEventListener("pagehide", () => stream?.close());
-  turn();
+  showTemperature();
   if (LAB.dataset.start === "yes") sample();
 }
 
-draw();
-mark();
-ask();
+drawPlots();
+updateSelection();
+loadVerdicts();
 document.documentElement.dataset.ready = "yes";
