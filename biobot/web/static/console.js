@@ -108,8 +108,8 @@ function merge(list, fresh) {
   }
   let before = null;
   for (const row of wanted.values()) {
-    const currentRow = document.getElementById(row.id);
-    if (here) { before = here; continue; }
+    const present = document.getElementById(row.id);
+    if (present) { before = present; continue; }
     if (before) before.after(row); else list.prepend(row);
     htmx.process(row);
     before = row;
