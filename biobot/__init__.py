@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from biobot.candidate import Candidate, KnownTexts, Match
     from biobot.filters.hookspecs import hookimpl
+    from biobot.text.contacts import has_email, has_phone
     from biobot.text.language import language, scripts
     from biobot.text.length import weighted_length
     from biobot.text.links import Span, links
@@ -19,6 +20,8 @@ __all__ = [
     "Match",
     "Span",
     "fold",
+    "has_email",
+    "has_phone",
     "hookimpl",
     "language",
     "links",
@@ -32,6 +35,8 @@ _HOMES = {
     "KnownTexts": "biobot.candidate",
     "Span": "biobot.text.links",
     "fold": "biobot.text.normalize",
+    "has_email": "biobot.text.contacts",
+    "has_phone": "biobot.text.contacts",
     "hookimpl": "biobot.filters.hookspecs",
     "language": "biobot.text.language",
     "links": "biobot.text.links",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from biobot.config import LANGUAGES, TrainSettings
 from biobot.corpus.readers import BLANK, Bio, Skipped
+from biobot.text.contacts import has_email, has_phone, without_emails
 from biobot.text.language import language
 from biobot.text.links import links
 
@@ -21,14 +22,7 @@ LANGUAGE = 3
 RULES = 2
 """Counts up when `traits` changes its mind, so that a store counts its bios anew."""
 
-_EMAIL = re.compile(r"[\w.+-]+(?:@| @ )[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
 _DOT = re.compile(r"\.\w")
-# a pattern that begins with a set of characters is searched for many times faster than one that looks back first
-_PHONE = re.compile(
-    r"[+(0-9](?<![\w.][+(0-9])"
-    r"(?:(?<=\+)(?:[ ().\-/]{0,2}\d){7,15}|(?<=\()(?:[ ().\-/]{0,2}\d){9,15}|(?<=\d)(?:[ ().\-/]{0,2}\d){8,14})"
-    r"(?!\w)"
-)
 
 
 def traits(text: str) -> int:
@@ -39,10 +33,10 @@ def traits(text: str) -> int:
 def holds(text: str) -> int:
     """Return the bits of what `text` holds: a URL (bare domains count), an e-mail address, a phone number."""
     found = 0
-    if "@" in text and _EMAIL.search(text):
+    if has_email(text):
         found |= EMAIL
-        text = _EMAIL.sub(" ", text)  # the domain of an address is no URL
-    if _PHONE.search(text):
+        text = without_emails(text)  # the domain of an address is no URL
+    if has_phone(text):
         found |= PHONE
     if "://" in text or (_DOT.search(text) and links(text)):
         found |= URL

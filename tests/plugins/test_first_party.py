@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -178,12 +179,28 @@ def test_links_may_be_allowed_by_domain() -> None:
     "text",
     [
         *("me@example.org", "me＠example.org", "me (at) example (dot) org", "me at example dot org"),
+        *("me\u200b@example.org", "お問い合わせはme@example.orgまで", "me[at]example.org", "me @ example.org"),
+        *("1234567812345678", "555\u20131234\u20137", "030\n12\n34567"),
         *("+44 20 7946 0958", "(555) 123-4567", "０９０-１２３４-５６７８", "WhatsApp: 12345678", "tel 55512"),
         *("12 Baker Street", "Goethestraße 12", "rue de la Paix 5"),
     ],
 )
 def test_private_data_is_refused(text: str) -> None:
     assert refused("private", text)
+
+
+@pytest.mark.parametrize(
+    "repeated", ["a.", "a@", "@", "a", " @ a", "a at ", "a dot ", "[at]", "1", "1 ", "(1", "1 a ", " ", "aé", "a1-"]
+)
+def test_private_takes_time_in_proportion_to_the_text(repeated: str) -> None:
+    def seconds(size: int) -> float:
+        text = repeated * (size // len(repeated))
+        start = time.process_time()
+        refused("private", text)
+        return time.process_time() - start
+
+    seconds(100)  # loads the plugin
+    assert min(seconds(16_000) for _ in range(3)) < 0.5  # cubic time would be hours, quadratic seconds
 
 
 @pytest.mark.parametrize(
