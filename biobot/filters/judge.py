@@ -1,9 +1,9 @@
-"""The judge: asks every filter about a candidate, keeps every objection, and never lets one pass by default.
+"""The judge: asks every filter about a candidate, keeps every objection, and accepts nothing by default.
 
-A filter that raises, takes longer than `timeout`, or answers anything but a reason or None has objected. Python
-code that hangs is cut off by an alarm (SIGALRM), which only the main thread of a process can set; elsewhere, and
-in C code that never returns to Python, nothing in this process can stop it, and the process that judges must
-have a deadline: `biobot.worker.server` gives its child one.
+A filter that raises, takes longer than `timeout`, or returns anything but a reason or None has objected. Python
+code that hangs is cut off by an alarm (SIGALRM), which only the main thread of a process can set. Elsewhere, and
+in C code that never returns to Python, nothing inside the process can stop it: the process that judges must have a
+deadline, as a worker has.
 """
 
 from __future__ import annotations
@@ -14,14 +14,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from datetime import timedelta
 from types import FrameType
 from typing import Any
 
 from biobot.candidate import Candidate, KnownTexts, Objection, Verdict
 from biobot.errors import PluginError
+from biobot.filters import output
 from biobot.filters.loader import Hook, Plugin, Plugins
 from biobot.text import unicode_policy
+from biobot.text.terminal import clean
+
+MAX_REASON = 500
+"""Characters that are kept of a plugin's reason."""
 
 _AGAIN = 0.1
 """Seconds between alarms: a filter that catches one, with a bare `except`, gets the next."""
@@ -34,10 +40,10 @@ class _TimeUp(BaseException):
 class Judge:
     """Asks every plugin's filter, and adds up their scores."""
 
-    def __init__(self, plugins: Plugins, seen: KnownTexts, timeout: timedelta) -> None:
+    def __init__(self, plugins: Plugins, known: KnownTexts, timeout: timedelta) -> None:
         self._filters = tuple(plugins.with_hook("biobot_filter"))
-        self._scores = tuple(plugins.with_hook("biobot_score"))
-        self._seen = seen
+        self._scorers = tuple(plugins.with_hook("biobot_score"))
+        self._known = known
         self._timeout = timeout.total_seconds()
 
     def judge(self, candidate: Candidate) -> Verdict:
@@ -45,35 +51,43 @@ class Judge:
         if problem := unicode_policy.problem(candidate.text):
             return Verdict(candidate, (Objection("wellformed", problem),))
         objections, seconds = [], []
-        for plugin, hook in self._filters:
-            start = time.perf_counter()
-            reason = self._ask(plugin, hook, candidate)
-            seconds.append((plugin.name, time.perf_counter() - start))
-            if reason is not None:
-                objections.append(Objection(plugin.name, reason))
+        facts = [getattr(candidate, each.name) for each in fields(candidate)]
+        with output.diverted():
+            for plugin, hook in self._filters:
+                start = time.perf_counter()
+                # each gets a copy: whatever it does to that, the others judge the text that is posted
+                reason = self._ask(plugin, hook, Candidate(*facts))
+                seconds.append((plugin.name, time.perf_counter() - start))
+                if reason is not None:
+                    objections.append(Objection(plugin.name, _printable(reason)))
         return Verdict(candidate, tuple(objections), tuple(seconds))
 
     @property
     def scores(self) -> bool:
         """Return whether any plugin scores: otherwise one candidate is as good as another."""
-        return bool(self._scores)
+        return bool(self._scorers)
 
-    def score(self, candidate: Candidate) -> float:
-        """Add up what the plugins think of `candidate`; raise PluginError if one does not answer a finite number."""
+    def score(self, verdict: Verdict) -> Verdict:
+        """Return the verdict with the sum of the plugins' scores, if it accepts and there are any.
+
+        Raises PluginError if a plugin does not return a finite number.
+        """
+        if not (verdict.accepted and self._scorers):
+            return verdict
         total = 0.0
-        for plugin, hook in self._scores:
+        for plugin, hook in self._scorers:
             try:
-                with _alarm(self._timeout):
-                    total += _finite(hook(candidate=candidate, settings=plugin.settings))
+                with output.logged_as(plugin.name), _alarm(self._timeout):
+                    total += _finite(hook(candidate=replace(verdict.candidate), settings=plugin.settings))
             except (Exception, SystemExit, _TimeUp) as error:
-                raise PluginError(f"the plugin {plugin.name} cannot score: {_say(error)}") from error
-        return total
+                raise PluginError(_printable(f"the plugin {plugin.name} cannot score: {_say(error)}")) from error
+        return replace(verdict, score=total)
 
     def _ask(self, plugin: Plugin, hook: Hook, candidate: Candidate) -> str | None:
         start = time.perf_counter()
         try:
-            with _alarm(self._timeout):
-                answer = hook(candidate=candidate, settings=plugin.settings, seen=self._seen)
+            with output.logged_as(plugin.name), _alarm(self._timeout):
+                answer = hook(candidate=candidate, settings=plugin.settings, seen=self._known)
         except _TimeUp:
             return f"took longer than {self._timeout:g} s and was cut off"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin is someone else's code
@@ -85,6 +99,11 @@ class Judge:
         if isinstance(answer, str):
             return answer.strip() or "gave no reason"
         return f"answered {type(answer).__name__}, not a reason or None"
+
+
+def _printable(reason: str) -> str:
+    """Return a plugin's reason as one printable line of at most `MAX_REASON` characters."""
+    return clean(" ".join(reason[:MAX_REASON].split()))[:MAX_REASON]
 
 
 @contextmanager

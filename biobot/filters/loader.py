@@ -1,4 +1,4 @@
-"""Finding plugins and readying them: the bundled ones, those of the bot's own folder, installed packages."""
+"""Finding and loading plugins: the bundled ones, those of the bot's own folder, and installed packages."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ import pluggy
 from biobot.bundled import bundled
 from biobot.config import Config, Where, build
 from biobot.errors import ConfigError, PluginError
-from biobot.filters import hookspecs
+from biobot.filters import hookspecs, output
 
 GROUP = "biobot"
 """The entry point group of installed plugins."""
 RESERVED = ("wellformed", "disabled", "required", "timeout")
-"""What no plugin may be called: the judge's own check, and the keys of `[filters]`."""
+"""Names that no plugin may have: the judge's own check, and the keys of `[filters]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Hook:
     arguments: tuple[str, ...]
 
     def __call__(self, **given: Any) -> Any:
-        """Call it with those of the arguments that it names."""
+        """Call it with those of `given` that it names."""
         return self.function(**{name: given[name] for name in self.arguments})
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A plugin: its name, where it came from, whether it is on, its hooks and its checked settings."""
+    """A plugin: its name and origin, whether it is enabled, its hooks, the class of its settings, and their values."""
 
     name: str
     origin: str
@@ -69,11 +69,12 @@ class Plugins:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a plugin is, before it is loaded."""
+    """Where a plugin is, before it is loaded; `replaces` is the bundled one whose place it takes."""
 
     name: str
     origin: str
     load: Callable[[], Any]
+    replaces: str | None = None
 
 
 def load(config: Config, *, require: bool = True) -> Plugins:
@@ -96,7 +97,7 @@ def load(config: Config, *, require: bool = True) -> Plugins:
         if name in settings.disabled:
             found.append(Plugin(name, source.origin, enabled=False))
         else:
-            found.append(_ready(manager, source, settings.tables.get(name), where.at("filters").at(name)))
+            found.append(_load(manager, source, settings.tables.get(name), where.at("filters").at(name)))
     plugins = Plugins(tuple(found))
     if require:
         _require(plugins, settings.required, where)
@@ -104,18 +105,18 @@ def load(config: Config, *, require: bool = True) -> Plugins:
 
 
 def load_file(path: Path, table: Mapping[str, Any] | None = None) -> Plugin:
-    """Load one plugin from a file, with `table` as its settings: for trying it out."""
+    """Load one plugin from a file, with `table` as its settings, to try it out."""
     manager = pluggy.PluginManager("biobot")
     manager.add_hookspecs(hookspecs)
     source = _Source(path.stem, str(path), lambda: _import(path))
-    return _ready(manager, source, table, Where("biobot.toml", "", ("filters", path.stem)))
+    return _load(manager, source, table, Where("biobot.toml", "", ("filters", path.stem)))
 
 
 # -- finding -----------------------------------------------------------------------------------------
 
 
 def _sources(config: Config) -> dict[str, _Source]:
-    """Find every plugin: a file of the bot's own folder takes the place of a bundled one of that name."""
+    """Find every plugin; a file of the bot's own folder replaces a bundled one of that name."""
     own = config.folder / "plugins"
     found: dict[str, _Source] = {}
     for path in _files(bundled("plugins")):
@@ -123,7 +124,8 @@ def _sources(config: Config) -> dict[str, _Source]:
     if own.is_dir() and own.resolve() != bundled("plugins").resolve():
         for path in _files(own):
             _check_safe(path)
-            found[path.stem] = _Source(path.stem, str(path), _importer(path))
+            replaces = found[path.stem].origin if path.stem in found else None
+            found[path.stem] = _Source(path.stem, str(path), _importer(path), replaces)
     for point in entry_points(group=GROUP):
         package = point.dist.name if point.dist else "a package"
         if point.name in found:
@@ -148,13 +150,13 @@ def _check_safe(path: Path) -> None:
         facts = each.stat()
         others = facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and not _private(facts.st_gid))
         if others:
-            raise PluginError(f"others can write {each}, so it is not loaded; mend it with: chmod go-w '{each}'")
+            raise PluginError(f"others can write {each}, so it is not loaded; fix that with: chmod go-w '{each}'")
         if facts.st_uid not in (0, os.geteuid()):
             raise PluginError(f"{each} belongs to another user, so it is not loaded; take it over with chown")
 
 
 def _private(group: int) -> bool:
-    """Return whether a group is the one that bears this user's name and has no other member."""
+    """Return whether a group has this user's name and no other member."""
     try:
         found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -181,17 +183,18 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-# -- readying ----------------------------------------------------------------------------------------
+# -- loading -----------------------------------------------------------------------------------------
 
 
-def _ready(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, Any] | None, where: Where) -> Plugin:
+def _load(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, Any] | None, where: Where) -> Plugin:
     try:
-        module = source.load()
+        with output.logged_as(source.name):
+            module = source.load()
         manager.register(module, name=source.name)
         manager.check_pending()  # a misspelt hook is an error, not a silent pass
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
-            f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}; mend it, or leave it out "
+            f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}; fix it, or turn it off "
             f'with filters.disabled = ["{source.name}"]'
         ) from error
     hooks = {}
@@ -207,10 +210,16 @@ def _ready(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, A
     for name in vars(module) if isinstance(module, ModuleType) else ():
         if name.startswith("biobot_") and name not in hooks:
             raise PluginError(f"the plugin {source.name} ({source.origin}): put @hookimpl above {name}")
-    kind = _kind(source, hooks)
-    if kind is None:
-        return Plugin(source.name, source.origin, hooks=hooks, settings=MappingProxyType(dict(table or {})))
-    return Plugin(source.name, source.origin, hooks=hooks, kind=kind, settings=build(kind, table or {}, where))
+    if source.replaces and "biobot_filter" not in hooks:
+        raise PluginError(
+            f"{source.origin} has the name of the filter {source.replaces}, but does not implement biobot_filter, so "
+            "nothing would filter in its place; rename the file, or turn that filter off with "
+            f'filters.disabled = ["{source.name}"]'
+        )
+    with output.logged_as(source.name):
+        kind = _kind(source, hooks)
+        settings = MappingProxyType(dict(table or {})) if kind is None else build(kind, table or {}, where)
+    return Plugin(source.name, source.origin, hooks=hooks, kind=kind, settings=settings)
 
 
 def _kind(source: _Source, hooks: Mapping[str, Hook]) -> type | None:
@@ -220,7 +229,7 @@ def _kind(source: _Source, hooks: Mapping[str, Hook]) -> type | None:
     try:
         kind = hooks["biobot_settings"]()
     except Exception as error:
-        raise PluginError(f"the plugin {source.name} cannot say its settings: {_say(error)}") from error
+        raise PluginError(f"the plugin {source.name} cannot describe its settings: {_say(error)}") from error
     if not (isinstance(kind, type) and is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         raise PluginError(f"the plugin {source.name}: biobot_settings must return a frozen dataclass, not {kind!r}")
     return kind

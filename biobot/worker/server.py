@@ -91,7 +91,7 @@ class Desk:
 
     def score(self, draft: Draft) -> float:
         """Add up what the plugins think of a draft; raise PluginError if one cannot say."""
-        return self._judge.score(draft.verdict.candidate) if self._judge else 0.0
+        return (self._judge.score(draft.verdict).score or 0.0) if self._judge else 0.0
 
 
 def requests(temperatures: Iterable[float], count: int, seed: int) -> Iterator[Request]:

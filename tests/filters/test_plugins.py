@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -92,7 +95,7 @@ def test_the_alarm_of_others_rings_on_after_a_hang(plugin: Plugin) -> None:
         ("@hookimpl\ndef biobot_filter(candidate, settings=None): return None", "default value"),
         ("def biobot_filter(candidate): return None", "put @hookimpl above biobot_filter"),
         ("@hookimpl\ndef biobot_settings(): return dict", "must return a frozen dataclass"),
-        ("@hookimpl\ndef biobot_settings(): raise KeyError('x')", "cannot say its settings"),
+        ("@hookimpl\ndef biobot_settings(): raise KeyError('x')", "cannot describe its settings"),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded_stops_everything(
@@ -188,3 +191,83 @@ def test_an_installed_package_brings_its_filter_by_entry_point(
     assert check(FINE)["reasons"] == {"polite": "not polite"}
     (site / "polite-1.0.dist-info" / "entry_points.txt").write_text("[biobot]\nprofanity = polite_filter\n")
     assert "there is one already" in check(FINE)["message"]
+
+
+def test_a_file_with_the_name_of_a_bundled_filter_that_filters_nothing_is_refused(
+    folder: Folder, plugin: Plugin, check: Check
+) -> None:
+    folder("")
+    path = plugin("links", 'GOOD = ["example.com"]\n')
+    failed = check("Everything about bread is on example.com")
+    assert failed["code"] == 1
+    assert (
+        f"{path} has the name of the filter bundled (links.py), but does not implement biobot_filter"
+        in failed["message"]
+    )
+    folder('[filters]\ndisabled = ["links"]')
+    assert check("Everything about bread is on example.com")["accepted"]
+
+
+def test_what_a_filter_does_to_its_candidate_is_not_seen_by_the_others(
+    folder: Folder, plugin: Plugin, check: Check
+) -> None:
+    folder("")
+    plugin(
+        "a_cleaner",  # the first by name, so asked before `mentions`
+        "@hookimpl\ndef biobot_filter(candidate):\n"
+        "    object.__setattr__(candidate, 'text', candidate.text.replace('@', ''))\n",
+    )
+    found = check("Hello @jack, how are you this fine morning?")
+    assert found["text"] == "Hello @jack, how are you this fine morning?"
+    assert list(found["reasons"]) == ["mentions"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("b'caf\\xc3\\xa9'[:4].decode('utf-8', 'surrogateescape')", "caf<DCC3>"),
+        ("'a\\x1b[2J\\u202eb\\n\\n c'", "a<1B>[2J<202E>b c"),
+        ("'x' * 5_000_000", "x" * 500),
+        ("1 / 0 if len(candidate.text) < 3 else 'y' * 499 + '\\udc80'", "y" * 499 + "<"),
+    ],
+)
+def test_a_reason_is_one_printable_line_of_at_most_500_characters(
+    folder: Folder, plugin: Plugin, check: Check, reason: str, said: str
+) -> None:
+    folder("")
+    plugin("odd", f"@hookimpl\ndef biobot_filter(candidate):\n    return {reason}\n")
+    assert check(FINE)["reasons"]["odd"] == said
+
+
+CHATTER = """import os, subprocess, sys
+print("hello from the import")
+subprocess.run(["echo", "hello from a child at import"])
+
+@hookimpl
+def biobot_filter(candidate):
+    print("hello", "from", "the", "call", end="")
+    os.write(1, b"\\nhello from C\\n")
+    os.system("echo hello from a child")
+"""
+
+
+def test_what_a_plugin_prints_goes_to_the_log_with_its_name_and_never_between_the_json(
+    folder: Folder, plugin: Plugin
+) -> None:
+    where = folder("")
+    plugin("chatty", CHATTER)
+    done = subprocess.run(
+        [sys.executable, "-m", "biobot", "check", "--json", "--text", FINE, "--text", "hi"],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [json.loads(line)["accepted"] for line in done.stdout.splitlines()] == [True, False]
+    call = ["plugin chatty: hello from the call", "plugin chatty: hello from C", "plugin chatty: hello from a child"]
+    assert done.stderr.splitlines() == [
+        "plugin chatty: hello from the import",
+        "plugin chatty: hello from a child at import",
+        *call,
+        *call,
+    ]

@@ -1,0 +1,108 @@
+"""What plugins print: kept off our standard output, and logged line by line with the plugin's name.
+
+While plugins run, standard output is a file: the descriptor too, for C code and for processes that a plugin starts.
+What a plugin has written there is logged as soon as its call returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from io import FileIO, TextIOWrapper
+from pathlib import Path
+from typing import Any, TextIO
+
+from biobot.text.terminal import clean
+
+log = logging.getLogger("biobot")
+
+MAX_LOGGED = 2000
+"""Bytes that are logged of what one call wrote."""
+
+_diverted = False
+
+
+def stay_diverted() -> None:
+    """Take standard output, which is a file already, to be that for the whole life of this process."""
+    global _diverted
+    sys.stdout, _diverted = _stream(), True
+
+
+@contextmanager
+def diverted() -> Iterator[TextIO]:
+    """Make standard output a file for a while; yield a stream that still writes to the real one."""
+    global _diverted
+    if _diverted:
+        yield sys.stdout
+        return
+    stdout = sys.stdout
+    stdout.flush()
+    real = os.dup(1)
+    own = stdout
+    if _writes_to(stdout, 1):
+        own = open(real, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False)  # noqa: SIM115
+    os.dup2(_file(), 1)
+    sys.stdout, _diverted = _stream(), True
+    try:
+        yield own
+        own.flush()
+    finally:
+        _take()
+        os.dup2(real, 1)
+        os.close(real)
+        sys.stdout, _diverted = stdout, False
+
+
+class logged_as:
+    """Log what is written to standard output meanwhile, as the words of a plugin."""
+
+    def __init__(self, plugin: str) -> None:
+        self._plugin = plugin
+        self._own = nullcontext() if _diverted else diverted()
+
+    def __enter__(self) -> None:
+        self._own.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        for line in _take():
+            log.warning("plugin %s: %s", self._plugin, line)
+        self._own.__exit__(*raised)
+
+
+def _take() -> list[str]:
+    """Return the lines that were written to the file since the last time."""
+    try:
+        if size := os.lseek(1, 0, os.SEEK_CUR):
+            words = os.pread(1, min(size, MAX_LOGGED), 0)
+            os.ftruncate(1, 0)
+            os.lseek(1, 0, os.SEEK_SET)
+            return [each for each in clean(words.decode(errors="replace")).splitlines() if each]
+    except OSError:
+        pass  # a plugin has closed what is not its own
+    return []
+
+
+@cache
+def _file() -> int:
+    """Return the descriptor of the file, which has no name."""
+    descriptor, name = tempfile.mkstemp(prefix="biobot-")
+    Path(name).unlink()
+    return descriptor
+
+
+@cache
+def _stream() -> TextIO:
+    """Return what `sys.stdout` is while standard output is a file: unbuffered, as what C code and processes write."""
+    return TextIOWrapper(FileIO(1, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+
+
+def _writes_to(stream: TextIO, descriptor: int) -> bool:
+    try:
+        return stream.fileno() == descriptor
+    except (OSError, ValueError):  # a stream in memory
+        return False
