@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from itertools import takewhile
 
 JOINER = "\u200d"
 """ZERO WIDTH JOINER: makes one emoji of its neighbours."""
@@ -27,8 +28,8 @@ def split(text: str) -> Iterator[str]:
 def whole(text: bytes) -> str:
     """Return the whole graphemes of UTF-8 that was cut somewhere: no half character or flag, no loose joiner."""
     kept = text.decode(errors="ignore").rstrip(JOINER)
-    last = list(split(kept[-64:]))[-1:]
-    return kept[:-1] if last and len(last[0]) == 1 and _flag_letter(last[0]) else kept
+    flag_letters = sum(1 for _ in takewhile(_flag_letter, reversed(kept)))
+    return kept[:-1] if flag_letters % 2 else kept
 
 
 def width(grapheme: str) -> int:

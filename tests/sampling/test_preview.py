@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from biobot.cli import main
 from biobot.config import load
 from biobot.errors import SampleError
+from biobot.posting.outbox import Draft, Outbox, State
 from biobot.text import terminal
 from biobot.worker import server
 
@@ -57,18 +58,26 @@ def test_json_holds_the_contracts_keys_and_each_bio_its_own_seed(preview: Any) -
 
 
 def test_per_byte_names_every_byte_of_the_text(preview: Any) -> None:
-    _, out, _ = preview("--json", "--per-byte", "-t", "1", "-n", "4", "--seed", "1", "--no-filters", "--prefix", "I ")
-    for each in map(json.loads, out.splitlines()):
+    _, out, _ = preview("--json", "--per-byte", "-t", "1", "-n", "4", "--seed", "1", "--no-filters", "--prefix", "Mo")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert len(found) == 4
+    for each in found:
         assert bytes(one["byte"] for one in each["bytes"]).decode() == each["text"]
-        assert each["text"].startswith("I ")
+        assert each["text"].startswith("Mo")
         assert all(0 < one["probability"] <= 1 and one["entropy"] >= 0 for one in each["bytes"])
         assert not each["objections"]
 
 
 def test_changes_nothing_on_the_disk(preview: Any, folder: Path) -> None:  # F9
-    before = sorted(folder.rglob("*"))
+    def state() -> dict[Path, tuple[int, bytes]]:
+        files = (each for each in folder.rglob("*") if each.is_file() and "__pycache__" not in each.parts)
+        return {each: (each.stat().st_mtime_ns, each.read_bytes()) for each in files}
+
+    with Outbox(folder / "state" / "outbox.db", "rehearsal") as outbox:
+        outbox.add([Draft("a draft that waits")], State.HELD, datetime.now(UTC))
+    before = state()
     assert preview("-n", "2", "--max-bytes", "60")[0] == 0
-    assert [each for each in sorted(folder.rglob("*")) if "__pycache__" not in each.parts] == before
+    assert state() == before
 
 
 @pytest.mark.parametrize(
@@ -101,7 +110,9 @@ def test_a_filter_of_ones_own_changes_the_verdicts(preview: Any, folder: Path) -
         "from biobot import hookimpl\n\n@hookimpl\ndef biobot_filter(candidate):\n    return 'I like nothing'\n"
     )
     _, out, _ = preview("--json", "-t", "1", "-n", "3")
-    for each in map(json.loads, out.splitlines()):
+    found = [json.loads(line) for line in out.splitlines()]
+    assert len(found) == 3
+    for each in found:
         assert {"filter": "never", "reason": "I like nothing"} in each["objections"]
     shown = preview("-t", "1", "-n", "1")[1]
     assert "✗" in shown
