@@ -67,6 +67,24 @@ def is_exposed(path: Path) -> bool:
     return bool(found.st_mode & 0o077 and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX)
 
 
+def others_can_write(path: Path) -> bool:
+    """Return whether anyone but the owner may change a file or folder, by its mode; a group of one is the owner."""
+    found = path.stat()
+    return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(found.st_gid)))
+
+
+def _is_own_group(group: int) -> bool:
+    """Return whether a group bears this user's name and has no other member."""
+    import grp
+    import pwd
+
+    try:
+        found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""Settings: found where the contract says, whole, and every mistake named with file, line, key and mend."""
+"""Settings: found where the contract says, complete, and every mistake named with file, line, key and remedy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from biobot import config
+from biobot import config, settings
 from biobot.bundled import bundled
 from biobot.errors import ConfigError
+from biobot.settings import Settings
 
 SHIPPED = bundled("config") / "biobot.toml"
 
@@ -23,16 +24,16 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_shipped_file_says_exactly_the_defaults() -> None:
-    settings = config.read(SHIPPED)
-    assert settings.filters.tables == {"length": {"min": 20, "max": 280}}
-    plain = dataclasses.replace(settings, filters=dataclasses.replace(settings.filters, tables={}))
-    assert plain == config.Settings()
+    found = config.read(SHIPPED)
+    assert found.filters.tables == {"length": {"min": 20, "max": 280}}
+    plain = dataclasses.replace(found, filters=dataclasses.replace(found.filters, tables={}))
+    assert plain == Settings()
 
 
 def test_the_shipped_file_explains_every_key() -> None:
     text = SHIPPED.read_text(encoding="utf-8")
     table = tomllib.loads(text)
-    for *sections, key in config.every_key():
+    for *sections, key in settings.every_key():
         place = table
         for section in sections:
             place = place[section]
@@ -47,34 +48,95 @@ def test_the_shipped_file_explains_every_key() -> None:
         ("[smaple]\ntries = 3", "smaple: there is no such key; did you mean `sample`?"),
         ("[sample]\nmax_tries = 'many'", 'line 2: sample.max_tries: "many" is not a whole number'),
         ("[sample]\nmax_tries = true", "sample.max_tries: true is not a whole number"),
-        ("[sample]\nmax_tries = 0", "sample.max_tries: 0 is below 1"),
+        ("[sample]\nmax_tries = 0", "sample.max_tries: it must be at least 1"),
         ("[sample]\ntemperatures = []", "sample.temperatures: name at least one"),
         ("[sample]\ntemperatures = [nan]", "sample.temperatures: nan is not a finite number"),
         ("[sample]\ntemperatures = [-0.5]", "-0.5 is not a number from 0 to 100"),
         ('[sample]\ntemperatures = {"0.8" = 0}', "the weight of 0.8 must be above 0"),
         ('[sample]\ntemperatures = {"warm" = 1}', "is not a number"),
-        ("[sample]\ndeadline = 90", 'give it with its unit, such as "10m"'),
+        ("[sample]\ndeadline = 90", 'write it with its unit, such as "10m"'),
         ('[sample]\ndeadline = "soon"', '"90s", "10m", "1h30m" or "3d"'),
-        ("[train]\nmin_bytes = 2000", "max_bytes: 1024 is below 2000"),
+        ("[train]\nmin_bytes = 2000", "line 1: train.max_bytes: it must be at least 2000, which is min_bytes"),
         ('[train]\nlanguages = ["english"]', 'line 2: train.languages: "english" is not one of en, es'),
         ('[post]\nnetwork = "mastodon"', '"mastodon" is not one of "rehearsal", "x", "stdout"'),
-        ('[post]\nreconcile_after = ["5m", "1m"]', "post.reconcile_after: the waits must grow"),
-        ('[schedule]\nevery = "1h"\ncron = "0 9 * * *"', "give either `every` or `cron`, not both"),
-        ('[schedule]\nquiet = ["23-7"]', "schedule.quiet: '23-7' is not a span such as \"23:00-07:00\""),
-        ('[schedule]\ntimezone = "Mars/Olympus"', "is no time zone known here"),
+        (
+            '[post]\nreconcile_after = ["5m", "1m"]',
+            "reconcile_after: each wait must be longer than the one before",
+        ),
+        ('[schedule]\nevery = "1h"\ncron = "0 9 * * *"', "set either `every` or `cron`, not both"),
+        ('[schedule]\nquiet = ["23-7"]', 'schedule.quiet: "23-7" is not a span such as "23:00-07:00"'),
+        ('[schedule]\ntimezone = "Mars/Olympus"', "is not a time zone known here"),
         ('[x]\napi_base = "http://api.twitter.com"', "it must be https, or http on loopback"),
         ('[x]\napi_base = "https://me:secret@example.com"', "is not an address such as"),
         ("post = 3", "post: this is a section, not 3"),
         ("[post", "is not valid TOML"),
+        ("a = " + "[" * 5000, "is not valid TOML: its values are nested too deeply"),
+        ("[sample]\nmax_tries = " + "9" * 5000, "is not valid TOML"),
+        ("[sample]\nmax_tries = 9223372036854775808", "line 2: sample.max_tries: this number is too large"),
+        (f"[post.budget]\nusd_per_month = 1{'0' * 400}", "post.budget.usd_per_month: this number is too large"),
+        ('[schedule]\nmin_gap = "3000000d"', "line 2: schedule.min_gap: it must be at most 3650d"),
+        ('[schedule]\nevery = "999999999d"', "line 2: schedule.every: it must be at most 3650d"),
+        (f'[schedule]\nevery = "{"9" * 400}w"', "line 2: schedule.every: it must be at most 3650d"),
+        ('[schedule]\nevery = "0.5s"', "schedule.every: it must be at least 1s"),
+        ('[schedule]\nevery = "1.5s"', "schedule.every: it must be whole seconds"),
+        ('[x]\ntimeout = "99999999d"', "line 2: x.timeout: it must be at most 1h"),
+        ('[x]\ntimeout = "0s"', "line 2: x.timeout: it must be at least 1ms"),
+        ('[post]\nreconcile_after = ["1m", "9999d"]', "line 2: post.reconcile_after: it must be at most 3650d"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_its_mend(tmp_path: Path, text: str, says: str) -> None:
+def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: str, says: str) -> None:
     file = written(tmp_path, text)
     with pytest.raises(ConfigError) as error:
         config.load(file, environ={})
     assert str(file) in str(error.value)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_error_names_the_line_wherever_toml_lets_a_key_stand(tmp_path: Path) -> None:
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    for *sections, key in settings.every_key():
+        if key != "cron":
+            where = config.Where(str(SHIPPED), (*sections, key))
+            line = int(str(where.error("")).split("line ")[1].split(":")[0])
+            assert lines[line - 1].startswith(f"{key} = ")
+            assert f"[{'.'.join(sections)}]" in [each.split("  #")[0].strip() for each in lines[:line]]
+    for text, keys, line in (
+        ('# [post]\n\npost.budget.posts_per_day = 3\npost.review = "on"', ("post", "review"), 4),
+        ('note = """\n[post]\nreview = 1\n"""\n[post]\nreview = "on"', ("post", "review"), 6),
+        ('post = {network = "x", review = "on"}', ("post", "review"), 1),
+        ('[post.budget]\nposts_per_day = 1\n[post]\n"review" = "on"', ("post", "review"), 4),
+        ('[post]\nreconcile_after = [\n "1m",\n]\n  [ post . "budget" ]\nx = 1', ("post", "budget"), 5),
+    ):
+        where = config.Where(str(written(tmp_path, text)), keys)
+        assert f", line {line}: {'.'.join(keys)}: here" in str(where.error("here"))
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o646, 0o602])
+def test_a_file_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    file = written(tmp_path, "")
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match="chmod go-w"):
+        config.read(file)
+    file.chmod(0o644)
+    assert config.read(file) == Settings()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    file = written(tmp_path, "\ufeff[sample]\nmax_tries = 7\n")
+    assert config.read(file).sample.max_tries == 7
+    written(tmp_path, "\ufeff[sample]\nmax_tires = 7\n")
+    with pytest.raises(ConfigError, match=r"line 2: sample\.max_tires"):
+        config.read(file)
+
+
+def test_a_relative_home_stays_where_it_is_when_the_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = config.load(home=Path("state"), environ={})
+    assert found.home == Path.cwd() / "state"
+    assert config.load(environ={"BIOBOT_HOME": "other"}).home == Path.cwd() / "other"
 
 
 def test_temperatures_are_a_list_or_a_table_of_weights(tmp_path: Path) -> None:
@@ -119,7 +181,7 @@ def test_without_any_file_all_is_default_and_lies_in_the_platforms_data_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
     found = config.load(environ={"XDG_DATA_HOME": "/data"})
-    assert (found.settings, found.file, found.home) == (config.Settings(), None, Path("/data/biobot"))
+    assert (found.settings, found.file, found.home) == (Settings(), None, Path("/data/biobot"))
 
 
 def test_a_file_that_is_named_and_missing_is_an_error_not_a_default(tmp_path: Path) -> None:

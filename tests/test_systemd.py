@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from biobot.bundled import bundled
-from biobot.config import Settings
 from biobot.networks.secrets import POSTING
 from biobot.posting import poster
+from biobot.settings import Settings
 
 UNITS = ["biobot@.service", "biobot-retrain@.service", "biobot-retrain@.timer", "biobot-notify@.service"]
 SERVICES = [name for name in UNITS if name.endswith(".service")]

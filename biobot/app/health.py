@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from biobot.app import training_record
 from biobot.collect.ledger import month_spent
-from biobot.config import Config, XSettings
+from biobot.config import Config
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
 from biobot.posting import locks, schedule
@@ -25,6 +25,7 @@ from biobot.posting.budget import Budget
 from biobot.posting.notices import problems
 from biobot.posting.outbox import Outbox, Post, State, slot_key, stamp
 from biobot.posting.poster import HINDRANCES, hindrance
+from biobot.settings import XSettings
 from biobot.text.humanize import when
 from biobot.worker import server
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from biobot.candidate import Candidate, Source
-from biobot.config import Config, NotifySettings
+from biobot.config import Config
 from biobot.dedupe.index import Index, TextIndex
 from biobot.dedupe.known_texts import WAITING, Everything
 from biobot.errors import BiobotError
@@ -34,6 +34,7 @@ from biobot.posting.outbox import Outbox, Post, State
 from biobot.posting.poster import Poster
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
+from biobot.settings import NotifySettings
 from biobot.text.humanize import counted
 
 PATIENCE = timedelta(seconds=0.3)

@@ -17,7 +17,6 @@ from typing import Protocol
 
 from biobot.collect.ledger import Ledger, Row, nameless
 from biobot.collect.sources import WAYS, Source, price
-from biobot.config import Settings
 from biobot.corpus import readers
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store, handle_key, id_key
@@ -25,6 +24,7 @@ from biobot.errors import NetworkError
 from biobot.networks import rate_limits
 from biobot.networks.errors import Kind, Refused
 from biobot.networks.x.client import Page, Person
+from biobot.settings import Settings
 
 BACK_OFF = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 15, 60))
 """Waits after calls without an answer; then collecting ends, to be taken up another time."""

@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from biobot.config import CollectSettings, PaceSettings, PriceSettings
 from biobot.corpus import readers
+from biobot.settings import CollectSettings, PaceSettings, PriceSettings
 
 Kind = Literal["followers", "following", "friends", "lists", "search", "ids", "recheck"]
 """The keys of `[collect]` that name sources; `recheck` looks up those who are stored."""

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from biobot.config import LANGUAGES, TrainSettings
 from biobot.corpus.readers import BLANK, Bio, Skipped
+from biobot.settings import TrainSettings
 from biobot.text.contacts import has_email, has_phone, without_emails
 from biobot.text.language import language
 from biobot.text.links import links
@@ -17,7 +17,13 @@ TRAITS = {"url": URL, "email": EMAIL, "phone": PHONE}
 """What a bio may hold that `[train]` can leave out, as bits; the names are the keys of the policy."""
 
 LANGUAGE = 3
-"""From this bit on the traits hold the place of the bio's language in LANGUAGES."""
+"""From this bit on the traits hold the number of the bio's language."""
+
+STORED_LANGUAGES = (
+    *("en", "es", "fr", "de", "pt", "it", "nl", "sv", "da", "no", "fi", "pl", "cs", "tr", "hu", "fil", "id"),
+    *("ja", "ko", "th", "ru", "ar", "hi", "he", "el", "zh", "und"),
+)
+"""The language of each number, "und" where it is unknown. corpus.db holds the numbers: only ever append."""
 
 RULES = 2
 """Counts up when `traits` changes its mind, so that a store counts its bios anew."""
@@ -27,7 +33,7 @@ _DOT = re.compile(r"\.\w")
 
 def traits(text: str) -> int:
     """Return what `holds` does, and the language: all that the policies ask for, but the size."""
-    return holds(text) | LANGUAGES.index(language(text) or "und") << LANGUAGE
+    return holds(text) | STORED_LANGUAGES.index(language(text) or "und") << LANGUAGE
 
 
 def holds(text: str) -> int:
@@ -49,7 +55,7 @@ def reason(found: int, size: int, policy: TrainSettings) -> str | None:
         return "min_bytes"
     if size > policy.max_bytes:
         return "max_bytes"
-    if policy.languages and LANGUAGES[found >> LANGUAGE] not in policy.languages:
+    if policy.languages and STORED_LANGUAGES[found >> LANGUAGE] not in policy.languages:
         return "languages"
     return next((name for name, bit in TRAITS.items() if found & bit and getattr(policy, name) == "drop"), None)
 

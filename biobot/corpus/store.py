@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from biobot import storage
-from biobot.config import TrainSettings
 from biobot.corpus import clean
 from biobot.corpus.readers import Bio
 from biobot.dedupe import index
 from biobot.errors import CorpusError
+from biobot.settings import TrainSettings
 from biobot.text.humanize import counted
 from biobot.text.normalize import caseless
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import grp
 import importlib.util
 import os
-import pwd
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
@@ -18,9 +14,10 @@ from typing import Any
 
 import pluggy
 
+from biobot import storage
 from biobot.bundled import bundled
-from biobot.config import Config, Where, build
-from biobot.errors import ConfigError, PluginError
+from biobot.config import Config, Where, build, nearest
+from biobot.errors import PluginError
 from biobot.filters import hookspecs, output
 
 GROUP = "biobot"
@@ -83,13 +80,13 @@ def load(config: Config, *, require: bool = True) -> Plugins:
     Raises PluginError when one cannot be loaded or is not safe to load, or when one that `filters.required`
     names is missing (unless `require` is false); ConfigError when a table or a name in `[filters]` is wrong.
     """
-    settings, where = config.settings.filters, _where(config)
+    settings, where = config.settings.filters, Where(str(config.file or "biobot.toml"))
     sources = _sources(config)
     for key, names in (("disabled", settings.disabled), (None, settings.tables)):
         for name in names:
             if name not in sources:
                 place = where.at("filters").at(key or name)
-                raise place.error(f"there is no plugin {name!r}; {_near(name, sources)}")
+                raise place.error(f"there is no plugin {name!r}; {nearest(name, sources)}")
     manager = pluggy.PluginManager("biobot")
     manager.add_hookspecs(hookspecs)
     found = []
@@ -109,7 +106,7 @@ def load_file(path: Path, table: Mapping[str, Any] | None = None) -> Plugin:
     manager = pluggy.PluginManager("biobot")
     manager.add_hookspecs(hookspecs)
     source = _Source(path.stem, str(path), lambda: _import(path))
-    return _load(manager, source, table, Where("biobot.toml", "", ("filters", path.stem)))
+    return _load(manager, source, table, Where("biobot.toml", ("filters", path.stem)))
 
 
 # -- finding -----------------------------------------------------------------------------------------
@@ -147,21 +144,10 @@ def _files(folder: Path) -> list[Path]:
 def _check_safe(path: Path) -> None:
     """Refuse a plugin that another user of this machine could have written."""
     for each in (path.parent, path):
-        facts = each.stat()
-        others = facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and not _private(facts.st_gid))
-        if others:
+        if storage.others_can_write(each):
             raise PluginError(f"others can write {each}, so it is not loaded; fix that with: chmod go-w '{each}'")
-        if facts.st_uid not in (0, os.geteuid()):
+        if each.stat().st_uid not in (0, os.geteuid()):
             raise PluginError(f"{each} belongs to another user, so it is not loaded; take it over with chown")
-
-
-def _private(group: int) -> bool:
-    """Return whether a group has this user's name and no other member."""
-    try:
-        found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
-    except KeyError:
-        return False
-    return found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
 
 
 def _importer(path: Path) -> Callable[[], ModuleType]:
@@ -242,24 +228,9 @@ def _require(plugins: Plugins, names: Iterable[str], where: Where) -> None:
             off = any(plugin.name == name and not plugin.enabled for plugin in plugins)
             raise PluginError(
                 f"the filter {name!r} is required ({where.file}: filters.required) but "
-                f"{'disabled' if off else 'not there'}; {'enable it' if off else _near(name, filters)}, "
+                f"{'disabled' if off else 'not there'}; {'enable it' if off else nearest(name, filters)}, "
                 "or take it off that list"
             )
-
-
-def _where(config: Config) -> Where:
-    if config.file is None:
-        return Where("biobot.toml")
-    try:
-        return Where(str(config.file), config.file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {config.file}: {error.strerror}") from None
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names) or 'none'}"
 
 
 def _say(error: BaseException) -> str:

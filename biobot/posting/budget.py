@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from biobot.config import PostSettings
 from biobot.errors import OutboxError
 from biobot.posting.outbox import Outbox, stamp
+from biobot.settings import PostSettings
 from biobot.text.humanize import counted, when
 
 Kind = Literal["post", "post_with_url", "delete", "read_post", "read_user", "read_own"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from biobot.config import PostSettings
 from biobot.networks.network import Tweet
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox, Post, State
+from biobot.settings import PostSettings
 from biobot.text.normalize import published
 
 EARLIER = timedelta(minutes=2)

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from biobot.config import ScheduleSettings
 from biobot.errors import ConfigError
+from biobot.settings import ScheduleSettings
 
 _DAY = timedelta(days=1)
 _FIRST_MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall time: where steps longer than a day are counted from

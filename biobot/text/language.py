@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from functools import lru_cache
 
 _COMMON = {
@@ -29,10 +28,11 @@ _COMMON = {
     "fil": "ang ng sa na ako mga ko at ay hindi ka lang mo pero kung",
     "id": "yang dan di aku ini itu tidak dengan untuk dari ada saya kamu jangan bukan",
 }
-_WORDS: Mapping[str, tuple[str, ...]] = {
-    word: tuple(name for name, words in _COMMON.items() if word in words.split())
-    for word in {word for words in _COMMON.values() for word in words.split()}
-}
+_WORDS: dict[str, list[str]] = {}
+"""Each common word, with the languages that it is common in."""
+for _code, _words in _COMMON.items():
+    for _word in _words.split():
+        _WORDS.setdefault(_word, []).append(_code)
 _OF_SCRIPT = {
     "hiragana": "ja",
     "katakana": "ja",
@@ -45,6 +45,8 @@ _OF_SCRIPT = {
     "greek": "el",
     "han": "zh",
 }
+LANGUAGES = (*_COMMON, *_OF_SCRIPT.values())
+"""The codes that `language` may return."""
 _ASCII = re.compile("[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _OTHER = re.compile(r"[^\W\d_\x00-\x7f]")

@@ -26,7 +26,7 @@ FROM_HERE = """
 import sys
 from collections import Counter
 from pathlib import Path
-from biobot.config import TrainSettings
+from biobot.settings import TrainSettings
 from biobot.corpus import clean
 from biobot.dedupe import groups, index
 from biobot.corpus.store import Store

@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
-from biobot.config import LANGUAGES, TrainSettings
-from biobot.corpus.clean import EMAIL, PHONE, URL, clean, holds
+from biobot.corpus.clean import EMAIL, PHONE, STORED_LANGUAGES, URL, clean, holds, traits
 from biobot.corpus.readers import Bio, Skipped
+from biobot.settings import TrainSettings
+from biobot.text.language import LANGUAGES
 
 HOLDS = {
     "see https://example.org/x": URL,
@@ -79,9 +80,15 @@ def test_learns_the_languages_that_the_policy_names_or_all(languages: tuple[str,
 
 
 def test_every_language_that_can_be_told_can_be_named() -> None:
-    from biobot.text import language
+    assert sorted(STORED_LANGUAGES) == sorted({*LANGUAGES, "und"})
+    for code in STORED_LANGUAGES:
+        TrainSettings(languages=(code,))
 
-    assert sorted(LANGUAGES) == sorted({*language._COMMON, *language._OF_SCRIPT.values(), "und"})
+
+def test_a_store_keeps_the_numbers_that_its_languages_had() -> None:
+    assert [STORED_LANGUAGES[number] for number in (0, 7, 16, 17, 26)] == ["en", "sv", "id", "ja", "und"]
+    assert traits("the love of my life, https://example.org") == URL | 0 << 3
+    assert traits("東京に住んでいます") == 17 << 3
 
 
 def test_line_ends_become_newlines_where_the_policy_says_so() -> None:

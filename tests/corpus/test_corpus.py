@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from biobot.cli import main
-from biobot.config import TrainSettings
 from biobot.corpus import clean, store
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store
 from biobot.dedupe.index import TextIndex
 from biobot.errors import CorpusError
+from biobot.settings import TrainSettings
 from tests.conftest import made_up_bios
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

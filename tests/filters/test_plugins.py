@@ -113,12 +113,12 @@ def test_a_plugin_that_cannot_be_loaded_stops_everything(
     ("config", "said"),
     [
         ("[filters]\ndisabled = ['dedupe']", "'dedupe' is required"),
-        ("[filters]\nrequired = ['profanty']", "did you mean 'profanity'?"),
+        ("[filters]\nrequired = ['profanty']", "did you mean `profanity`?"),
         (
             "[filters]\ndisabled = ['lenght']\n",
-            "line 2: filters.disabled: there is no plugin 'lenght'; did you mean 'length'?",
+            "line 2: filters.disabled: there is no plugin 'lenght'; did you mean `length`?",
         ),
-        ("[filters.lenght]\nmin = 3\n", "line 1: filters.lenght: there is no plugin 'lenght'; did you mean 'length'?"),
+        ("[filters.lenght]\nmin = 3\n", "line 1: filters.lenght: there is no plugin 'lenght'; did you mean `length`?"),
         ("[filters.length]\nmni = 3\n", "line 2: filters.length.mni: there is no such key; did you mean `min`?"),
         ("[filters.length]\nmin = 'a'\n", 'line 2: filters.length.min: "a" is not a whole number'),
     ],

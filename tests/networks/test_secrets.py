@@ -14,12 +14,13 @@ from urllib.parse import quote
 
 import pytest
 
-from biobot.config import Config, Settings
+from biobot.config import Config
 from biobot.errors import SecretsError
 from biobot.networks.errors import Refused
 from biobot.networks.secrets import POSTING, Secrets, load
 from biobot.networks.x.client import XClient
 from biobot.rehearsal.server import FakeX
+from biobot.settings import Settings
 
 NAMES = [f"BIOBOT_X_{each.name.upper()}" for each in fields(Secrets)]
 

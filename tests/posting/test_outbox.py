@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from biobot.config import BudgetSettings, PostSettings
 from biobot.errors import OutboxError
 from biobot.posting import outbox as module
 from biobot.posting.budget import Budget, BudgetSpent
 from biobot.posting.outbox import MOVES, Draft, Outbox, Post, State, Taken
+from biobot.settings import BudgetSettings, PostSettings
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 SLOT = datetime(2026, 11, 22, 20, tzinfo=UTC)

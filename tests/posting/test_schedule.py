@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biobot.config import ScheduleSettings
 from biobot.errors import ConfigError
 from biobot.posting import schedule
+from biobot.settings import ScheduleSettings
 
 HOUR = timedelta(hours=1)
 

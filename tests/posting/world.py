@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from biobot.config import Config, Where, build
-from biobot.config import Settings as Whole
 from biobot.networks.network import Account, Tweet
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
 from biobot.posting.outbox import Outbox, Post, State
 from biobot.posting.poster import Poster
+from biobot.settings import Settings as Whole
 
 START = datetime(2026, 11, 22, 17, 59, tzinfo=UTC)
 

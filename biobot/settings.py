@@ -1,0 +1,301 @@
+"""The sections of biobot.toml as frozen dataclasses: every key with its type, its default and its bounds.
+
+A value that cannot be used raises ValueError("key: what is wrong"), to which `biobot.config` adds the place. Nothing
+secret is in here (see `biobot.networks.secrets`), and nothing heavy is imported: the daemon reads this.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from biobot.text.language import LANGUAGES
+
+Number = TypeVar("Number", int, float)
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(text: str) -> timedelta:
+    """Return how long "90s", "1h30m" or "3d" is; raise ValueError for anything else."""
+    if not re.fullmatch(r"(\d+(\.\d+)?(ms|[smhdw]))+", text):
+        raise ValueError(f'"{text}" is not a duration such as "90s", "10m", "1h30m" or "3d"')
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdw])", text)
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        return timedelta.max
+
+
+def _number(default: Number, least: Number) -> Number:
+    """Declare a number with its default and its lower bound."""
+    return field(default=default, metadata={"least": least})
+
+
+def _duration(*default: str, least: str = "1ms", most: str = "3650d") -> Any:
+    """Declare a duration, or several, with default and bounds as biobot.toml would have them."""
+    values = tuple(map(duration, default))
+    return field(default=values if len(values) > 1 else values[0], metadata={"least": least, "most": most})
+
+
+class _Section:
+    """Checks the bounds of a section's keys."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            value, least, most = getattr(self, each.name), each.metadata.get("least"), each.metadata.get("most")
+            for one in value if isinstance(value, tuple) else (value,):
+                if least is not None and one is not None and one < _limit(least):
+                    raise ValueError(f"{each.name}: it must be at least {least}")
+                if most is not None and one is not None and one > _limit(most):
+                    raise ValueError(f"{each.name}: it must be at most {most}")
+
+
+def _limit(bound: Any) -> Any:
+    return duration(bound) if isinstance(bound, str) else bound
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings(_Section):
+    """`[model]`: which model is active, and where it runs."""
+
+    name: str = "current"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    keep: int = _number(5, least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSettings(_Section):
+    """`[sample]`: how bios are drawn; `temperatures` is a list, or a table of temperature = weight."""
+
+    temperatures: Mapping[float, float] = field(default_factory=lambda: {0.6: 1.0, 0.8: 1.0, 1.0: 1.0})
+    max_tries: int = _number(200, least=1)
+    best_of: int = _number(1, least=1)
+    deadline: timedelta = _duration("2m", most="1d")
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        if not self.temperatures:
+            raise ValueError("temperatures: name at least one, such as [0.8]")
+        for temperature, weight in self.temperatures.items():
+            if not (math.isfinite(temperature) and 0 <= temperature <= 100):
+                raise ValueError(f"temperatures: {temperature} is not a number from 0 to 100")
+            if not (math.isfinite(weight) and weight > 0):
+                raise ValueError(f"temperatures: the weight of {temperature} must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSettings(_Section):
+    """`[filters]`: which plugins judge; `tables` holds each plugin's own `[filters.NAME]`, which the plugin checks."""
+
+    disabled: tuple[str, ...] = ()
+    required: tuple[str, ...] = ("length", "profanity", "dedupe")
+    timeout: timedelta = _duration("2s", most="1h")
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings(_Section):
+    """`[train]`: which bios are learnt. Bios are left out whole, never cut; no `languages` means all of them."""
+
+    min_bytes: int = _number(1, least=1)
+    max_bytes: int = 1024
+    languages: tuple[str, ...] = ()
+    url: Literal["drop", "keep"] = "drop"
+    email: Literal["drop", "keep"] = "drop"
+    phone: Literal["drop", "keep"] = "drop"
+    line_ends: Literal["keep", "newline"] = "keep"
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        if self.max_bytes < self.min_bytes:
+            raise ValueError(f"max_bytes: it must be at least {self.min_bytes}, which is min_bytes")
+        for code in self.languages:
+            if code not in (*LANGUAGES, "und"):
+                raise ValueError(f'languages: "{code}" is not one of {", ".join(LANGUAGES)}, und')
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings(_Section):
+    """`[schedule]`: when a post is due: at every interval from local midnight, or by a cron line."""
+
+    every: timedelta | None = field(default=None, metadata={"least": "1s", "most": "3650d"})
+    cron: str | None = None
+    jitter: timedelta = _duration("10m", least="0s")
+    quiet: tuple[str, ...] = ()
+    timezone: str = "local"
+    min_gap: timedelta = _duration("0s", least="0s")
+    catch_up: Literal["one", "skip"] = "one"
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        if self.every is not None and self.cron is not None:
+            raise ValueError("every: set either `every` or `cron`, not both")
+        if self.every is None and self.cron is None:
+            object.__setattr__(self, "every", timedelta(hours=6))
+        if self.every is not None and self.every.microseconds:
+            raise ValueError("every: it must be whole seconds")
+        for span in self.quiet:
+            if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
+                raise ValueError(f'quiet: "{span}" is not a span such as "23:00-07:00"')
+            if span[:5] == span[6:]:
+                raise ValueError(f'quiet: "{span}" ends when it begins; to stop all posts use `biobot pause`')
+        if self.timezone != "local":
+            from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError(
+                    f'timezone: "{self.timezone}" is not a time zone known here; use "local", "UTC" or a name '
+                    'such as "Europe/Berlin"'
+                ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings(_Section):
+    """`[post.budget]`: what a bot may post and spend; days and months are in UTC."""
+
+    posts_per_day: int = _number(17, least=0)
+    usd_per_month: float = _number(5.0, least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings(_Section):
+    """`[post.prices]`: what X charges, in dollars, as of a day; change them when X does."""
+
+    as_of: str = "2026-08-13"
+    post: float = _number(0.015, least=0)
+    post_with_url: float = _number(0.2, least=0)
+    delete: float = _number(0.01, least=0)
+    read_post: float = _number(0.005, least=0)
+    read_user: float = _number(0.01, least=0)
+    read_own: float = _number(0.001, least=0)
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", self.as_of):
+            raise ValueError(f'as_of: "{self.as_of}" is not a day such as "2026-08-13"')
+
+
+@dataclass(frozen=True, slots=True)
+class PostSettings(_Section):
+    """`[post]`: where posts go, who approves them, and how posts of unknown fate are settled."""
+
+    network: Literal["rehearsal", "x", "stdout"] = "rehearsal"
+    review: Literal["off", "on"] = "off"
+    review_ahead: int = _number(10, least=1)
+    review_expiry: timedelta = _duration("3d")
+    reconcile_after: tuple[timedelta, ...] = _duration("1m", "5m", "1h", "24h")
+    history: timedelta = _duration("400d")
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        if not self.reconcile_after:
+            raise ValueError('reconcile_after: name at least one wait, such as ["1m"]')
+        if list(self.reconcile_after) != sorted(set(self.reconcile_after)):
+            raise ValueError("reconcile_after: each wait must be longer than the one before")
+
+
+@dataclass(frozen=True, slots=True)
+class XSettings(_Section):
+    """`[x]`: how X is reached."""
+
+    api_base: str = "https://api.twitter.com"
+    timeout: timedelta = _duration("30s", most="1h")
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        base = urlsplit(self.api_base)
+        loopback = base.hostname in ("localhost", "127.0.0.1", "::1")
+        if not base.hostname or base.path.strip("/") or base.query or base.username:
+            raise ValueError(f'api_base: "{self.api_base}" is not an address such as https://api.twitter.com')
+        if not (base.scheme == "https" or (base.scheme == "http" and loopback)):
+            raise ValueError("api_base: it must be https, or http on loopback, since the keys travel with each request")
+
+
+@dataclass(frozen=True, slots=True)
+class PaceSettings(_Section):
+    """`[collect.pace]`: the requests that X allows in 15 minutes, from which the time of a collection is estimated."""
+
+    users: int = _number(300, least=1)
+    followers: int = _number(300, least=1)
+    following: int = _number(300, least=1)
+    lists: int = _number(900, least=1)
+    search: int = _number(450, least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings(_Section):
+    """`[collect]`: fetching bios from X; off until you have read docs/collecting.md.
+
+    Accounts are handles with their @, or ids.
+    """
+
+    enabled: bool = False
+    followers: tuple[str, ...] = ()
+    following: tuple[str, ...] = ()
+    friends: tuple[str, ...] = ()
+    depth: int = _number(2, least=1)
+    lists: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    limit: int = _number(10_000, least=1)
+    usd_per_month: float = _number(20.0, least=0)
+    again: timedelta = _duration("30d")
+    pace: PaceSettings = field(default_factory=PaceSettings)
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        for key in ("followers", "following", "friends"):
+            for account in getattr(self, key):
+                if not re.fullmatch(r"@\w{1,50}|[1-9]\d{0,18}", account):
+                    raise ValueError(f'{key}: "{account}" is neither an @handle nor an id')
+        for each in self.lists:
+            if not re.fullmatch(r"[1-9]\d{0,18}", each):
+                raise ValueError(f'lists: "{each}" is not the id of a list')
+        for query in self.search:
+            if not 1 <= len(query) <= 512:
+                raise ValueError("search: a query must have 1 to 512 characters")
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings(_Section):
+    """`[notify]`: a command that is run once for each new problem, with JSON on its standard input."""
+
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole of biobot.toml."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    sample: SampleSettings = field(default_factory=SampleSettings)
+    filters: FilterSettings = field(default_factory=FilterSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    post: PostSettings = field(default_factory=PostSettings)
+    x: XSettings = field(default_factory=XSettings)
+    collect: CollectSettings = field(default_factory=CollectSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
+
+
+def every_key(section: type[Any] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every key, for the tests that keep config/biobot.toml and the docs complete."""
+    hints = typing.get_type_hints(section)
+    for each in fields(section):
+        if is_dataclass(hints[each.name]):
+            yield from every_key(hints[each.name], (*above, each.name))
+        elif each.name != "tables":
+            yield (*above, each.name)
