@@ -1,24 +1,22 @@
-"""Finding temperatures that suit a model, and writing them into the bot's config."""
+"""Finding the temperatures that suit a model, and writing them to biobot.toml."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biobot import config as settings
 from biobot.config import Config
 from biobot.errors import ConfigError, SampleError
 from biobot.model.registry import Registry
+from biobot.storage import atomic_write
 from biobot.worker import server
 
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
 
 ROWS = 256
-"""Bios drawn at once: more are not faster."""
+"""Bios drawn at once; more at once are not faster."""
 
 
 def sweep(
@@ -28,7 +26,7 @@ def sweep(
     model: str | None = None,
     tick: Callable[[float], object] = lambda _: None,
 ) -> Iterator[Row]:
-    """Measure `bios` bios at each temperature, one row after another; `tick(temperature)` at each bio."""
+    """Yield a row for each temperature, measured on `bios` bios; `tick(temperature)` is called after each bio."""
     desk = server.Desk(config, model, rows=min(bios, ROWS))
 
     from biobot.evaluation import tune
@@ -38,7 +36,7 @@ def sweep(
 
 
 def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Path, model: str | None = None) -> None:
-    """Write the picture of what was measured to `file`, a PNG; SampleError if that cannot be."""
+    """Plot what was measured and write it to `file`, a PNG; raises SampleError."""
     from biobot.evaluation import plots
 
     name = Registry(config.home).find(model or config.settings.model.name).id
@@ -50,37 +48,17 @@ def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Pat
 
 
 def write(config: Config, temperatures: Sequence[float]) -> Path:
-    """Put the temperatures into biobot.toml, the rest of which stays as it is; return the file.
+    """Set `sample.temperatures` in biobot.toml, leaving the rest as it is, and return the file; raises ConfigError."""
+    import tomlkit
 
-    Raises ConfigError where there is no such file, or its `temperatures` are written in more than one line.
-    """
-    line = f"temperatures = [{', '.join(f'{each:g}' for each in temperatures)}]"
+    chosen = [float(f"{each:g}") for each in temperatures]
     if config.file is None:
-        raise ConfigError(f"there is no biobot.toml to write to; `biobot init` makes one. The line: {line}")
-    text = config.file.read_text(encoding="utf-8").rstrip("\n") + "\n"
-    section = re.search(r"(?m)^\[sample\][^\n]*\n(?:(?!\[)[^\n]*\n)*", text)
-    if section is None:
-        changed = f"{text.rstrip()}\n\n[sample]\n{line}\n".lstrip()
-    elif re.search(r"(?m)^\s*temperatures\s*=", section[0]):
-        kept = r"(?m)^\s*temperatures\s*=\s*(?:\[[^\]\n]*\]|\{[^}\n]*\})"
-        changed = text[: section.start()] + re.sub(kept, line, section[0], count=1) + text[section.end() :]
-    else:
-        at = text.index("\n", section.start()) + 1
-        changed = f"{text[:at]}{line}\n{text[at:]}"
-    half = config.file.with_name(f".{config.file.name}.{os.getpid()}.half")
+        raise ConfigError(f"there is no biobot.toml to write `temperatures = {chosen}` to; make one with `biobot init`")
     try:
-        half.write_text(changed, encoding="utf-8")
-        if not _says(half, temperatures):
-            raise ConfigError(f"cannot change the temperatures of {config.file}; write them in one line: {line}")
-        half.chmod(config.file.stat().st_mode & 0o777)
-        half.replace(config.file)
-    finally:
-        half.unlink(missing_ok=True)
+        document = tomlkit.parse(config.file.read_bytes().decode("utf-8-sig"))
+        document.setdefault("sample", tomlkit.table())["temperatures"] = chosen
+        with atomic_write(config.file, config.file.stat().st_mode & 0o777) as file:
+            file.write(tomlkit.dumps(document).encode())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot set `temperatures = {chosen}` in {config.file}: {error}") from None
     return config.file
-
-
-def _says(file: Path, temperatures: Sequence[float]) -> bool:
-    try:
-        return list(settings.read(file).sample.temperatures) == [float(f"{each:g}") for each in temperatures]
-    except ConfigError:
-        return False

@@ -78,6 +78,10 @@ def test_recommends_what_is_worth_nearly_as_much_as_the_best() -> None:
         "[sample]\ntemperatures = [0.1]  # cold\nmax_tries = 5\n",
         '[sample]\ntemperatures = {"0.8" = 3}\n',
         "[sample]",
+        "[sample]\ntemperatures = [\n  0.1,  # cold\n]\nmax_tries = 5\n",
+        "[sample.temperatures]\n'0.8' = 3\n\n[post]\nreview = 'on'\n",
+        "sample.max_tries = 5\n[post]\nreview = 'on'\n",
+        "sample = {max_tries = 5}\r\n# the end\r\n",
     ],
 )
 def test_writes_the_temperatures_and_leaves_the_rest(bot: Write, text: str) -> None:
@@ -87,12 +91,19 @@ def test_writes_the_temperatures_and_leaves_the_rest(bot: Write, text: str) -> N
     after = load().settings
     assert dict(after.sample.temperatures) == {0.7: 1.0, 0.9: 1.0}
     assert (after.post, after.sample.max_tries) == (before.post, before.sample.max_tries)
-    assert ("# cold" in Path("biobot.toml").read_text()) == ("# cold" in text)
+    written = Path("biobot.toml").read_bytes().decode()
+    assert ("# cold" in written) == ("]  # cold" in text)
+    assert ("# the end\r\n" in written) == ("# the end" in text)
 
 
 def test_leaves_a_file_alone_that_it_cannot_change(bot: Write) -> None:
-    text = "[sample]\ntemperatures = [\n  0.1,\n]\n"
-    bot(text)
-    with pytest.raises(ConfigError, match="write them in one line"):
-        tuning.write(load(), [0.7])
+    bot("[sample]\n")
+    config = load()
+    text = "[sample\n"  # broken since it was read
+    Path("biobot.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"cannot set `temperatures = \[0.7\]`"):
+        tuning.write(config, [0.7])
     assert Path("biobot.toml").read_text() == text
+    Path("biobot.toml").unlink()
+    with pytest.raises(ConfigError, match="biobot init"):
+        tuning.write(load(), [0.7])
