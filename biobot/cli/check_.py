@@ -1,4 +1,4 @@
-"""`biobot check`: judges given texts."""
+"""`biobot check`: runs the filters on given texts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(allow_dash=True))
-@click.option("--text", "texts", multiple=True, help="Judge this text; can be given more than once.")
-@click.option("--model", help="Whose training set to compare with; by default the bot's model.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a text.")
+@click.option("--text", "texts", multiple=True, help="Check this text; may be repeated.")
+@click.option("--model", help="The model whose training set the texts are compared with; by default the bot's model.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per text.")
 @click.pass_obj
 def command(options: Options, file: str | None, texts: tuple[str, ...], model: str | None, as_json: bool) -> None:
-    """Judge texts as the filters would: those of FILE (or - for standard input), or TEXT.
+    """Run the filters on given texts: those in FILE (- for standard input), or TEXT.
 
-    FILE holds one text a line, or a JSON object a line with "text" and, for the text of an outbox row, its "id":
-    that row does not count as seen. Refused texts are no failure: the exit code is 0.
+    FILE holds one text per line, or one JSON object per line with "text" and, for the text of an outbox row, its
+    "id": that row is not compared with itself. The exit code is 0 even if texts are refused.
     """
     from biobot.worker import check, client
 

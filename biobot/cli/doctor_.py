@@ -1,4 +1,4 @@
-"""`biobot doctor`: the check-up."""
+"""`biobot doctor`: checks the whole set-up."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from biobot.errors import BiobotError
 
 
 @click.command()
-@click.option("--online", is_flag=True, help="Ask the network whose keys these are; costs a read.")
+@click.option("--online", is_flag=True, help="Also ask the network whose account the keys belong to; costs a read.")
 @click.pass_obj
 def command(options: Options, online: bool) -> None:
-    """Check the whole set-up, a line each with its mend."""
+    """Check the whole set-up: one line per check, with a fix for what is wrong."""
     from biobot.app import health
 
-    ill = 0
+    failed = 0
     for finding in health.doctor(options.config, clock(), online=online):
-        ill += not finding.well
+        failed += not finding.well
         click.echo(f"{'ok' if finding.well else 'NO':<3} {finding.what:<9} {finding.found}")
-    if ill:
-        raise BiobotError(f"{ill} of these {'needs' if ill == 1 else 'need'} mending")
+    if failed:
+        raise BiobotError(f"{failed} {'check' if failed == 1 else 'checks'} failed: see the lines with NO")

@@ -1,4 +1,4 @@
-"""`biobot init`: a bot's folder, ready to be read and changed."""
+"""`biobot init`: creates a bot's folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 from biobot.bundled import bundled
 from biobot.errors import BiobotError
 
-EXAMPLE = '''"""An example of a filter of your own; take the # away and try `biobot preview`.
+EXAMPLE = '''"""An example filter: remove the # signs and try `biobot preview`.
 
-More in docs/plugins.md; `biobot plugins new NAME` writes a filter with its settings and its test.
+More in docs/plugins.md; `biobot plugins new NAME` writes a filter with settings and a test.
 """
 
 # from biobot import hookimpl
@@ -28,9 +28,9 @@ More in docs/plugins.md; `biobot plugins new NAME` writes a filter with its sett
 @click.command("init")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
-    """Write a bot's folder: biobot.toml with every key explained, .env for the keys, plugins/ with an example.
+    """Create a bot's folder: biobot.toml with every key explained, .env for the keys, plugins/ with an example.
 
-    Nothing that is already there is changed.
+    Existing files are not changed.
     """
     files = {
         folder / "biobot.toml": ((bundled("config") / "biobot.toml").read_text(encoding="utf-8"), 0o644),
@@ -45,11 +45,11 @@ def command(folder: Path) -> None:
         raise BiobotError(f"cannot write {error.filename}: {error.strerror}; choose another folder") from None
     there = "" if folder == Path() else f"cd {folder} && "
     click.echo(f"next: {there}biobot preview")
-    click.echo(f"then: {there}biobot run (it posts to a built-in fake X until biobot.toml says otherwise)")
+    click.echo(f"then: {there}biobot run (posts to a built-in fake X until you change biobot.toml)")
 
 
 def _write_new(path: Path, text: str, mode: int) -> bool:
-    """Write a file that is not there yet, never wider open than `mode` for a moment; tell whether it was written."""
+    """Create a file with `mode` from the start; return False, and leave it alone, if it exists."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""`biobot plugins`: what judges, a trial of one filter, and a new one to begin with."""
+"""`biobot plugins`: lists the plugins, tries out a filter, creates a new one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from biobot.cli import Group, Options
 
 @click.group(cls=Group)
 def command() -> None:
-    """List, test and write filter plugins."""
+    """List, test and create filter plugins."""
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a plugin.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per plugin.")
 @click.pass_obj
 def list_(options: Options, as_json: bool) -> None:
-    """List the plugins: where each is from, its hooks, and its settings in biobot.toml."""
+    """List the plugins with their origin, hooks, and settings in biobot.toml."""
     from biobot.app import health
     from biobot.filters import loader, scaffold
 
@@ -49,8 +49,8 @@ def list_(options: Options, as_json: bool) -> None:
 
 @command.command()
 @click.argument("plugin", metavar="NAME|FILE")
-@click.option("--texts", type=click.Path(path_type=Path), help="A corpus file; by default the model's own bios.")
-@click.option("-n", "count", type=click.IntRange(1), default=300, show_default=True, help="How many texts.")
+@click.option("--texts", type=click.Path(path_type=Path), help="A corpus file; by default, bios drawn from the model.")
+@click.option("-n", "count", type=click.IntRange(1), default=300, show_default=True, help="The number of texts.")
 @click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--examples", type=click.IntRange(0), default=5, show_default=True)
@@ -58,7 +58,7 @@ def list_(options: Options, as_json: bool) -> None:
 def test(
     options: Options, plugin: str, texts: Path | None, count: int, temperature: float, seed: int, examples: int
 ) -> None:
-    """Run one filter against texts: what it refuses, how long it takes, what it changes."""
+    """Run one filter on texts: what it refuses, how long it takes, what it changes."""
     from biobot.app import plugin_trial
 
     drawn = _read(texts, count) if texts else plugin_trial.samples(options.config, count, temperature, seed)
@@ -68,7 +68,7 @@ def test(
     seconds = sorted(trial.seconds) or [0.0]
     click.echo(f"refused   {trial.refused} of {trial.texts} ({trial.refused / trial.texts:.1%})")
     click.echo(f"changes   {trial.alone} that every other filter accepts")
-    click.echo(f"time      {sum(seconds) / len(seconds) * 1e3:.3f} ms a text, at most {seconds[-1] * 1e3:.3f} ms")
+    click.echo(f"time      {sum(seconds) / len(seconds) * 1e3:.3f} ms per text, at most {seconds[-1] * 1e3:.3f} ms")
     for reason, number in trial.reasons.most_common(10):
         click.echo(f"{number:7} × {reason}")
     for text, reason in trial.examples:
@@ -79,7 +79,7 @@ def test(
 @click.argument("name")
 @click.pass_obj
 def new(options: Options, name: str) -> None:
-    """Write a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
+    """Create a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
     from biobot.filters import scaffold
 
     plugin, test_file = scaffold.write_new(name, options.config.folder if options.config.file else Path())

@@ -1,4 +1,4 @@
-"""`biobot rehearse`: the whole bot against the built-in fake X in fast time."""
+"""`biobot rehearse`: runs the whole bot against the built-in fake X, in simulated time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from biobot.cli import Options
 from biobot.errors import BiobotError
 
 
-@click.command("rehearse", short_help="Run the whole bot against the built-in fake X in fast time.")
-@click.option("--days", type=click.FloatRange(0.25, 366), default=7, show_default=True, help="Days to run.")
+@click.command("rehearse", short_help="Run the whole bot against the built-in fake X, in simulated time.")
+@click.option("--days", type=click.FloatRange(0.25, 366), default=7, show_default=True, help="Days to simulate.")
 @click.option(
-    "--faults", default="all", show_default=True, help="all, none, or names with commas between, such as timeout-after."
+    "--faults",
+    default="all",
+    show_default=True,
+    help="all, none, or names separated by commas, such as timeout-after,lag.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another course of events.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives another course of events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def command(options: Options, days: float, faults: str, seed: int, as_json: bool) -> None:
-    """Run the whole bot against the built-in fake X in fast time, faults included, and judge it.
+    """Run the whole bot against the built-in fake X, in simulated time and with faults, and judge the result.
 
-    Your settings, schedule and filters; a home of its own, which is removed. Nothing leaves this machine.
+    It uses your settings, schedule and filters, and a temporary home. Nothing leaves this machine.
     """
     import logging
 

@@ -1,4 +1,4 @@
-"""`biobot status`: how the bot is."""
+"""`biobot status`: the bot's health."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from biobot.cli.common import clock, said
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
-    """Say how the bot is, when it posts next, and what is wrong."""
+    """Show the bot's health, its next slot, and any problems."""
     from biobot.app import health
 
     found = health.status(options.config, clock())

@@ -1,4 +1,4 @@
-"""`biobot tune`: sweep temperatures, and recommend some."""
+"""`biobot tune`: sweeps temperatures and recommends some."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
-"""What is swept unless somebody asks for others."""
+"""The temperatures of a sweep by default."""
 
 
 @click.command()
 @click.option(
-    "-t", "--temperature", "temperatures", type=float, multiple=True, help="Measure this one; again for more."
+    "-t", "--temperature", "temperatures", type=float, multiple=True, help="Measure this temperature; may be repeated."
 )
-@click.option(
-    "-n", "count", type=click.IntRange(10), default=2000, show_default=True, help="Bios for each temperature."
-)
-@click.option("--model", help="A model's id or path; otherwise the one that the config names.")
+@click.option("-n", "count", type=click.IntRange(10), default=2000, show_default=True, help="Bios per temperature.")
+@click.option("--model", help="A model's id or path; by default the bot's model.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to draw it all as a PNG; otherwise tune.png in the bot's state, and nowhere with --json.",
+    help="The PNG file for the plot; by default tune.png in the bot's home, or none with --json.",
 )
-@click.option("--write", is_flag=True, help="Put the recommended temperatures into biobot.toml.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a temperature, then the recommendation.")
+@click.option("--write", is_flag=True, help="Write the recommended temperatures to biobot.toml.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per temperature, then the recommendation.")
 @click.pass_obj
 def command(
     options: Options,
@@ -48,7 +46,7 @@ def command(
     write: bool,
     as_json: bool,
 ) -> None:
-    """Measure what each temperature does: how many bios pass, how new they are, what they cost; recommend some."""
+    """Measure each temperature: how many bios pass, how novel they are, what they cost; recommend some."""
     from biobot.app import tuning
     from biobot.worker import client
 
@@ -82,9 +80,9 @@ def command(
         plot = plot or config.home / "tune.png"
     if plot is not None:
         tuning.draw(config, rows, chosen, plot, model)
-        click.echo(f"drawn in {plot}", err=True)
+        click.echo(f"plot written to {plot}", err=True)
     if write and chosen:
-        click.echo(f"written to {tuning.write(config, chosen)}", err=True)
+        click.echo(f"temperatures written to {tuning.write(config, chosen)}", err=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`biobot why`: a post's whole story."""
+"""`biobot why`: a post's whole history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from biobot.cli.common import said
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(options: Options, post: int, as_json: bool) -> None:
-    """Return a post's whole story, and draw its text again from model, seed and temperature."""
+    """Show a post's whole history, and draw its text again from model, seed and temperature."""
     from biobot.app import health
     from biobot.text.terminal import clean
 
@@ -31,8 +31,8 @@ def command(options: Options, post: int, as_json: bool) -> None:
         reason = f": {each['reason']}" if each["reason"] else ""
         click.echo(f"{said(each['at'])}  {each['state']:<11}  by {each['by']}{reason}")
     if found["same"]:
-        click.echo("drawn again, it is the same text")
+        click.echo("redrawn: the same text")
     elif found["same"] is False:
-        click.echo(f"drawn again, it is another text ({found['note']}):\n  {clean(found['drawn_again'])}")
+        click.echo(f"redrawn: a different text ({found['note']}):\n  {clean(found['drawn_again'])}")
     else:
         click.echo(found["note"])

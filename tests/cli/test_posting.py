@@ -213,7 +213,7 @@ def test_why_tells_the_story_and_draws_the_text_again(run: Run, home: Path) -> N
     assert (found["same"], found["drawn_again"], found["seed"]) == (True, "draft 5", 5)
     assert [each["state"] for each in found["story"]] == ["held"]
     assert json.loads(run("why", str(edited), "--json")[1])["same"] is False
-    assert "drawn again, it is the same text" in run("why", str(post))[1]
+    assert "redrawn: the same text" in run("why", str(post))[1]
 
 
 def test_reconcile_finds_nothing_and_needs_an_id_to_send_again(run: Run) -> None:
@@ -232,7 +232,7 @@ def test_doctor_says_a_line_each_with_the_mend(run: Run, bot: Bot) -> None:
     assert code == 1
     assert "the keys go to elsewhere.invalid, not to X" in out
     assert "BIOBOT_X_API_KEY" in out
-    assert "need mending" in err
+    assert "checks failed" in err
 
 
 def test_run_refuses_a_schedule_that_never_comes(run: Run, bot: Bot) -> None:
