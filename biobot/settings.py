@@ -259,7 +259,7 @@ class CollectSettings(_Section):
         _Section.__post_init__(self)
         for key in ("followers", "following", "friends"):
             for account in getattr(self, key):
-                if not re.fullmatch(r"@\w{1,50}|[1-9]\d{0,18}", account):
+                if not re.fullmatch(r"@\w{1,15}|[1-9]\d{0,18}", account, re.ASCII):  # a handle as X allows it
                     raise ValueError(f'{key}: "{account}" is neither an @handle nor an id')
         for each in self.lists:
             if not re.fullmatch(r"[1-9]\d{0,18}", each):

@@ -1,6 +1,6 @@
 """Files of bios: jsonl, csv and txt, each also as .gz, read as a stream; tweet dumps and Twitter archives too.
 
-A line that is no bio never stops a reader: it is given back as Skipped, with its place and the reason.
+A line that holds no bio never stops a reader: it comes back as Skipped, with its place and the reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +23,20 @@ FIELDS = ("bio", "description")
 """Where a bio is looked for when no field is named."""
 
 BLANK = "blank"
-"""Why a line was skipped that holds nothing at all: nobody misses it."""
+"""Why a line was skipped that holds nothing at all; such lines are not reported."""
 
-LONGEST_LINE = 1 << 22
+NOT_UTF8 = "not UTF-8"
+
+MAX_LINE = 1 << 22
 """Bytes; a longer line is no bio and no tweet, and would only fill the memory."""
 
-LONGEST_BIO = 1 << 16
+MAX_BIO = 1 << 16
 """Bytes of UTF-8; X allows 160 characters, other networks some hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bio:
-    """A bio as it was found: `author` is the id of a user of X, where it is known."""
+    """A bio as it was found; `author` is the id of a user of X, if it is known."""
 
     text: str
     author: int | None = None
@@ -44,7 +46,7 @@ class Bio:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A line (the first is 1) that gave no bio, and why."""
+    """A line (the first is 1) that held no bio, and why."""
 
     file: str
     line: int
@@ -52,7 +54,7 @@ class Skipped:
 
 
 Watch = Callable[[int], None]
-"""Is told how many bytes of the file (as it lies on disk) were read, now and then."""
+"""Called now and then with how many bytes of the file, as it is on disk, were read."""
 
 
 def read(path: Path, field: str | None = None, watch: Watch | None = None) -> Iterator[Bio | Skipped]:
@@ -62,16 +64,21 @@ def read(path: Path, field: str | None = None, watch: Watch | None = None) -> It
     `description` are tried, and the user objects of tweets. Raises CorpusError for a file that cannot be read.
     """
     kind = _kind(path)
+    if kind == ".txt" and field is not None:
+        raise CorpusError(f"{path} has no fields; leave out --field {field}")
     with _opened(path, watch) as lines:
         if kind == ".jsonl":
-            found = _jsonl(path, lines, field)
+            found = _jsonl(lines, field)
         elif kind == ".csv":
             found = _csv(path, lines, field)
-        elif field is None:
-            found = _txt(path, lines)
         else:
-            raise CorpusError(f"{path} has no fields, so --field {field} has no place; leave it out")
-        yield from found
+            found = _txt(lines)
+        for number, each in found:
+            why = wrong(each) if isinstance(each, Bio) else each
+            if isinstance(each, Bio) and why is None:
+                yield each
+            else:
+                yield Skipped(str(path), number, str(why))
 
 
 def ids(path: Path) -> Iterator[int]:
@@ -104,33 +111,34 @@ _SURELY_BROKEN = re.compile(
 _MAYBE_BROKEN = re.compile(f"[Â-ß][{_TAIL}]|[à-ï][{_TAIL}]{{2}}|[ð-ô][{_TAIL}]{{3}}")
 
 
-# -- the three kinds of file -------------------------------------------------------------------------
+# -- the three kinds of file: (line number, bio or why there is none) ---------------------------------
 
 Lines = Iterator[tuple[int, bytes]]
+Found = Iterator[tuple[int, Bio | str]]
 
 
-def _jsonl(path: Path, lines: Lines, field: str | None) -> Iterator[Bio | Skipped]:
+def _jsonl(lines: Lines, field: str | None) -> Found:
     for number, line in lines:
         if not line.strip():
-            yield Skipped(str(path), number, BLANK)
+            yield number, BLANK
             continue
         try:
             record = json.loads(line.decode())
         except UnicodeDecodeError:
-            yield Skipped(str(path), number, "not UTF-8")
+            yield number, NOT_UTF8
             continue
         except (ValueError, RecursionError):
-            yield Skipped(str(path), number, "not JSON")
+            yield number, "not JSON"
             continue
-        found = [_named(record, field)] if field else list(_bios(record))
-        if not any(found):
-            yield Skipped(str(path), number, f"no {field!r} in it" if field else "no bio in it")
-        for bio in filter(None, found):
-            yield _checked(bio, path, number)
+        bios = [_named(record, field)] if field else list(_bios(record))
+        if not any(bios):
+            yield number, f"no {field!r} in it" if field else "no bio in it"
+        for bio in filter(None, bios):
+            yield number, bio
 
 
-def _csv(path: Path, lines: Lines, field: str | None) -> Iterator[Bio | Skipped]:
-    # undecodable bytes become lone surrogates, which no bio may hold: only that row is lost
+def _csv(path: Path, lines: Lines, field: str | None) -> Found:
+    # undecodable bytes become lone surrogates, which no field that is kept may hold: only that row is lost
     rows = csv.reader(line.decode("utf-8", "surrogateescape") for _, line in lines)
     try:
         header = next(rows, [])
@@ -144,40 +152,39 @@ def _csv(path: Path, lines: Lines, field: str | None) -> Iterator[Bio | Skipped]
         try:
             row = next(rows, None)
         except csv.Error as error:
-            yield Skipped(str(path), rows.line_num, f"not CSV: {error}")
+            yield rows.line_num, f"not CSV: {error}"
             continue
         if row is None:
             return
         if not row:
-            yield Skipped(str(path), rows.line_num, BLANK)
-            continue
-        if len(row) != len(header):
-            yield Skipped(str(path), rows.line_num, f"{len(row)} columns where the header has {len(header)}")
-            continue
-        record = dict(zip(header, row, strict=True))
-        yield _checked(_found(record[column], record), path, rows.line_num)
+            yield rows.line_num, BLANK
+        elif len(row) != len(header):
+            yield rows.line_num, f"{len(row)} columns where the header has {len(header)}"
+        else:
+            record = dict(zip(header, row, strict=True))
+            yield rows.line_num, _bio(record[column], record)
 
 
-def _txt(path: Path, lines: Lines) -> Iterator[Bio | Skipped]:
+def _txt(lines: Lines) -> Found:
     for number, line in lines:
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
-            yield Skipped(str(path), number, "not UTF-8")
-            continue
-        yield _checked(Bio(text), path, number) if text else Skipped(str(path), number, BLANK)
+            yield number, NOT_UTF8
+        else:
+            yield number, Bio(text) if text else BLANK
 
 
 # -- records into bios -------------------------------------------------------------------------------
 
 
 def _bios(record: Any) -> Iterator[Bio]:
-    """Find every user's bio in a JSON value: a plain record, a user, a tweet, or a page of API v2."""
+    """Yield every user's bio in a JSON value: a plain record, a user, a tweet, or a page of API v2."""
     if not isinstance(record, dict):
         return
     for name in FIELDS:
         if isinstance(record.get(name), str):
-            yield _found(record[name], record)
+            yield _bio(record[name], record)
             return
     for name in ("user", "retweeted_status", "quoted_status", "data", "includes"):
         yield from _bios(record.get(name))
@@ -188,16 +195,16 @@ def _bios(record: Any) -> Iterator[Bio]:
 
 
 def _named(record: Any, field: str) -> Bio | None:
-    """Find the bio under the dotted name `field`; its author stands beside it."""
+    """Return the bio under the dotted name `field`; its author is read from the fields beside it."""
     if isinstance(record, dict) and isinstance(record.get(field), str):
-        return _found(record[field], record)
+        return _bio(record[field], record)
     *above, last = field.split(".")
     for name in above:
         record = record.get(name) if isinstance(record, dict) else None
-    return _found(record[last], record) if isinstance(record, dict) and isinstance(record.get(last), str) else None
+    return _bio(record[last], record) if isinstance(record, dict) and isinstance(record.get(last), str) else None
 
 
-def _found(text: str, record: dict[str, Any]) -> Bio:
+def _bio(text: str, record: dict[str, Any]) -> Bio:
     get = record.get
     handle = get("handle") or get("screen_name") or get("username")
     # a bare `id` beside no handle is as likely the number of a row as that of a person
@@ -205,37 +212,36 @@ def _found(text: str, record: dict[str, Any]) -> Bio:
     source = get("source")
     return Bio(
         text,
-        author=_id(author),
+        author=user_id(author),
         handle=handle.lstrip("@") if isinstance(handle, str) else None,
         source=source if isinstance(source, str) else None,
     )
 
 
-def _id(value: Any) -> int | None:
-    """Read an id of X: digits, or a number; a float has lost its last digits and is none."""
+def user_id(value: Any) -> int | None:
+    """Return an id of X, from digits or a number, or None; a float has lost its last digits and is none."""
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.isdecimal())):
         return None
     number = int(value) if len(str(value)) < 20 else 0
     return number if 0 < number < 1 << 63 else None
 
 
-def _checked(bio: Bio, path: Path, line: int) -> Bio | Skipped:
-    why = wrong(bio.text)
-    return Skipped(str(path), line, why) if why else bio
-
-
-def wrong(text: str) -> str | None:
-    """Say why a text cannot be a bio, or None; what a bio may hold beyond that is for `clean` to decide."""
+def wrong(bio: Bio) -> str | None:
+    """Return why a bio cannot be stored, or None; what a text may hold beyond that is for `clean` to decide."""
+    text = bio.text
     if not text or text.isspace():
         return "empty"
     if "\0" in text:
         return "holds a NUL"
     try:
         size = len(text.encode())
+        for each in (bio.handle, bio.source):
+            if each is not None:
+                each.encode()
     except UnicodeEncodeError:
-        return "not UTF-8"
-    if size > LONGEST_BIO:
-        return f"longer than {LONGEST_BIO} bytes"
+        return NOT_UTF8
+    if size > MAX_BIO:
+        return f"longer than {MAX_BIO} bytes"
     return "mojibake: UTF-8 that was read as another encoding" if mojibake(text) else None
 
 
@@ -251,12 +257,12 @@ def _kind(path: Path) -> str:
         return kind
     if kind == ".js":
         raise CorpusError(f"{path} holds ids but no bios; name it in `collect.ids` to fetch the bios of those people")
-    raise CorpusError(f"{path}: what is in it? Name it .jsonl, .csv or .txt, or .gz after one of these")
+    raise CorpusError(f"{path}: unknown kind of file; name it .jsonl, .csv or .txt, or .gz after one of these")
 
 
 @contextmanager
 def _opened(path: Path, watch: Watch | None) -> Iterator[Lines]:
-    """Open a file as numbered lines: gunzipped where its first bytes say so, without a byte-order mark."""
+    """Open a file as numbered lines, without a byte-order mark; unpack it if its first bytes are gzip's."""
     try:
         raw = path.open("rb")
     except OSError as error:
@@ -278,14 +284,14 @@ def _numbered(path: Path, file: BinaryIO, tick: Callable[[], None]) -> Lines:
             yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
     except (EOFError, zlib.error, OSError) as error:
         raise CorpusError(
-            f"{path} is broken after line {number}: {error}; what came before is kept, get the file again"
+            f"{path} is damaged after line {number}: {error}; what came before is kept, get the file again"
         ) from None
     tick()
 
 
-def _short_lines(file: BinaryIO) -> Iterable[bytes]:
-    """Return lines, and of one that is far too long its beginning only: memory stays bounded."""
-    while line := file.readline(LONGEST_LINE):
+def _short_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines, and of one that is far too long only the beginning, so that memory stays bounded."""
+    while line := file.readline(MAX_LINE):
         yield line
-        while len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            line = file.readline(LONGEST_LINE)
+        while len(line) == MAX_LINE and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE)

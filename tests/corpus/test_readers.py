@@ -104,6 +104,23 @@ def test_a_bad_csv_row_costs_only_itself(tmp_path: Path) -> None:
     assert skipped(tmp_path / "a.csv") == [(3, "1 columns where the header has 2"), (4, "not UTF-8")]
 
 
+def test_an_odd_byte_in_a_column_that_is_no_bio_costs_only_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b"id,screen_name,description,source\n1,a_a,Baker,x\n2,jos\xe9,Moon,x\n3,c_c,Sun,\xe9\n4,d_d,Rain,x\n"
+    )
+    assert texts(path) == ["Baker", "Rain"]
+    assert skipped(path) == [(3, "not UTF-8"), (4, "not UTF-8")]
+    path = written(
+        tmp_path / "a.jsonl",
+        {"bio": "Baker", "handle": "\ud83d"},
+        {"bio": "Moon", "source": "\ud83d"},
+        {"bio": "Sun"},
+    )
+    assert texts(path) == ["Sun"]
+    assert skipped(path) == [(1, "not UTF-8"), (2, "not UTF-8")]
+
+
 @pytest.mark.parametrize("text", ["cafÃ©", "donâ€™t", "ðŸ˜€ hi", "ã\u0081\u0093ã\u0082\u0093", "naÃ¯ve Ã©tÃ©"])
 def test_mojibake_is_seen(text: str) -> None:
     assert readers.mojibake(text)
@@ -137,7 +154,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_bio_and_utf_16_is_refused(tmp
 
 
 def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
-    for name, words in (("none.jsonl", "cannot read"), ("x.parquet", "Name it"), ("follower.js", "collect.ids")):
+    for name, words in (("none.jsonl", "cannot read"), ("x.parquet", "name it"), ("follower.js", "collect.ids")):
         with pytest.raises(CorpusError, match=words):
             texts(tmp_path / name)
     (tmp_path / "a.csv").write_text("name,age\nx,1\n", encoding="utf-8")
@@ -149,7 +166,7 @@ def test_a_gz_that_was_cut_gives_what_came_before(tmp_path: Path) -> None:
     whole = gzip.compress("".join(f'{{"bio": "number {n} {n * n}"}}\n' for n in range(20_000)).encode())
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     found: list[Bio | Skipped] = []
-    with pytest.raises(CorpusError, match="broken after line"):
+    with pytest.raises(CorpusError, match="damaged after line"):
         found.extend(read(tmp_path / "a.jsonl.gz"))
     assert len(found) > 5_000
 
@@ -165,7 +182,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
     assert texts(file) == ["first", "last"]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 6 * readers.LONGEST_LINE
+    assert peak < 6 * readers.MAX_LINE
 
 
 def test_ids_come_from_plain_lists_and_from_a_twitter_archive(tmp_path: Path) -> None:
