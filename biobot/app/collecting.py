@@ -1,33 +1,32 @@
-"""The verbs around collecting: what it would cost, a run, and looking again at whom we stored."""
+"""What commands do with collecting: what it would cost, a run, and a recheck of everyone who is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
+from biobot.app.corpus import discard_training_text, open_store
 from biobot.collect import sources
 from biobot.collect.collector import Collector, Step, Tally
 from biobot.collect.ledger import Ledger
-from biobot.collect.sources import RECHECK, WAYS, Estimate, Source
+from biobot.collect.sources import ENDPOINTS, RECHECK, Estimate, Source
 from biobot.config import Config
-from biobot.corpus.store import Store
 from biobot.errors import BiobotError, ConfigError
 from biobot.text.humanize import counted
 
 Pause = Callable[[timedelta], bool]
-"""Waits, and tells whether to end; asked with nothing it only tells."""
+"""Waits, and returns whether the run is to end; given no time at all it only returns that."""
 
 
 def enabled(config: Config) -> list[Source]:
-    """Return the sources to read; ConfigError when collecting is off, or there are none."""
+    """Return the sources to read; raise ConfigError if collecting is off, or there are none."""
     settings = config.settings.collect
     where = config.file or "biobot.toml"
     if not settings.enabled:
-        raise ConfigError(f"{where}: collect.enabled is off; read docs/collecting.md, then decide")
+        raise ConfigError(f"{where}: collect.enabled is false; read docs/collecting.md before you set it to true")
     found = sources.configured(settings)
     if not found:
-        raise ConfigError(f"{where}: [collect] names nobody: add followers, following, friends, lists, search or ids")
+        raise ConfigError(f"{where}: [collect] has no source; add followers, following, friends, lists, search or ids")
     return found
 
 
@@ -37,27 +36,24 @@ def estimate(config: Config, now: datetime, limit: int | None = None, budget: fl
     sizes: dict[Source, int | None] = {
         source: sources.count_ids(config.folder / source.target) if source.kind == "ids" else None for source in found
     }
-    spent = 0.0
-    if _corpus(config).exists():
-        with Store(_corpus(config)) as store:
-            ledger = Ledger(store)
-            spent = ledger.month(now)
-            for source in found:
-                rows = ledger.rows(source)
-                young = any(row.changed > (now - config.settings.collect.again).timestamp() for row in rows)
-                if rows and young and all(row.state == "done" for row in rows):
-                    sizes[source] = 0
-    return _estimate(config, found, sizes, spent, limit, budget)
+    with open_store(config, read_only=True) as store:
+        ledger = Ledger(store)
+        for source in found:
+            rows = ledger.rows(source)
+            young = any(row.changed > (now - config.settings.collect.again).timestamp() for row in rows)
+            if rows and young and all(row.state == "done" for row in rows):
+                sizes[source] = 0
+        return _estimate(config, found, sizes, ledger.month_spend(now), limit, budget)
 
 
 def estimate_recheck(config: Config, now: datetime, limit: int | None = None, budget: float | None = None) -> Estimate:
-    """Return what `corpus recheck` would take at most."""
-    with Store(_corpus(config)) as store:
+    """Return what `corpus recheck` would take at most; makes no connection and changes nothing."""
+    with open_store(config, read_only=True) as store:
         ledger = Ledger(store)
         known = [row for row in ledger.rows(RECHECK) if row.state == "open"]
         after = int(known[0].token or 0) if known else 0
         sizes: dict[Source, int | None] = {RECHECK: store.count_authors(after)}
-        return _estimate(config, [RECHECK], sizes, ledger.month(now), limit, budget)
+        return _estimate(config, [RECHECK], sizes, ledger.month_spend(now), limit, budget)
 
 
 def _estimate(
@@ -88,18 +84,18 @@ def collect(
     limit: int | None = None,
     budget: float | None = None,
 ) -> Iterator[tuple[Step, Tally]]:
-    """Fetch fresh bios from the config's sources into the corpus; give each step and what was done so far.
+    """Fetch fresh bios from the config's sources into the corpus; yield each step and the tally so far.
 
-    Raises ConfigError when collecting is off, SecretsError without a bearer token, NetworkError when X refuses
-    for good or keeps silent: what came before is stored, and the next run goes on from there.
+    Raises ConfigError if collecting is off, SecretsError without a bearer token, NetworkError if X refuses for
+    good or does not answer: what came before is stored, and the next run goes on from there.
     """
     yield from _run(config, enabled(config), clock, pause, limit, budget)
 
 
 def before_training(config: Config, clock: Callable[[], datetime], stopped: Callable[[], bool]) -> Iterator[str]:
-    """Collect what X gives without waiting, if the config says so; give lines for the person who waits.
+    """Collect what X gives without waiting, if the config says so; yield lines to show.
 
-    A training never fails for it: what goes wrong is a line, and the bios that are stored are learnt.
+    A training never fails for it: what goes wrong is a line, and the training uses the bios that are stored.
     """
     if not config.settings.collect.enabled:
         return
@@ -130,8 +126,8 @@ def recheck(
     budget: float | None = None,
 ) -> Iterator[tuple[Step, Tally]]:
     """Look up everyone who is stored: take over new bios, drop whoever is deleted, protected or suspended."""
-    with Store(_corpus(config)) as store:
-        every = store.count_authors(0) + WAYS["recheck"].most  # room for the page that finds nobody more
+    with open_store(config, read_only=True) as store:
+        every = store.count_authors(0) + ENDPOINTS["recheck"].max_page  # room for the page that finds nobody more
     yield from _run(config, [RECHECK], clock, pause, limit if limit is not None else every, budget)
 
 
@@ -151,7 +147,7 @@ def _run(
     keys.require(*secrets.COLLECTING)
     client = XClient(keys, settings.x.api_base, settings.x.timeout)
     try:
-        with Store(_corpus(config)) as store:
+        with open_store(config) as store:
             collector = Collector(
                 store,
                 client,
@@ -165,9 +161,7 @@ def _run(
             )
             for step in collector.run():
                 yield step, collector.tally
+                if step.event == "end" and collector.tally.removed:
+                    discard_training_text(store)
     finally:
         client.close()
-
-
-def _corpus(config: Config) -> Path:
-    return config.home / "corpus.db"

@@ -1,8 +1,9 @@
-"""The verbs around the corpus: import, export, forget."""
+"""What commands do with the corpus: import, export, forget."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,21 +19,21 @@ from biobot.corpus.store import Added, Gone, Store
 from biobot.errors import CorpusError
 
 
-def open_store(config: Config) -> Store:
+def open_store(config: Config, *, read_only: bool = False) -> Store:
     """Open the bot's corpus."""
-    return Store(config.home / "corpus.db")
+    return Store(config.home / "corpus.db", read_only=read_only)
 
 
 @dataclass
 class Imported:
-    """What became of files: what the store made of their bios, and the reasons of what was skipped."""
+    """What became of the files: of their bios in the store, and of the lines that were skipped, by reason."""
 
     stored: Added = field(default_factory=Added)
     why: Counter[str] = field(default_factory=Counter)
 
     @property
     def skipped(self) -> int:
-        """Count the lines that gave no bio."""
+        """Return how many lines held no bio."""
         return self.why.total()
 
 
@@ -46,10 +47,12 @@ def import_file(
     watch: readers.Watch | None = None,
     skipped: Callable[[Skipped], None],
 ) -> None:
-    """Add a file's bios and count into `total`; `skipped` is told of every line that gave none.
+    """Add a file's bios and count them in `total`; `skipped` is called with every line that held none.
 
     `name` is the field that holds the bios.
     """
+
+    source = os.fsencode(path.name).decode(errors="replace")
 
     def good() -> Iterator[Bio]:
         for each in readers.read(path, name, watch):
@@ -59,13 +62,13 @@ def import_file(
                 total.why[each.why] += 1
                 skipped(each)
             else:
-                yield each if each.source else Bio(each.text, each.author, each.handle, path.name)
+                yield each if each.source else Bio(each.text, each.author, each.handle, source)
 
     total.stored += store.add(good(), now)
 
 
 def export(store: Store, file: IO[str]) -> int:
-    """Write every stored row as a JSON line that `corpus import` reads back, and count them."""
+    """Write every stored row as a JSON line that `corpus import` reads back; return how many."""
     count = 0
     for bio in store.rows():
         count += 1
@@ -76,7 +79,10 @@ def export(store: Store, file: IO[str]) -> int:
 
 
 def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime) -> Gone:
-    """Opt people (ids, or handles with their @) and texts out for good; ValueError names what is neither."""
+    """Opt people (ids, or handles with their @) and texts out for good; raise ValueError for what is neither.
+
+    The files that a training reads are deleted, too: the next one, or --resume, writes them again.
+    """
     ids, handles = [], []
     for each in who:
         if re.fullmatch(r"@\w{1,50}", each):
@@ -85,11 +91,23 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
             ids.append(int(each))
         else:
             raise ValueError(f"{each!r} is neither an id nor a handle with its @")
-    return store.forget(now, ids=ids, handles=handles, texts=texts)
+    gone = store.forget(now, ids=ids, handles=handles, texts=texts)
+    discard_training_text(store)
+    return gone
+
+
+def discard_training_text(store: Store) -> None:
+    """Delete the copies of bios that a training made; raise CorpusError if one cannot be deleted."""
+    folder = store.path.with_name("training")
+    for name in ("bios.bytes", "bios.ends", "dev.bytes", "dev.ends"):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise CorpusError(f"delete {folder / name}, which holds bios that were removed: {error.strerror}") from None
 
 
 def opt_outs(path: Path) -> list[str]:
-    """Read a list of ids and @handles, one a line; what follows a # is a remark."""
+    """Return the ids and @handles of a file, one a line; what follows a # is a comment."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

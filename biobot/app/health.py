@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from biobot.app import training_record
-from biobot.collect.ledger import month_spent
+from biobot.collect.ledger import month_spend
 from biobot.config import Config
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
@@ -75,7 +75,7 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
                 "next_post_from": stamp(left.until) if left.until else None,
             },
             "collect": {
-                "usd_this_month": round(month_spent(config.home / "corpus.db", now), 6),
+                "usd_this_month": round(month_spend(config.home / "corpus.db", now), 6),
                 "usd_per_month": config.settings.collect.usd_per_month,
             },
             "training": training_record.last(config.home),

@@ -103,6 +103,8 @@ def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
                 click.echo(f"  {count:,} not stored: {why}")
             if tally.removed:
                 click.echo(f"  {tally.removed:,} removed: deleted, protected, suspended or withheld by now")
+            if tally.unanswered:
+                click.echo(f"  {tally.unanswered:,} kept for now: X did not say whether they are still there")
             click.echo(step.why)
 
 

@@ -64,7 +64,7 @@ def stats(options: Options, as_json: bool) -> None:
     """Count bios, authors and bytes, and what the `[train]` policies would leave out."""
     from biobot.app import corpus
 
-    with corpus.open_store(options.config) as store:
+    with corpus.open_store(options.config, read_only=True) as store:
         found = store.stats(options.config.settings.train)
     if as_json:
         click.echo(json.dumps(vars(found)))
@@ -84,7 +84,8 @@ def export(options: Options, file: Path) -> None:
     """Write everything that is stored to FILE (- for standard output) as JSON lines, which `import` reads back."""
     from biobot.app import corpus
 
-    with corpus.open_store(options.config) as store, click.open_file(str(file), "w", "utf-8", atomic=True) as out:
+    store = corpus.open_store(options.config, read_only=True)
+    with store, click.open_file(str(file), "w", "utf-8", atomic=True) as out:
         count = corpus.export(store, out)
     click.echo(f"{counted(count, 'bio')} written to {file}", err=True)
 

@@ -1,4 +1,4 @@
-"""What collecting remembers in the corpus: how far each source was read, and what was spent."""
+"""What collecting remembers in the corpus: how far each source was read (the frontier), and what was spent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 from biobot.collect.sources import Kind, Source
 from biobot.corpus.store import Store
 
+MAX_REASON = 500
+"""Characters of a reason that are kept."""
+
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourceRow:
     """How far a source was read: a configured one, or one that was found on the way from it (`depth` > 0)."""
 
     number: int
@@ -28,24 +31,24 @@ class Row:
     restarts: int
     changed: int
 
+    @property
+    def needs_account(self) -> bool:
+        """Return whether the account's id must be looked up before this source can be read."""
+        return self.account is None and self.kind in ("followers", "following", "friends")
 
-def nameless(row: Row | None) -> bool:
-    """Return whether the account's id must be looked up before this source can be read."""
-    return row is not None and row.account is None and row.kind in ("followers", "following", "friends")
 
-
-_COLUMNS = "number, kind, target, root, depth, account, token, state, why, people, restarts, changed"
+_COLUMNS = ", ".join(SourceRow.__slots__)
 
 
 class Ledger:
-    """The frontier and the books, in the store's file; whoever changes them has begun a transaction of the store."""
+    """The frontier and the spending, in the store's file; writers have begun a transaction of the store."""
 
     def __init__(self, store: Store) -> None:
         self._db = store.db
 
     # -- the frontier --------------------------------------------------------------------------------
 
-    def begin(self, source: Source, now: datetime, again: timedelta) -> None:
+    def open(self, source: Source, now: datetime, again: timedelta) -> None:
         """Open a configured source that is new, that failed, or that was finished longer than `again` ago."""
         open_or_young = "SELECT 1 FROM source WHERE root = ? AND (state = 'open' OR changed > ?)"
         if not self._db.execute(open_or_young, (source.root, int((now - again).timestamp()))).fetchone():
@@ -65,27 +68,27 @@ class Ledger:
             [(*row, int(now.timestamp())) for row in rows],
         )
 
-    def next(self, source: Source) -> Row | None:
+    def next_open(self, source: Source) -> SourceRow | None:
         """Return what to read next under a configured source: the nearest first, then the oldest."""
         query = f"SELECT {_COLUMNS} FROM source WHERE root = ? AND state = 'open' ORDER BY depth, number LIMIT 1"
         found = self._db.execute(query, (source.root,)).fetchone()
-        return Row(*found) if found else None
+        return SourceRow(*found) if found else None
 
-    def rows(self, source: Source) -> list[Row]:
+    def rows(self, source: Source) -> list[SourceRow]:
         """Return everything under a configured source."""
         query = f"SELECT {_COLUMNS} FROM source WHERE root = ? ORDER BY depth, number"
-        return [Row(*found) for found in self._db.execute(query, (source.root,))]
+        return [SourceRow(*found) for found in self._db.execute(query, (source.root,))]
 
-    def nameless(self, sources: Iterable[Source], most: int) -> list[tuple[int, str]]:
-        """Return numbers and handles of those sources whose account's id is not known yet."""
-        rows = filter(nameless, map(self.next, sources))
-        return [(row.number, row.target) for row in rows if row is not None][:most]
+    def without_account(self, sources: Iterable[Source], most: int) -> list[SourceRow]:
+        """Return at most `most` of the rows to read next whose account's id is not known yet."""
+        rows = map(self.next_open, sources)
+        return [row for row in rows if row is not None and row.needs_account][:most]
 
-    def found(self, number: int, account: int) -> None:
+    def set_account(self, number: int, account: int) -> None:
         """Note the id behind a handle."""
         self._db.execute("UPDATE source SET account = ? WHERE number = ?", (account, number))
 
-    def advance(self, row: Row, token: str | None, *, done: bool, people: int, now: datetime) -> None:
+    def advance(self, row: SourceRow, token: str | None, *, done: bool, people: int, now: datetime) -> None:
         """Note that a page was read, and where to go on."""
         self._db.execute(
             "UPDATE source SET token = ?, state = ?, people = people + ?, changed = ? WHERE number = ?",
@@ -93,38 +96,43 @@ class Ledger:
         )
 
     def reopen(self, number: int, now: datetime) -> None:
-        """Take a source up again where it stopped."""
+        """Open a source again, to go on where it stopped."""
         self._db.execute(
             "UPDATE source SET state = 'open', why = '', restarts = 0, changed = ? WHERE number = ?",
             (int(now.timestamp()), number),
         )
 
-    def restart(self, row: Row, now: datetime) -> None:
-        """Begin a source anew: its token is worth nothing any more."""
+    def restart(self, row: SourceRow, now: datetime) -> None:
+        """Begin a source again from its first page: its token is worth nothing any more."""
         self._db.execute(
             "UPDATE source SET token = NULL, restarts = restarts + 1, changed = ? WHERE number = ?",
             (int(now.timestamp()), row.number),
         )
 
     def fail(self, number: int, why: str, now: datetime) -> None:
-        """Return a source up."""
+        """Give a source up until the next run."""
+        why = why.encode(errors="replace").decode()[:MAX_REASON]  # the words may be X's: anything
         self._db.execute(
             "UPDATE source SET state = 'failed', why = ?, changed = ? WHERE number = ?",
             (why, int(now.timestamp()), number),
         )
 
-    # -- the books -----------------------------------------------------------------------------------
+    def drop(self, number: int) -> None:
+        """Remove a source."""
+        self._db.execute("DELETE FROM source WHERE number = ?", (number,))
 
-    def pay_users(self, users: Iterable[int], price: float, now: datetime) -> float:
-        """Book users that came, each once a UTC day as X charges them; give what that cost."""
+    # -- spending ------------------------------------------------------------------------------------
+
+    def charge_users(self, users: Iterable[int], price: float, now: datetime) -> float:
+        """Record that users were read, each once a UTC day as X charges them; return what that cost in dollars."""
         day = _day(now)
         self._db.execute("DELETE FROM paid WHERE day < ?", (day,))
         rows = [(day, user) for user in users]
         new = self._db.executemany("INSERT OR IGNORE INTO paid VALUES (?, ?)", rows).rowcount if rows else 0
-        return self.pay("read_user", new, price, now)
+        return self.charge("read_user", new, price, now)
 
-    def pay(self, kind: str, units: int, price: float, now: datetime) -> float:
-        """Book units of one kind; give what they cost."""
+    def charge(self, kind: str, units: int, price: float, now: datetime) -> float:
+        """Record that `units` of one kind were read; return what they cost in dollars."""
         usd = units * price
         if units:
             self._db.execute(
@@ -134,18 +142,16 @@ class Ledger:
             )
         return usd
 
-    def month(self, now: datetime) -> float:
-        """Return what this UTC month has cost, in dollars."""
+    def month_spend(self, now: datetime) -> float:
+        """Return what this UTC month has cost so far, in dollars."""
         query = "SELECT coalesce(sum(usd), 0) FROM spend WHERE day LIKE ?"
         return float(self._db.execute(query, (f"{_day(now)[:7]}-%",)).fetchone()[0])
 
 
-def month_spent(corpus: Path, now: datetime) -> float:
-    """Return what collecting has cost in this UTC month, for who only reports."""
-    if not corpus.exists():
-        return 0.0
-    with Store(corpus) as store:
-        return Ledger(store).month(now)
+def month_spend(corpus: Path, now: datetime) -> float:
+    """Return this UTC month's collection cost in dollars, for reports; changes nothing."""
+    with Store(corpus, read_only=True) as store:
+        return Ledger(store).month_spend(now)
 
 
 def _day(now: datetime) -> str:

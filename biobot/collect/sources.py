@@ -1,4 +1,4 @@
-"""Where people are found: each configured source, how it is read page by page, and what that will cost."""
+"""Where people are found: the configured sources, how each kind is read page by page, and what that will cost."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ Kind = Literal["followers", "following", "friends", "lists", "search", "ids", "r
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a kind of source is read: by which of X's routes (a key of `[collect.pace]`), how many people a page."""
+class Endpoint:
+    """How a kind of source is read: X's route for it (a key of `[collect.pace]`), and the people that a page holds."""
 
     route: str
-    most: int
-    least: int = 1
+    max_page: int
+    min_page: int = 1
 
 
-WAYS: dict[Kind, Way] = {
-    "followers": Way("followers", 1000),
-    "following": Way("following", 1000),
-    "friends": Way("following", 1000),
-    "lists": Way("lists", 100),
-    "search": Way("search", 100, least=10),
-    "ids": Way("users", 100),
-    "recheck": Way("users", 100),
+ENDPOINTS: dict[Kind, Endpoint] = {
+    "followers": Endpoint("followers", 1000),
+    "following": Endpoint("following", 1000),
+    "friends": Endpoint("following", 1000),
+    "lists": Endpoint("lists", 100),
+    "search": Endpoint("search", 100, min_page=10),
+    "ids": Endpoint("users", 100),
+    "recheck": Endpoint("users", 100),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One configured place to find people."""
+    """One configured source of people."""
 
     kind: Kind
     target: str
 
     @property
     def root(self) -> str:
-        """Its name in the store."""
+        """Return its name in the store."""
         return f"{self.kind}:{self.target}"
 
 
@@ -54,19 +54,19 @@ RECHECK = Source("recheck", "authors")
 
 
 def configured(settings: CollectSettings) -> list[Source]:
-    """Return the sources of the config, in the order in which they are read; files first, since they are surest."""
+    """Return the sources of the config in the order in which they are read: the surest, files of ids, first."""
     kinds: tuple[Kind, ...] = ("ids", "lists", "following", "followers", "friends", "search")
     return [Source(kind, target) for kind in kinds for target in getattr(settings, kind)]
 
 
 def price(kind: Kind, people: int, prices: PriceSettings) -> float:
-    """Return what a page with so many people costs at most, in dollars: a search is paid for its posts as well."""
+    """Return what a page of `people` costs at most, in dollars: in a search, X charges for the posts as well."""
     return people * (prices.read_user + (prices.read_post if kind == "search" else 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run will take at most: `sizes` is how many people each source gives, None where only X knows."""
+    """What a run will take at most: `sizes` is how many people each source has, None where only X knows."""
 
     sizes: dict[Source, int | None]
     people: int
@@ -84,21 +84,21 @@ def estimate(
     prices: PriceSettings,
     pace: PaceSettings,
 ) -> Estimate:
-    """Bound a run from above: sources in their order until `limit` people or `budget` dollars are used up.
+    """Return an upper bound of a run: sources in their order until `limit` people or `budget` dollars are used up.
 
-    A source whose size is not known is taken to fill what is left.
+    A source of unknown size is taken to use up what is left.
     """
     requests: Counter[str] = Counter()
     people, usd = 0, 0.0
     for source in sources:
-        way = WAYS[source.kind]
+        endpoint = ENDPOINTS[source.kind]
         each = price(source.kind, 1, prices)
         affordable = math.floor((budget - usd) / each + 1e-9) if each else limit
         size = sizes.get(source)
         count = max(min(limit - people, affordable, limit if size is None else size), 0)
         people += count
         usd += count * each
-        requests[way.route] += math.ceil(count / way.most)
+        requests[endpoint.route] += math.ceil(count / endpoint.max_page)
         requests["users"] += source.target.startswith("@")
     # X counts in windows of 15 minutes: whatever exceeds the first of them waits for the next
     windows = max((math.ceil(count / getattr(pace, route)) for route, count in requests.items()), default=0)

@@ -1,15 +1,15 @@
 """The corpus on disk: bios with their authors, and who opted out, in one SQLite file.
 
-A text is kept once, as it was found, however many people wrote it. Every batch is one transaction, so that
-what a killed import has stored stays stored, and is met again as duplicates. Totals are kept by triggers:
-counting reads no text.
+A text is kept once, as it was found, however many people wrote it. Every batch is one transaction: what a killed
+import has stored stays stored, and counts as duplicates the next time. Triggers keep the totals, so that counting
+reads no text.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,10 +31,10 @@ REFUSED = "forgotten.idx"
 """The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
 
 DAY = 86_400
-"""Seconds; when an author was last seen is kept to the day, so that seeing everyone again writes little."""
+"""Seconds; when an author was last seen is stored to the day, so that seeing everyone again writes little."""
 
 BATCH = 20_000
-"""Bios in a transaction: some 10 MB of memory, and what a kill can lose."""
+"""Bios in a transaction: some 10 MB of memory, and the most that a kill can lose."""
 
 MIGRATIONS = (
     """
@@ -108,13 +108,13 @@ MIGRATIONS = (
 
 @dataclass
 class Added:
-    """What became of bios that were given to `Store.add`."""
+    """What became of the bios that `Store.add` was given."""
 
     added: int = 0
     duplicates: int = 0
     forgotten: int = 0
     updated: int = 0
-    """Authors, known before, who have another bio now."""
+    """Known authors who have another bio now."""
 
     def __iadd__(self, other: Added) -> Added:
         self.added += other.added
@@ -126,7 +126,7 @@ class Added:
 
 @dataclass
 class Stats:
-    """The corpus in figures: `learnable` is what is left after what `clean` leaves out, by reason."""
+    """The corpus in figures: `learnable` counts what `clean` keeps, `left_out` what it does not, by reason."""
 
     bios: int = 0
     authors: int = 0
@@ -139,7 +139,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What was removed: rows of bios and authors; `keys` new entries bar people and texts from coming back."""
+    """What was removed: bios and authors; and how many new `keys` keep people and texts from coming back."""
 
     bios: int
     authors: int
@@ -159,17 +159,13 @@ class Forgotten:
 
     def covers(self, bio: Bio) -> bool:
         """Return whether this bio's author opted out, or its text did."""
-        return bool(self.keys) and not self.keys.isdisjoint(keys_of(bio))
+        return bool(self.keys) and (self.names(bio) or text_key(bio.text) in self.keys)
 
-
-def keys_of(bio: Bio) -> list[bytes]:
-    """Return the keys under which a bio may have been forgotten: its text, its author's id and handle."""
-    keys = [text_key(bio.text)]
-    if bio.author is not None:
-        keys.append(id_key(bio.author))
-    if bio.handle is not None:
-        keys.append(handle_key(bio.handle))
-    return keys
+    def names(self, bio: Bio) -> bool:
+        """Return whether this bio's author opted out, by id or by handle."""
+        return (bio.author is not None and id_key(bio.author) in self.keys) or (
+            bio.handle is not None and handle_key(bio.handle) in self.keys
+        )
 
 
 def id_key(author: int) -> bytes:
@@ -188,26 +184,34 @@ def text_key(text: str) -> bytes:
 
 
 def _key(kind: str, value: str) -> bytes:
-    return blake2b(f"{kind}:{value}".encode(), digest_size=16, person=b"biobot-forgotten").digest()
+    raw = f"{kind}:{value}".encode(errors="surrogatepass")  # handles come from anywhere
+    return blake2b(raw, digest_size=16, person=b"biobot-forgotten").digest()
 
 
 class Store:
-    """The corpus in `path`; made when it is not there. Not for two threads."""
+    """The corpus in `path`, made if there is none; not for two threads.
 
-    def __init__(self, path: Path) -> None:
+    `read_only` changes no byte, and reads an empty corpus where there is none. Raises CorpusError for a file that
+    cannot be opened, and for whatever SQLite says within `with`.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            self._prepare()
-        except sqlite3.Error as error:
-            raise CorpusError(f"cannot open the corpus {path}: {error}") from None
+        with storage.errors_as(CorpusError, path):
+            if read_only:
+                self.db = storage.open_read_only(path, MIGRATIONS)
+            else:
+                self.db = storage.open_read_write(path, MIGRATIONS)
+                self._prepare()
 
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            with storage.errors_as(CorpusError, self.path):
+                raise error
 
     def close(self) -> None:
         """Close the file."""
@@ -215,37 +219,35 @@ class Store:
 
     def _prepare(self) -> None:
         # what is forgotten must not linger in the file's free pages
-        for pragma in ("secure_delete = ON", "journal_mode = TRUNCATE", "synchronous = FULL", "cache_size = -65536"):
+        for pragma in ("secure_delete = ON", "cache_size = -65536", "temp_store = MEMORY"):
             self.db.execute(f"PRAGMA {pragma}")
-        self.db.execute("PRAGMA temp_store = MEMORY")
-        version = storage.version(self.db)
-        if version > len(MIGRATIONS):
-            raise CorpusError(f"{self.path} was written by a newer biobot; use that one")
-        if version < len(MIGRATIONS):
-            with self.transaction():
-                storage.migrate(self.db, MIGRATIONS)
-                self.db.execute("INSERT OR IGNORE INTO fact VALUES ('rules', ?)", (str(clean.RULES),))
         self.db.execute(
             """CREATE TEMP TABLE incoming (
                 hash INTEGER, text TEXT, source TEXT, bytes INTEGER, traits INTEGER, author INTEGER, handle TEXT)"""
         )
+        if not self._traits_are_current():
+            with self.transaction():
+                for key, text in self._pages("SELECT id, text FROM bio WHERE id > ? ORDER BY id LIMIT 5000"):
+                    self.db.execute("UPDATE bio SET traits = ? WHERE id = ?", (clean.traits(text), key))
+                self.db.execute("INSERT OR REPLACE INTO fact VALUES ('rules', ?)", (str(clean.RULES),))
+
+    def _traits_are_current(self) -> bool:
+        rules = self.db.execute("SELECT value FROM fact WHERE name = 'rules'").fetchone()
+        return bool(rules == (str(clean.RULES),))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do everything under the `with`, or nothing; CorpusError when the disk does not take it."""
-        try:
-            with storage.transaction(self.db):
-                yield
-        except sqlite3.Error as error:
-            raise CorpusError(f"cannot write the corpus {self.path}: {error}") from None
+        """Do everything under the `with`, or nothing; raises CorpusError if the disk does not take it."""
+        with storage.errors_as(CorpusError, self.path), storage.transaction(self.db):
+            yield
 
     # -- adding ---------------------------------------------------------------------------------------
 
     def add(self, bios: Iterable[Bio], now: datetime) -> Added:
-        """Add bios in batches, each one transaction; what was seen before is a duplicate, what was forgotten stays out.
+        """Add bios in batches, each one transaction; known ones count as duplicates, forgotten ones stay out.
 
-        An author who comes with another bio than before has changed it: the old one goes, if nobody else has it.
-        When `bios` raises, what it gave until then is kept.
+        An author who comes with another bio than before has changed it: the old one is deleted unless somebody
+        else has it. If `bios` raises, what it yielded until then is kept.
         """
         total = Added()
         bios = iter(bios)
@@ -259,12 +261,12 @@ class Store:
             if not batch:
                 break
             with self.transaction():
-                total += self.put(batch, now)
+                total += self.add_batch(batch, now)
         if error is not None:
             raise error
         return total
 
-    def put(self, batch: list[Bio], now: datetime) -> Added:
+    def add_batch(self, batch: list[Bio], now: datetime) -> Added:
         """Add some bios within a transaction of the caller's, who commits more with them."""
         forgotten = self.forgotten()
         kept = [bio for bio in batch if not forgotten.covers(bio)] if forgotten.keys else batch
@@ -284,11 +286,11 @@ class Store:
                 """UPDATE bio SET unsigned = 1
                    WHERE NOT unsigned AND hash IN (SELECT hash FROM incoming WHERE author IS NULL)"""
             )
-        updated = self._sign(seen, last) if signed else 0
+        updated = self._link_authors(seen, last) if signed else 0
         return Added(added, len(kept) - added, len(batch) - len(kept), updated)
 
-    def _sign(self, seen: int, last: int) -> int:
-        """Point the authors of `incoming` to their bios, remove bios left by all authors, count who changed.
+    def _link_authors(self, seen: int, last: int) -> int:
+        """Link the authors of `incoming` to their bios, delete bios that nobody has any more, count who changed.
 
         Bios with a higher id than `last` came with this batch.
         """
@@ -316,11 +318,11 @@ class Store:
                   OR author.seen + ? < excluded.seen""",
             (seen, DAY),
         )
-        self._drop("SELECT bio FROM left_behind")
+        self._delete_unsigned("SELECT bio FROM left_behind")
         return updated
 
-    def _drop(self, which: str, *values: int) -> int:
-        """Delete those bios of the query `which` that nobody signs and that came with no author unknown."""
+    def _delete_unsigned(self, which: str, *values: int) -> int:
+        """Delete those bios of the query `which` that have no author left and never came without one."""
         return self.db.execute(
             f"""DELETE FROM bio WHERE id IN ({which}) AND NOT unsigned
                 AND NOT EXISTS (SELECT 1 FROM author WHERE author.bio = bio.id)""",
@@ -348,7 +350,7 @@ class Store:
             last = key
 
     def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query page by page, so that no read lock is held while the caller thinks."""
+        """Yield the rows of a query page by page, so that no read lock is held while the caller works on one."""
         last = 0
         while rows := self.db.execute(query, (last,)).fetchall():
             yield from rows
@@ -367,6 +369,10 @@ class Store:
         """Return whether a bio of this author is stored."""
         return bool(self._one("SELECT EXISTS (SELECT 1 FROM author WHERE id = ?)", author))
 
+    def has_opted_out(self, author: int) -> bool:
+        """Return whether this author opted out by id."""
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM forgotten WHERE key = ?)", id_key(author)))
+
     def forgotten(self) -> Forgotten:
         """Return who opted out."""
         return Forgotten(frozenset(key for (key,) in self.db.execute("SELECT key FROM forgotten")))
@@ -374,13 +380,14 @@ class Store:
     # -- counting -------------------------------------------------------------------------------------
 
     def stats(self, policy: TrainSettings) -> Stats:
-        """Count what is there, and what `clean` would leave out under this policy; reads no text."""
-        if self._one("SELECT value FROM fact WHERE name = 'rules'") != clean.RULES:
-            self._recount()
+        """Count what is there, and what `clean` would leave out under this policy; reads no text.
+
+        Only a corpus that an older biobot wrote, and that is open read-only, must be read for it.
+        """
         stats = Stats(
             authors=self._one("SELECT count(*) FROM author"), forgotten=self._one("SELECT count(*) FROM forgotten")
         )
-        for found, size, bios in self.db.execute("SELECT traits, bytes, bios FROM tally WHERE bios > 0"):
+        for found, size, bios in self._tally():
             stats.bios += bios
             stats.bytes += size * bios
             if why := clean.reason(found, size, policy):
@@ -390,12 +397,12 @@ class Store:
                 stats.learnable_bytes += size * bios
         return stats
 
-    def _recount(self) -> None:
-        """Look at every bio again, under the rules of this version."""
-        with self.transaction():
-            for key, text in self._pages("SELECT id, text FROM bio WHERE id > ? ORDER BY id LIMIT 5000"):
-                self.db.execute("UPDATE bio SET traits = ? WHERE id = ?", (clean.traits(text), key))
-            self.db.execute("UPDATE fact SET value = ? WHERE name = 'rules'", (str(clean.RULES),))
+    def _tally(self) -> Iterable[tuple[int, int, int]]:
+        """Return (traits, bytes, how many bios have these)."""
+        if self._traits_are_current():
+            return self.db.execute("SELECT traits, bytes, bios FROM tally WHERE bios > 0")
+        counts = Counter((clean.traits(bio.text), len(bio.text.encode())) for bio in self.bios())
+        return [(*key, count) for key, count in counts.items()]
 
     # -- forgetting -----------------------------------------------------------------------------------
 
@@ -433,27 +440,40 @@ class Store:
             self.db.executemany(
                 "INSERT OR IGNORE INTO forgotten VALUES (?, ?)", [(key, int(now.timestamp())) for key in keys]
             )
+            authors = self._delete("DELETE FROM author WHERE id = ?", people)
+            authors += self._delete("DELETE FROM author WHERE bio = ?", bios)
             gone = Gone(
                 bios=self._delete("DELETE FROM bio WHERE id = ?", bios),
-                authors=self._delete("DELETE FROM author WHERE id = ?", people)
-                + self._delete("DELETE FROM author WHERE bio = ?", bios),
+                authors=authors,
                 keys=self._one("SELECT count(*) FROM forgotten") - before,
             )
+            self._forget_collecting(people, names)
             self.note(now, f"forgot on request: {gone}")
         return gone
 
+    def _forget_collecting(self, people: Collection[int], handles: Collection[str]) -> None:
+        """Delete what collecting has noted of people: whose circles to read, who was paid for, where a recheck is."""
+        rows = self.db.execute("SELECT number, root, depth, account, lower(target), kind, token FROM source").fetchall()
+        for number, root, depth, account, target, kind, token in rows:
+            if account in people or (target[:1] == "@" and target[1:] in handles):
+                self.db.execute("DELETE FROM source WHERE number = ? OR (? = 0 AND root = ?)", (number, depth, root))
+            elif kind == "recheck" and token and int(token) in people:
+                self.db.execute("UPDATE source SET token = ? WHERE number = ?", (str(int(token) - 1), number))
+        paid = {user for (user,) in self.db.execute("SELECT user FROM paid")}
+        self._delete("DELETE FROM paid WHERE user = ?", paid.intersection(people))
+
     def remove(self, authors: Iterable[int], now: datetime, why: str) -> Gone:
-        """Drop authors and what only they wrote, without barring them; for a transaction of the caller's."""
+        """Delete authors and what only they wrote; they may come back. For a transaction of the caller's."""
         people = list(authors)
         bios = self._written_by(people)
         gone_authors = self._delete("DELETE FROM author WHERE id = ?", people)
-        gone = Gone(bios=sum(self._drop("VALUES (?)", bio) for bio in bios), authors=gone_authors, keys=0)
+        gone = Gone(bios=sum(self._delete_unsigned("VALUES (?)", bio) for bio in bios), authors=gone_authors, keys=0)
         if gone_authors:
             self.note(now, f"{why}: {gone}")
         return gone
 
     def note(self, now: datetime, what: str) -> None:
-        """Write a line into the audit: what happened, never anybody's words or name."""
+        """Add a line to the audit: what happened, never anybody's words or name."""
         self.db.execute("INSERT INTO audit VALUES (?, ?)", (int(now.timestamp()), what))
 
     def _written_by(self, people: Iterable[int]) -> set[int]:
@@ -485,5 +505,5 @@ def _row(bio: Bio) -> tuple[object, ...]:
 
 
 def _unknown_id(handle: str) -> int:
-    """Make the id, below 0, of an author of whom only the handle is known."""
+    """Return an id below 0 for an author of whom only the handle is known."""
     return -1 - (int.from_bytes(handle_key(handle)[:8], "big") >> 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,14 +19,15 @@ import pytest
 
 from biobot.app import collecting, health, training
 from biobot.cli import main
-from biobot.collect.collector import Step, Tally
+from biobot.collect.collector import MAX_EMPTY_PAGES, Step, Tally
 from biobot.config import Config, load
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store
 from biobot.errors import ConfigError, NetworkError
 from biobot.networks.errors import Refused
-from biobot.rehearsal.people import World
-from biobot.rehearsal.server import KEYS, FakeX
+from biobot.rehearsal.faults import Answer
+from biobot.rehearsal.people import User, World
+from biobot.rehearsal.server import KEYS, FakeX, Request
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
@@ -230,6 +232,57 @@ def test_f41_opting_out_holds_while_collecting_goes_on(stage: Stage) -> None:
         store.forget(stage.now, ids=[first, late])
     list(steps)
     assert stage.stored().keys() == stage.may_be_stored(stage.ids[:300]).keys() - {first, late}
+
+
+def test_f41_forgetting_leaves_neither_a_persons_words_nor_their_id_nor_the_way_through_their_friends(
+    stage: Stage,
+) -> None:
+    start, gone, other = public(stage, 0), public(stage, 1), public(stage, 2)
+    stage.world.users[gone].bio = "seldom words that only one person wrote"
+    near = [gone, other, *stage.ids[100:120]]
+    stage.world.following |= {start: near, gone: stage.ids[50:60], other: stage.ids[60:70]}
+    stage.configure(f'friends = ["{start}"]')
+    stage.collect(limit=len(near))
+    stage.configure(f'friends = ["{start}"]', enabled=False)
+    learnt(stage)
+    training_files = list((stage.config.home / "training").iterdir())
+    assert any(b"seldom words" in path.read_bytes() for path in training_files)
+    with pytest.raises(SystemExit) as left:
+        main(["corpus", "forget", str(gone)])
+    assert left.value.code == 0
+    stage.configure(f'friends = ["{start}"]')
+    stage.collect()
+    assert stage.stored().keys() == stage.may_be_stored([*near[1:], *stage.ids[60:70]]).keys()
+    for path in stage.config.home.rglob("*"):
+        if path.is_file():
+            held = path.read_bytes()
+            assert b"seldom words" not in held, path
+            assert str(gone).encode() not in held, path
+    with Store(stage.config.home / "corpus.db") as store:
+        assert store.db.execute("SELECT 1 FROM paid WHERE user = ?", (gone,)).fetchone() is None
+        assert store.db.execute("SELECT 1 FROM source WHERE account = ?", (gone,)).fetchone() is None
+
+
+def test_f41_a_source_whose_person_opted_out_is_not_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_id, by_handle, by_other_id = public(stage, 0), public(stage, 1), public(stage, 2)
+    handle, other_handle = (f"@{stage.world.users[each].handle}" for each in (by_handle, by_other_id))
+    with Store(stage.config.home / "corpus.db") as store:
+        store.forget(stage.now, ids=[by_id, by_other_id], handles=[handle])
+    monkeypatch.setattr(stage.world, "_circle", lambda *_: pytest.fail("nobody may ask who follows them"))
+    stage.configure(f'followers = ["{by_id}", "{handle}", "{other_handle}"]')
+    assert stage.collect()[1].why == "every source was read"
+    assert stage.stored() == {}
+    with Store(stage.config.home / "corpus.db") as store:
+        assert store.db.execute("SELECT count(*) FROM source").fetchone() == (0,)
+
+
+def test_the_friends_of_withheld_people_are_not_asked_for(stage: Stage) -> None:
+    start, withheld = public(stage, 0), public(stage, 1)
+    stage.world.users[withheld].withheld = True
+    stage.world.following |= {start: [withheld], withheld: stage.ids[50:60]}
+    stage.configure(f'friends = ["{start}"]')
+    stage.collect()
+    assert stage.calls("following") == 1
 
 
 def test_who_hides_or_empties_a_bio_is_dropped_when_met_again(stage: Stage) -> None:
@@ -476,7 +529,7 @@ def test_a_dry_run_asks_nobody_and_changes_nothing(stage: Stage, capsys: pytest.
 @pytest.mark.parametrize("text", ["", 'lists = ["1"]'])
 def test_nothing_is_collected_that_was_not_turned_on(stage: Stage, text: str) -> None:
     stage.configure(text, enabled=not text)
-    with pytest.raises(ConfigError, match="enabled" if text else "names nobody"):
+    with pytest.raises(ConfigError, match="enabled" if text else "has no source"):
         stage.collect()
     with pytest.raises(SystemExit) as left:
         main(["collect"])
@@ -522,6 +575,108 @@ def test_recheck_keeps_everyone_when_x_answers_nonsense(stage: Stage) -> None:
     stage.fake.fault("null-data", times=1, route="users")
     stage.recheck()
     assert stage.stored() == before
+
+
+def test_recheck_tells_about_whom_x_said_nothing_and_keeps_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.world.lists[77] = stage.ids[:50]
+    stage.configure('lists = ["77"]')
+    stage.collect()
+    before = stage.stored()
+    show = stage.world._show
+    monkeypatch.setattr(stage.world, "_show", lambda request, people: show(request, people)[2:])
+    assert stage.recheck()[0].unanswered == 2
+    assert stage.stored() == before
+    with pytest.raises(SystemExit):
+        main(["corpus", "recheck"])
+    assert "2 kept for now: X did not say whether they are still there" in capsys.readouterr().out
+
+
+# -- answers that are odd ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odd", [{"username": "jos\ud83d"}, {"id": str(1 << 63)}, {"id": "9" * 30}])
+def test_a_person_whose_name_or_id_cannot_be_stored_costs_only_themselves(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, odd: dict[str, str]
+) -> None:
+    start = public(stage, 0)
+    stage.world.users[stage.ids[10]].bio = "whose name is odd"
+    public(stage, 10)
+    stage.world.following[start] = stage.ids[10:20]
+    show = stage.world._show
+    monkeypatch.setattr(
+        stage.world,
+        "_show",
+        lambda request, people: [{**first, **odd} for first in show(request, people[:1])] + show(request, people[1:]),
+    )
+    stage.configure(f'friends = ["{start}"]\ndepth = 1')
+    tally, end = stage.collect()
+    assert end.why == "every source was read"
+    assert stage.stored() == stage.may_be_stored(stage.ids[11:20])
+    assert tally.people == 10
+    assert tally.usd == pytest.approx(stage.world.usd)
+
+
+def test_a_page_that_holds_only_errors_about_people_does_not_end_its_source(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.world.lists[77] = stage.ids[:300]
+    page = stage.world._page
+
+    def second_is_suspended(request: Request, members: Sequence[int], most: int) -> Answer:
+        answer = page(request, members, most)
+        if request.params.get("pagination_token", "").startswith("100z"):
+            error = {"resource_id": "1", "detail": "User has been suspended: [1].", "title": "Forbidden"}
+            return Answer(200, {"errors": [error], "meta": answer.document["meta"]})
+        return answer
+
+    monkeypatch.setattr(stage.world, "_page", second_is_suspended)
+    stage.configure('lists = ["77"]')
+    assert stage.collect()[1].why == "every source was read"
+    assert stage.stored() == stage.may_be_stored([*stage.ids[:100], *stage.ids[200:300]])
+
+
+def test_a_source_that_is_given_up_is_shown_with_its_reason(stage: Stage) -> None:
+    stage.configure('lists = ["1"]\nfollowers = ["@nobody_at_all"]')
+    steps = [step for step, _ in collecting.collect(stage.config, lambda: stage.now, stage.pause)]
+    said = {step.source: step.why for step in steps if step.event == "source"}
+    assert said["lists:1"] == "given up: Could not find list with id: [1]."
+    assert said["followers:@nobody_at_all"] == "given up: there is no @nobody_at_all"
+    assert steps[-1].why == "every source was read, 2 sources given up"
+
+
+def test_a_handle_that_x_does_not_take_does_not_spoil_the_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = public(stage, 0)
+    stage.world.followers[good] = stage.ids[10:20]
+    look_up = stage.world._looked_up
+
+    def picky(request: Request, parameter: str, asked: Sequence[str], found: Sequence[User | None]) -> Answer:
+        refused = any(each.startswith("_") for each in asked)
+        return Answer(400, {"title": "Invalid Request"}) if refused else look_up(request, parameter, asked, found)
+
+    monkeypatch.setattr(stage.world, "_looked_up", picky)
+    stage.configure(f'followers = ["@_odd", "@{stage.world.users[good].handle}", "@_"]')
+    assert stage.collect()[1].why == "every source was read, 2 sources given up"
+    assert stage.stored() == stage.may_be_stored([good, *stage.ids[10:20]])
+
+
+@pytest.mark.parametrize("people", [0, 3])
+def test_pages_without_an_end_end(stage: Stage, monkeypatch: pytest.MonkeyPatch, people: int) -> None:
+    stage.world.lists[77] = stage.ids[:300]
+    count = itertools.count()
+
+    def endless(request: Request, *_: object) -> Answer:
+        token = "again" if people else f"token-{next(count)}"
+        data = {"data": stage.world._show(request, [stage.world.users[each] for each in stage.ids[:people]])}
+        return Answer(200, {**(data if people else {}), "meta": {"next_token": token}})
+
+    monkeypatch.setattr(stage.world, "_page", endless)
+    stage.configure('lists = ["77"]')
+    steps = [step for step, _ in collecting.collect(stage.config, lambda: stage.now, stage.pause)]
+    assert steps[-1].event == "end"
+    assert stage.calls("lists") == (2 if people else MAX_EMPTY_PAGES)
+    assert stage.stored() == stage.may_be_stored(stage.ids[:people])
 
 
 # -- for training ------------------------------------------------------------------------------------
