@@ -18,7 +18,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from biobot import storage
 from biobot.errors import ConfigError
 from biobot.settings import Settings, duration
 
@@ -64,6 +63,8 @@ def read(file: Path) -> Settings:
     Raises ConfigError for a file that cannot be read, that others can write, or that is not TOML, and for an unknown
     key or a wrong value, with its line.
     """
+    from biobot import storage  # which loads SQLite; `biobot --help` reads no config
+
     try:
         if storage.others_can_write(file):
             raise ConfigError(f"others can write {file}, which names programs to run; fix it with: chmod go-w '{file}'")
