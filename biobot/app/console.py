@@ -29,8 +29,8 @@ SLOTS = 8
 ROWS = 50
 """Rows on a page of the history."""
 
-NETWORKS = {"x": "on X", "rehearsal": "on the fake X", "stdout": "on standard output"}
-"""How people say where a post appears."""
+NETWORKS = {"x": "X", "rehearsal": "the fake X", "stdout": "standard output"}
+"""What people call the networks."""
 
 
 def open_outbox(config: Config, *, read_only: bool = True) -> Outbox:
@@ -77,7 +77,7 @@ class QueueView:
     """The queue page: drafts to decide on, approved ones, and the slots ahead with their posts."""
 
     bot: str
-    where: str
+    network: str
     review: bool
     running: bool
     review_ahead: int
@@ -92,7 +92,7 @@ def queue(config: Config, outbox: Outbox, now: datetime) -> QueueView:
     post = config.settings.post
     return QueueView(
         bot=config.folder.resolve().name or "biobot",
-        where=NETWORKS[post.network],
+        network=post.network,
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
         review_ahead=post.review_ahead,
@@ -241,7 +241,8 @@ def learning_curves(shown: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> d
     return {
         "data": [x, *([found.get(each) for each in x] for found in points)],
         "series": [name for name, _ in shown],
-        "x": "MB seen",
+        "x": "MB of training data seen",
+        "y": "bits per byte",
         "percent": False,
         "marker": False,
     }

@@ -44,7 +44,7 @@ def summaries(registry: Registry, active: str | None) -> Iterator[ModelSummary]:
 
 def _summary(folder: ModelFolder, active: bool) -> ModelSummary:
     header = folder.header()
-    card = header.card
+    card = header.card if isinstance(header.card, Mapping) else {}
     bios = _number(card, "corpus_bios")
     return ModelSummary(
         folder.id,

@@ -134,7 +134,9 @@ class AccessMiddleware:
             return self._sign_in(request, token)
         polling = headers.get("x-biobot-poll") is not None  # a page left open does not keep its session alive
         if not self.sessions.check(cookie(request, self.origin), self.clock(), touch=not polling):
-            return self.signed_out(request)
+            answer = self.signed_out(request)
+            answer.headers["connection"] = "close"
+            return answer
         return None
 
     def _foreign(self, request: Request) -> bool:

@@ -78,11 +78,12 @@ class Render:
             "clock": self.clock_time,
             "day": self.day,
             "ago": self.ago,
-            "count": lambda number: f"{number:,}".replace(",", "\u202f"),
-            "percent": lambda share: f"{share * 100:.0f}\u202f%" if share * 100 >= 10 else f"{share * 100:.1f}\u202f%",
+            "count": lambda number: f"{number:,}",
+            "percent": lambda share: f"{share:.0%}" if share >= 0.1 else f"{share:.1%}",
             "usd": lambda dollars: f"${dollars:,.2f}",
             "weight": lambda text: weighted_length(text or ""),
             "bits": console.bits_per_byte,
+            "network": lambda name: console.NETWORKS.get(name, name),
             "plot": lambda facts: json.dumps(facts, allow_nan=False),
         }
         self._env.filters |= filters

@@ -52,16 +52,17 @@ class LimitedH11Protocol(H11Protocol):
     _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a head; where too many connections are idle, close the one that has been for longest.
+        """Wait for a head. When too many connections are idle, close one: the oldest, those without a request first.
 
-        A browser sends its head at once, so whoever holds connections open without sending loses them first.
+        A browser sends its request at once, so this hits those who only hold connections open.
         """
         super().connection_made(transport)
         self._expect_head()
-        others = (each for each in self.connections if isinstance(each, LimitedH11Protocol))
-        idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
+        idle = [each for each in self.connections if isinstance(each, LimitedH11Protocol) and each._is_idle()]
         if len(idle) > MAX_IDLE:
-            min(idle, key=lambda each: each._idle_since).transport.abort()
+            oldest = min(idle, key=lambda each: (each.cycle is not None, each._idle_since))
+            oldest.transport.close()
+            self.connections.discard(oldest)  # at once: requests that follow are counted against it
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived; the time limit runs from the first byte of a head to its last."""
@@ -81,6 +82,9 @@ class LimitedH11Protocol(H11Protocol):
         """Count as idle from now on."""
         super().on_response_complete()
         self._idle_since = self.loop.time()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _expect_head(self) -> None:
         self._idle_since = self.loop.time()

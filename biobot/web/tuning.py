@@ -104,4 +104,8 @@ def _curve(points: Sequence[Mapping[str, Any]], key: str, title: str, percent: b
     y = [row.get(key) for row in points]
     show = "{:.0%}" if percent else "{:.0f}"
     words = ", ".join(f"{show.format(b)} at {a:g}" for a, b in zip(x, y, strict=True) if b is not None)
-    return Curve(title, {"data": [x, y], "series": [title], "percent": percent, "marker": True, "x": ""}, words)
+    return Curve(
+        title,
+        {"data": [x, y], "series": [title], "percent": percent, "marker": True, "x": "temperature", "y": ""},
+        words,
+    )

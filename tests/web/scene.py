@@ -42,7 +42,7 @@ POSTED = [
 
 
 def build(folder: Path, now: datetime | None = None, toml: str = TOML) -> Config:
-    """Write a bot's folder with its outbox; give its config."""
+    """Write a bot's folder with its outbox, and return its config."""
     now = now or datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "biobot.toml").write_text(toml, encoding="utf-8")
@@ -55,11 +55,18 @@ def build(folder: Path, now: datetime | None = None, toml: str = TOML) -> Config
 
 
 def train(config: Config, now: datetime) -> None:
-    """Return the bot two models beside the starter, one of them speaking, and a training that is under way."""
+    """Add two models, one of them active, and a training in progress."""
     for name, bits, copies in (("20261107-041500", 2.312, 0.031), ("20261114-041500", 2.204, 0.024)):
         steps = [100 * k for k in range(1, 21)]
         curve = [(k, 9_000 * k, bits + 1.1 / (k / 160 + 1) - 0.09, bits + 1.0 / (k / 160 + 1) - 0.075) for k in steps]
-        row = {"temperature": 0.8, "bios": 2000, "accepted": 0.87 - copies, "verbatim": copies, "examples": []}
+        row: dict[str, Any] = {
+            "temperature": 0.8,
+            "bios": 2000,
+            "accepted": 0.87 - copies,
+            "verbatim": copies,
+            "longest_copy": 31,
+        }
+        row |= {"repeated": 0.001, "examples": []}
         card = {"dev_bits_per_byte": bits, "verbatim_rate": copies, "real_verbatim_rate": 0.022, "curve": curve}
         made = (now - timedelta(days=9 if "07" in name[:8] else 2)).isoformat(timespec="seconds")
         model(config, name, card | {"id": name, "created": made, "corpus_bios": 48_120, "report": [row]})
@@ -73,7 +80,7 @@ def train(config: Config, now: datetime) -> None:
 
 
 def tune(config: Config) -> None:
-    """Return the lab the curves of an earlier sweep."""
+    """Add the curves of an earlier sweep to the lab."""
     figures = (
         (0.4, 0.31, 0.62, 0.99, 61),
         (0.6, 0.58, 0.74, 0.97, 84),
@@ -125,6 +132,7 @@ def _past(config: Config, outbox: Outbox, now: datetime) -> None:
         outbox.approve(row.id, slot - timedelta(minutes=20))
         sent = _send(config, outbox, row, slot + timedelta(minutes=3))
         outbox.posted(sent.id, f"15{number}0042770001", slot + timedelta(minutes=3, seconds=1))
+    outbox.count_refused({"length": 192, "dedupe": 142, "profanity": 48, "links": 18}, now)
     row = _add(outbox, "I put the pro in procrastinate, later", slots[-2], now - timedelta(hours=6), 20)
     outbox.reject(row.id, now - timedelta(hours=5), "rejected by a person")
     row = _add(

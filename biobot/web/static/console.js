@@ -231,9 +231,10 @@ function drawPlots() {
     if (old) { old.at = at; old.redraw(false); continue; }
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
-    const { data, series, x, percent, marker } = JSON.parse(box.dataset.plot);
-    const show = (value) => value == null ? "" : percent ? `${Math.round(value * 100)} %` : `${+value.toPrecision(3)}`;
-    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const { data, series, x, y, percent, marker } = JSON.parse(box.dataset.plot);
+    const show = (value) => value == null ? "" : percent ? `${Math.round(value * 100)}%` : `${+value.toPrecision(3)}`;
+    const font = "12px system-ui, sans-serif";
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font, labelFont: font, labelSize: 18 };
     const strokes = [colour("--accent"), colour("--wait"), colour("--info")];
     const plot = new uPlot({
       width: box.clientWidth,
@@ -242,8 +243,8 @@ function drawPlots() {
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: false }, ...(percent ? { y: { range: [0, 1] } } : {}) },
       axes: [
-        { ...axis, grid: { show: false }, size: 34, label: x, labelSize: 18, labelFont: "12px system-ui, sans-serif" },
-        { ...axis, size: 50, values: (_, ticks) => ticks.map(show) },
+        { ...axis, grid: { show: false }, size: 28, label: x },
+        { ...axis, size: 50, ...(y ? { label: y } : {}), values: (_, ticks) => ticks.map(show) },
       ],
       series: [{}, ...series.map((label, i) => ({ label, stroke: strokes[i], width: 2.2, dash: i ? [6, 5] : [], spanGaps: true, points: { show: data[0].length < 30, size: 6 } }))],
       hooks: {
