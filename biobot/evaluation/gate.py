@@ -1,46 +1,46 @@
-"""Whether a new model may speak: no worse on bios that nobody learnt, and no copyist."""
+"""Whether a new model becomes the active one: no worse on held-out bios, and no copier of its training bios."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-COPIES_ABOVE_REAL = 0.02
-"""So much more often than held-out real bios do, a model's bios may resemble those that it learnt."""
+MAX_EXCESS_COPIES = 0.02
+"""How much larger a model's share of copies may be than that of held-out real bios."""
 
-FEWEST = 50
+MIN_COMPARED = 50
 """With fewer held-out bios two models cannot be compared."""
 
-CORPUS = 20 * FEWEST
-"""A corpus of so many bios has enough of them: a twentieth is held out."""
+MIN_CORPUS = 20 * MIN_COMPARED
+"""A corpus of this size has enough held-out bios, which are a twentieth of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the new model goes live, and why, with the mend when it does not."""
+    """Whether the new model becomes active, and why; when it does not, `why` also says how to overrule that."""
 
     promote: bool
     why: str
 
 
 def decide(model: str, new: float, old: float | None, compared: int, verbatim: float, real_verbatim: float) -> Decision:
-    """Decide on `model`, from the bits per byte of it and of the current one (None: there is none).
+    """Return the decision on `model`, from its bits per byte and those of the active model (None: there is none).
 
-    `compared` is the number of held-out bios, in neither model's index, that both were measured on;
-    `verbatim` is the share of the model's own bios that are copies, `real_verbatim` that of real ones.
+    Both were measured on `compared` held-out bios, which are in neither model's index. `verbatim` is the share of
+    copies among the model's own bios, `real_verbatim` that among real ones.
     """
-    mend = f"; `biobot models use {model}` lets it speak all the same"
-    bound = real_verbatim + COPIES_ABOVE_REAL
-    if verbatim > bound:
-        return Decision(False, f"{verbatim:.1%} of its bios are copies, {bound:.1%} may be{mend}")
+    overrule = f"; `biobot models use {model}` makes it active all the same"
+    limit = real_verbatim + MAX_EXCESS_COPIES
+    if verbatim > limit:
+        return Decision(False, f"{verbatim:.1%} of its bios are copies (limit {limit:.1%}){overrule}")
     if old is None:
-        return Decision(True, f"there was no model before it ({new:.3f} bits per byte)")
-    if compared < FEWEST:
+        return Decision(True, f"there was no active model to compare it with ({new:.3f} bits per byte)")
+    if compared < MIN_COMPARED:
         return Decision(
             False,
-            f"to compare it with the current model takes {FEWEST} bios that neither has learnt, and there "
-            f"{'is' if compared == 1 else 'are'} {compared}; a twentieth of the corpus is kept apart for that, so "
-            f"import {CORPUS:,} bios or more, or give others with --dev{mend}",
+            f"a comparison with the active model takes {MIN_COMPARED} held-out bios that neither was trained on, and "
+            f"there {'is' if compared == 1 else 'are'} {compared}; a twentieth of the corpus is held out, so import "
+            f"{MIN_CORPUS:,} bios or more, or name a file of others with --dev{overrule}",
         )
     if new > old:
-        return Decision(False, f"{new:.3f} bits per byte, the current model needs {old:.3f}{mend}")
-    return Decision(True, f"{new:.3f} bits per byte, the model before it needs {old:.3f}")
+        return Decision(False, f"{new:.3f} bits per byte, but the active model has {old:.3f}{overrule}")
+    return Decision(True, f"{new:.3f} bits per byte; the model before it has {old:.3f}")

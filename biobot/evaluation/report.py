@@ -1,4 +1,4 @@
-"""What a model's bios are like: how often it copies, how far, how often it repeats itself, what passes the filters."""
+"""A model's report: how often its bios are copies or repeat each other, and how many pass the filters."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from biobot.dedupe.index import Index
 from biobot.sampling.controls import Request
 from biobot.sampling.sampler import Engine
 
-COPIED = 40
-"""Characters: a run of so many that at most two bios hold is a copy."""
+COPIED_RUN = 40
+"""Characters of the shortest run that makes a bio a copy, if at most two training bios contain it."""
 
-LONG_ENOUGH = 40
-"""Bytes: shorter bios, such as "he/him", are said by many and belong to nobody."""
+MIN_BYTES = 40
+"""Shorter bios, such as "he/him", are written by many and are nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The bios of one temperature: shares from 0 to 1, and the longest copied run in characters."""
+    """The bios of one temperature: shares from 0 to 1; `longest_copy` is the longest copied run, in characters."""
 
     temperature: float
     bios: int
@@ -36,25 +36,25 @@ class Row:
 
 
 def verbatim(texts: Iterable[str], seen: Index) -> tuple[float, int]:
-    """Return the share of copies among the texts of 40 bytes and more, and the longest copied run.
+    """Return the share of copies among the texts of at least 40 bytes, and the longest copied run in characters.
 
-    A copy equals a training bio after folding, or holds a run of 40 characters that at most two of them hold.
+    A copy equals a training bio after folding, or contains a run of 40 characters that at most two of them contain.
     """
     copies = counted = longest = 0
     for text in texts:
-        if len(text.encode()) < LONG_ENOUGH:
+        if len(text.encode()) < MIN_BYTES:
             continue
         counted += 1
         known, run = seen.verbatim(text)
         longest = max(longest, len(text) if known else run)
-        copies += known or run >= COPIED
+        copies += known or run >= COPIED_RUN
     return (copies / counted if counted else 0.0), longest
 
 
 def row(
     engine: Engine, temperature: float, bios: int, seen: Index, accepts: Callable[[Candidate], bool], examples: int = 5
 ) -> Row:
-    """Draw `bios` bios at a temperature, always those of the seeds from 0, and measure them."""
+    """Return the report on the bios that the seeds 0 to `bios` - 1 give at a temperature."""
     samples = list(engine.draw(Request(seed, temperature) for seed in range(bios)))
     texts = [sample.text for sample in samples]
     copies, longest = verbatim(texts, seen)

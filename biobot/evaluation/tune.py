@@ -1,4 +1,4 @@
-"""What a temperature does to a model's bios: what passes, how new and varied it is, what it costs."""
+"""A temperature sweep: how many bios pass the filters, how original and varied they are, and what one costs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from biobot.sampling.controls import Request
 from biobot.sampling.sampler import Engine
 from biobot.text.length import weighted_length
 
-GOOD_ENOUGH = 0.9
-"""A temperature is recommended whose worth reaches this share of the best one's."""
+RECOMMENDED_SHARE = 0.9
+"""A temperature is recommended if its worth is at least this share of the best one's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """The bios of one temperature.
 
-    `accepted` is the share that every filter lets pass, `objections` the share that each filter refuses (some
-    bios fall to several). `novelty` is one minus the mean share of 3-grams that a bio has in common with the
+    `accepted` is the share that passes every filter, `objections` the share that each filter refuses (several may
+    refuse the same bio). `novelty` is one minus the mean share of 3-grams that a bio has in common with the
     training bio most like it; `distinct` the number of different pairs of neighbouring words over that of all
-    pairs (distinct-2); `real_words` the share of words that are real (None: there were no words). `length` is the mean
-    X-weighted length, `masked` the mean probability that masking took. `tries` and `seconds` are what one
-    accepted bio costs (None: none was accepted).
+    pairs (distinct-2, Li et al. 2016); `real_words` the share of real words (None: there were no words). `length` is
+    the mean weighted length, `masked` the mean probability mass that masking removed. `tries` and `seconds` are the
+    cost of one accepted bio (None: none was accepted).
     """
 
     temperature: float
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def worth(self) -> float:
-        """Rate the temperature: the share accepted times how new, how varied and how well-worded the bios are."""
+        """Return the product of `accepted`, `novelty`, `distinct` and `real_words`."""
         real = 1.0 if self.real_words is None else self.real_words
         return self.accepted * self.novelty * self.distinct * real
 
@@ -63,7 +63,7 @@ def row(
     judge: Callable[[Candidate], Verdict],
     tick: Callable[[float], object],
 ) -> Row:
-    """Draw the bios of the seeds from 0 on at a temperature, judge and measure them; `tick(temperature)` at each."""
+    """Return the figures of the bios that the seeds 0 to `bios` - 1 give; `tick(temperature)` is called for each."""
     start = time.perf_counter()
     samples, verdicts = [], []
     for each in engine.draw(Request(seed, temperature) for seed in range(bios)):
@@ -91,19 +91,19 @@ def row(
 
 
 def recommend(rows: Sequence[Row]) -> list[float]:
-    """Choose up to three temperatures, ascending, that are worth nearly as much as the best; none if nothing passes."""
+    """Return up to three temperatures, ascending, whose worth is close to the best; none if nothing was accepted."""
     best = sorted((each for each in rows if each.worth > 0), key=lambda each: -each.worth)
-    return sorted(each.temperature for each in best[:3] if each.worth >= GOOD_ENOUGH * best[0].worth)
+    return sorted(each.temperature for each in best[:3] if each.worth >= RECOMMENDED_SHARE * best[0].worth)
 
 
 def refusers(rows: Sequence[Row]) -> list[str]:
-    """Name the filters that refuse anything, the one that refuses most first."""
+    """Return the names of the filters that refused anything, the strictest first."""
     names = sorted({name for each in rows for name in each.objections})
     return sorted(names, key=lambda name: -sum(each.objections.get(name, 0) for each in rows))
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
-    """Write the rows as two tables for a terminal: what the bios are like, the recommended marked; who refused them."""
+    """Return two tables for a terminal: the figures, with the recommended temperatures marked, and the refusals."""
     chosen = recommend(rows)
     table = ["     T  accepted            novelty  distinct  real words  length  tries  seconds"]
     table += [

@@ -1,4 +1,4 @@
-"""A model may speak when it is no worse and no copyist, and a refusal says how to overrule it."""
+"""A model becomes active when it is no worse and no copier, and a refusal says how to overrule it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from biobot.dedupe import index
 from biobot.evaluation import report
-from biobot.evaluation.gate import FEWEST, decide
+from biobot.evaluation.gate import MIN_COMPARED, decide
 
 
 def test_a_better_model_goes_live_and_a_worse_one_does_not() -> None:
@@ -14,22 +14,22 @@ def test_a_better_model_goes_live_and_a_worse_one_does_not() -> None:
     assert decide("m", 2.4, 2.4, 500, 0.01, 0.01).promote
     worse = decide("m", 2.41, 2.4, 500, 0.01, 0.01)
     assert not worse.promote
-    assert "2.410 bits per byte, the current model needs 2.400" in worse.why
+    assert "2.410 bits per byte, but the active model has 2.400" in worse.why
     assert "biobot models use m" in worse.why
 
 
-def test_a_copyist_is_refused_however_well_it_predicts() -> None:
-    copyist = decide("m", 1.0, 2.4, 500, 0.05, 0.02)
-    assert not copyist.promote
-    assert "5.0% of its bios are copies, 4.0% may be" in copyist.why
+def test_a_copier_is_refused_however_well_it_predicts() -> None:
+    copier = decide("m", 1.0, 2.4, 500, 0.05, 0.02)
+    assert not copier.promote
+    assert "5.0% of its bios are copies (limit 4.0%)" in copier.why
 
 
 def test_the_first_model_needs_nothing_to_compare_with_but_others_need_enough() -> None:
     assert decide("m", 2.4, None, 0, 0.0, 0.0).promote
-    unsure = decide("m", 2.3, 2.4, FEWEST - 1, 0.0, 0.0)
+    unsure = decide("m", 2.3, 2.4, MIN_COMPARED - 1, 0.0, 0.0)
     assert not unsure.promote
-    assert "takes 50 bios that neither has learnt, and there are 49" in unsure.why
-    assert "import 1,000 bios or more, or give others with --dev" in unsure.why
+    assert "takes 50 held-out bios that neither was trained on, and there are 49" in unsure.why
+    assert "import 1,000 bios or more, or name a file of others with --dev" in unsure.why
 
 
 def test_copies_are_equal_texts_and_runs_of_forty_characters_that_at_most_two_bios_hold(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_tells_words_from_letters() -> None:
 
 
 def test_a_word_is_real_that_enough_bios_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bios = ["zorgle zorgle zorgle", *["Vimbat, again"] * words.HOLDERS]
+    bios = ["zorgle zorgle zorgle", *["Vimbat, again"] * words.MIN_BIOS]
     assert words.build(bios, tmp_path / "words.bin") == 2
     monkeypatch.setattr(words, "__file__", str(tmp_path / "words.py"))
     words._known.cache_clear()
