@@ -1,4 +1,4 @@
-"""`biobot web`: the console in a browser."""
+"""`biobot web`: the console, for a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MISSING = "the console is the extra [web]: pip install 'biobot[web]' (in a check
 
 @click.command()
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Where to listen; 4280 unless told otherwise.")
-@click.option("--link", "again", is_flag=True, help="Make another link to the console that is running.")
+@click.option("--link", "again", is_flag=True, help="Make a new link to the running console.")
 @click.option("--bind", metavar="ADDRESS", help="The address to listen on; by default a loopback address of its own.")
 @click.option(
     "--behind-tls", metavar="URL", help="The https:// origin of a proxy in front; needed for a public address."
@@ -31,8 +31,8 @@ MISSING = "the console is the extra [web]: pip install 'biobot[web]' (in a check
 def command(options: Options, port: int | None, again: bool, bind: str | None, behind_tls: str | None) -> None:
     """Open the console: review, temperature lab, training, history.
 
-    It listens on this machine only. The link that lets a browser in works once, for ten minutes; it is printed
-    to a terminal only, and otherwise written to a file that only you can read.
+    It can be reached from this machine only. The link that signs a browser in works once, within ten minutes; it is
+    printed to a terminal only, and otherwise written to a file that only you can read.
     """
     try:
         from biobot.web import serve
@@ -44,10 +44,10 @@ def command(options: Options, port: int | None, again: bool, bind: str | None, b
     config = options.config
     if again:
         if port is not None or bind or behind_tls:
-            raise click.UsageError("--link takes no other option: the console that runs knows its address")
+            raise click.UsageError("--link takes no other option: the running console knows its address")
         _say(serve.runtime(config) / "link", *serve.link(config, _now))
         return
-    # uvicorn repeats the signal that ended it: an end on request is no failure
+    # uvicorn raises the signal again after its shutdown; ending on request is not a failure
     signal.signal(signal.SIGTERM, lambda *_: None)
     number = serve.PORT if port is None else port
     with serve.console(config, address=bind, port=number, public=behind_tls, clock=_now) as running:
@@ -60,11 +60,11 @@ def _now() -> datetime:
 
 
 def _say(file: Path, origin: Origin, token: str) -> None:
-    """Show the link to a person at a terminal; a log or a pipe is told where to read it instead."""
+    """Print the link at a terminal; in a log or a pipe say which file holds it instead."""
     link = f"{origin.url}/?token={token}"
     if sys.stdout.isatty():
         click.echo(f"the console: {link}")
-        click.echo("the link works once, within ten minutes; `biobot web --link` makes another", err=True)
+        click.echo("the link works once, within ten minutes; `biobot web --link` makes a new one", err=True)
     else:
         with atomic_write(file) as written:
             written.write(f"{link}\n".encode())

@@ -1,7 +1,7 @@
-"""The console's own files: read once, compressed once, named by their content.
+"""The console's static files: read and compressed once, and addressed by a hash of their content.
 
-A request names a file by its hash and name and is looked up in a table, so no path of the disk can be asked
-for, and a browser may keep each file for a year.
+A request is looked up in a table of addresses, so no path on the disk can be asked for, and a browser may cache each
+file for a year.
 """
 
 from __future__ import annotations
@@ -9,30 +9,37 @@ from __future__ import annotations
 import gzip
 import hashlib
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file, plain and compressed, and where it is asked for."""
+    """A file, plain and compressed, and its address."""
 
     url: str
-    kind: str
+    media_type: str
     plain: bytes
     gzip: bytes
 
+    @classmethod
+    def read(cls, path: Path) -> Asset:
+        """Read a file from the disk."""
+        data = path.read_bytes()
+        url = f"/static/{hashlib.sha256(data).hexdigest()[:12]}/{path.name}"
+        return cls(url, MEDIA_TYPES[path.suffix], data, gzip.compress(data, 9, mtime=0))
+
 
 class Assets:
-    """Every file under static/ that a browser may have."""
+    """Every file under static/ that a browser may load."""
 
     def __init__(self) -> None:
-        self.by_name = {name: _asset(name, data) for name, data in _files(resources.files("biobot.web") / "static")}
+        paths = [each for each in Path(__file__).with_name("static").rglob("*") if each.suffix in MEDIA_TYPES]
+        self.by_name = {path.name: Asset.read(path) for path in paths}
         self._by_url = {each.url: each for each in self.by_name.values()}
 
     def url(self, name: str) -> str:
@@ -43,27 +50,8 @@ class Assets:
         """Answer with a file."""
         found = self._by_url.get(request.url.path)
         if found is None:
-            return PlainTextResponse("no such file\n", 404)
+            return PlainTextResponse("there is no such file\n", 404)
         headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(found.gzip, media_type=found.kind, headers={**headers, "content-encoding": "gzip"})
-        return Response(found.plain, media_type=found.kind, headers=headers)
-
-
-def _files(folder: Traversable) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    for each in sorted(folder.iterdir(), key=lambda each: each.name):
-        if each.is_dir():
-            found += _files(each)
-        elif _suffix(each.name) in KINDS:
-            found.append((each.name, each.read_bytes()))
-    return found
-
-
-def _suffix(name: str) -> str:
-    return name[name.rfind(".") :]
-
-
-def _asset(name: str, data: bytes) -> Asset:
-    mark = hashlib.sha256(data).hexdigest()[:12]
-    return Asset(f"/static/{mark}/{name}", KINDS[_suffix(name)], data, gzip.compress(data, 9, mtime=0))
+            return Response(found.gzip, media_type=found.media_type, headers=headers | {"content-encoding": "gzip"})
+        return Response(found.plain, media_type=found.media_type, headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,27 @@ def test_a_broken_model_does_not_hide_the_others(
     out, err = run(capsys, [*here, "list"])
     assert "mine" in out
     assert "broken" in err
+
+
+def test_nonsense_in_a_model_card_hides_neither_other_models_nor_its_own_other_figures(
+    here: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {"created": "x", "dev_bits_per_byte": "<b>", "verbatim_rate": [], "curve": [1, [1, 2], "x"], "seed": 7}
+    write_card(Registry(home).folder / "mine" / "model.safetensors", {**odd, "report": [{"temperature": "hot"}, 3]})
+    listed = [json.loads(line) for line in run(capsys, [*here, "list", "--json"])[0].splitlines()]
+    assert [each["id"] for each in listed] == ["mine", "starter"]
+    assert (listed[0]["created"], listed[0]["dev_bits_per_byte"], listed[0]["verbatim_rate"]) == (None, None, None)
+    assert "mine" in run(capsys, [*here, "list"])[0]
+    out = run(capsys, [*here, "show", "mine", "--no-samples"])[0]
+    assert re.search(r"^  created: +x$", out, re.MULTILINE)
+    assert re.search(r"^  seed: +7$", out, re.MULTILINE)
+
+
+def write_card(path: Path, card: dict[str, object]) -> None:
+    """Replace the card in a model's file."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    facts = json.loads(header["__metadata__"]["biobot"]) | {"card": card}
+    text = json.dumps(header | {"__metadata__": {"biobot": json.dumps(facts)}}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
