@@ -110,7 +110,7 @@ class Ledger:
         )
 
     def fail(self, number: int, why: str, now: datetime) -> None:
-        """Give a source up until the next run."""
+        """Abandon a source until the next run."""
         why = why.encode(errors="replace").decode()[:MAX_REASON]  # the words may be X's: anything
         self._db.execute(
             "UPDATE source SET state = 'failed', why = ?, changed = ? WHERE number = ?",

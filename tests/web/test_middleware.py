@@ -181,7 +181,7 @@ def test_the_text_of_a_bio_is_only_ever_text(site: Site) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/static/../keys.py",
+        "/static/../sessions.py",
         "/static/%2e%2e/%2e%2e/errors.py",
         "/static/..%2f..%2ferrors.py/x",
         "/static//etc/passwd",

@@ -98,7 +98,9 @@ def test_the_link_goes_into_a_private_file_unless_a_person_is_at_a_terminal(tmp_
         second = subprocess.run([*BIOBOT, "web"], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert second.returncode == 1
         assert "biobot web --link" in second.stderr
-    said = process.communicate()[1] if process.stderr and not process.stderr.closed else b""
+        process.terminate()
+        said = process.communicate(timeout=10)[1]
+    assert b"web/link" in said
     assert b"token" not in said
 
 
