@@ -1,6 +1,7 @@
-"""For the tests of a plugin: judge one text with it, without a bot, a model or a network.
+"""For tests of plugins and of whole bots.
 
-In a `conftest.py`, `pytest_plugins = ["biobot.testing"]` gives every test the fixture `judge`.
+`judge` judges one text with one plugin, without a bot, a model or a network; in a `conftest.py`,
+`pytest_plugins = ["biobot.testing"]` makes it a fixture. `fill_outbox` gives a bot a past.
 """
 
 from __future__ import annotations
@@ -8,12 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from biobot.candidate import Candidate, Match
 from biobot.filters import loader
@@ -52,6 +51,40 @@ def _loaded(path: Path, _changed: int, settings: str) -> loader.Plugin:
     return loader.load_file(path, json.loads(settings))
 
 
-@pytest.fixture(name="judge")
-def _judge() -> Callable[..., str | None]:
-    return judge
+def fill_outbox(home: Path, texts: Iterable[str], network: str = "rehearsal") -> None:
+    """Put texts into a bot's outbox as if they had been posted, 17 a day, the last of them a day ago.
+
+    What looks the same as another is left out. The index of known texts is written as well, as a bot does.
+    """
+    from biobot.dedupe import known_texts
+    from biobot.posting.outbox import Outbox, stamp
+    from biobot.text.normalize import fold
+
+    last, unique = datetime.now(UTC) - timedelta(days=1), list(dict.fromkeys(texts))
+    with Outbox(home / "outbox.db", network) as outbox:
+        with outbox.transaction() as db:
+            for back, text in zip(reversed(range(len(unique))), unique, strict=True):
+                time = stamp(last - back * timedelta(days=1) / 17)
+                made = db.execute(
+                    "INSERT OR IGNORE INTO post (state, text, folded, network, account, created, approved_by, sending, "
+                    "posted) VALUES ('posted', ?, ?, ?, ?, ?, 'policy', ?, ?)",
+                    (text, fold(text) or text, network, outbox.account, time, time, time),
+                )
+                if made.rowcount:
+                    db.execute(
+                        "INSERT INTO audit (post, at, state, by) VALUES (?, ?, 'posted', 'policy')",
+                        (made.lastrowid, time),
+                    )
+            db.execute("UPDATE post SET remote_id = 'filled-' || id WHERE state = 'posted' AND remote_id IS NULL")
+        known_texts.save_own_texts(home / known_texts.OUTBOX_INDEX, outbox.texts())
+
+
+try:
+    import pytest
+except ImportError:  # `fill_outbox` does without
+    pass
+else:
+
+    @pytest.fixture(name="judge")
+    def _judge() -> Callable[..., str | None]:
+        return judge

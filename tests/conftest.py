@@ -93,5 +93,5 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     model = ByteLSTM(Shape(codec.size, embedding=16, hidden=32, layers=2))
     checkpoint.save(folder / "model.safetensors", checkpoint.Checkpoint(model, codec, {"id": "tiny"}))
-    index.build(bios, folder / "seen.idx")
+    index.build(bios, folder / "fingerprints.idx")
     return folder

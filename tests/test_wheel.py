@@ -42,4 +42,4 @@ def test_the_wheel_carries_what_is_tracked_and_nothing_else(tracked: list[str], 
     code = {path for path in tracked if path.startswith("biobot/")}
     bundled = {f"biobot/_bundled/{path}" for path in tracked if path.startswith(("plugins/", "config/", "systemd/"))}
     assert {path for path in shipped if ".dist-info/" not in path} == code | bundled
-    assert {"biobot/starter/model.safetensors", "biobot/starter/seen.idx"} <= shipped
+    assert {"biobot/starter/model.safetensors", "biobot/starter/fingerprints.idx"} <= shipped

@@ -91,7 +91,10 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
             ids.append(int(each))
         else:
             raise ValueError(f"{each!r} is neither an id nor a handle with its @")
-    gone = store.forget(now, ids=ids, handles=handles, texts=texts)
+    from biobot.dedupe import known_texts
+
+    path = store.path.with_name(known_texts.FORGOTTEN)
+    gone = store.forget(now, lambda words: known_texts.forget(path, words), ids=ids, handles=handles, texts=texts)
     discard_training_text(store)
     return gone
 

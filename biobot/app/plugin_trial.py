@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from biobot.config import Config
-from biobot.dedupe.known_texts import seen
 from biobot.errors import PluginError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.filters.scaffold import Trial, try_out
 from biobot.model.registry import Registry
+from biobot.worker.known import known_texts
 
 
 def trial(config: Config, plugin: str, texts: Iterable[str], examples: int) -> Trial:
@@ -27,8 +27,8 @@ def trial(config: Config, plugin: str, texts: Iterable[str], examples: int) -> T
     if name not in {each.name for each, _ in found.with_hook("biobot_filter")}:
         known = ", ".join(each.name for each, _ in found.with_hook("biobot_filter"))
         raise PluginError(f"there is no filter {name!r} that is on; these are: {known}")
-    folder = Registry(config.home).find(config.settings.model.name).path
-    judge = Judge(found, seen(config, folder), config.settings.filters.timeout)
+    model = Registry(config.home).find(config.settings.model.name)
+    judge = Judge(found, known_texts(config, model), config.settings.filters.timeout)
     return try_out(name, judge, texts, examples)
 
 

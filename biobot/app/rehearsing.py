@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from biobot.candidate import Candidate, Source
+from biobot.candidate import Candidate
 from biobot.config import Config
-from biobot.dedupe.index import Index, TextIndex
-from biobot.dedupe.known_texts import WAITING, Everything
+from biobot.dedupe.index import Index
+from biobot.dedupe.known_texts import OUTBOX_INDEX, CombinedIndex, Part, own_texts
 from biobot.errors import BiobotError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
@@ -141,8 +140,7 @@ class Stage:
         self.report = Report(span / timedelta(days=1))
         self.words = Words(random.Random(chance.random()))
         self._plugins = loader.load(config)
-        self._learnt = Index.open(Registry(config.home).find(config.settings.model.name).path / "seen.idx")
-        self._index = lru_cache(maxsize=None)(_index)
+        self._learnt = Index.open(Registry(config.home).find(config.settings.model.name).index)
         self._deck = list(faults)
         self._deck_left: list[str] = []
         self._happened = Counter[str]()
@@ -254,10 +252,10 @@ class Stage:
         return self._judged(row.text or "", row.id)
 
     def _judged(self, text: str, row: int | None) -> list[str]:
-        # as `biobot.dedupe.known_texts.seen`, but that each text's fingerprint is taken once in all the days
-        rows = [each for each in self.bot.outbox.posts() if each.text and each.id != row]
-        known = (self._index(each.text, "queued" if each.state in WAITING else "posted") for each in rows)
-        judge = Judge(self._plugins, Everything([self._learnt, *known]), self.config.settings.filters.timeout)
+        own = own_texts(self.config.home / OUTBOX_INDEX, self.bot.outbox.texts, may_write=True)
+        known = CombinedIndex([Part(self._learnt, "learnt"), *own])
+        others = known if row is None else known.without(str(row))
+        judge = Judge(self._plugins, others, self.config.settings.filters.timeout)
         return [f"{each.filter}: {each.reason}" for each in judge.judge(Candidate(text)).objections]
 
     # -- the judgement ---------------------------------------------------------------------------------
@@ -285,10 +283,6 @@ class Stage:
         report.skipped = _counted(reasons)
         self._close()
         return report
-
-
-def _index(text: str, source: Source) -> TextIndex:
-    return TextIndex([text], source)
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

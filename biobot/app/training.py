@@ -261,10 +261,11 @@ def _judge(
     folder = registry.folder / model
     yield Note(f"writing down what {model} learnt")
     folder.mkdir(parents=True, exist_ok=True)
-    learnt = folder / (".new.idx" if base else "seen.idx")
+    own_index = ModelFolder(model, folder).index
+    learnt = folder / ".new.idx" if base else own_index
     index.build((_text(each) for each in training.bios), learnt)
     if base:
-        index.merge([learnt, base.index], folder / "seen.idx")
+        index.merge([learnt, base.index], own_index)
         learnt.unlink()
     best = checkpoint.load(training.folder / "best.safetensors", device(config.settings.model.device))
     card = {**best.card, "id": model, "created": now.isoformat(timespec="seconds"), "from": base.id if base else None}
@@ -276,16 +277,16 @@ def _judge(
     every = 1 if wanted.minutes is None else max(1, len(training.dev.text) // _GATE_BYTES)
     dev = [_text(training.dev[place]) for place in range(0, len(training.dev), every)]
     bits = evaluate.score(best, dev).bits_per_byte
-    with index.Index.open(folder / "seen.idx") as seen:
-        judge = Judge(loader.load(config), seen, config.settings.filters.timeout)
-        engine = Engine(best)
-        temperatures = sorted({0.8, *config.settings.sample.temperatures})
-        rows = [
-            report.row(engine, each, _SAMPLES, seen, lambda candidate: judge.judge(candidate).accepted)
-            for each in temperatures
-        ]
-        verbatim = next(row.verbatim for row in rows if row.temperature == 0.8)
-        real, _ = report.verbatim(dev, seen)
+    own = index.Index.open(own_index)
+    judge = Judge(loader.load(config), own, config.settings.filters.timeout)
+    engine = Engine(best)
+    temperatures = sorted({0.8, *config.settings.sample.temperatures})
+    rows = [
+        report.row(engine, each, _SAMPLES, own, lambda candidate: judge.judge(candidate).accepted)
+        for each in temperatures
+    ]
+    verbatim = next(row.verbatim for row in rows if row.temperature == 0.8)
+    real, _ = report.verbatim(dev, own)
     card |= {"dev_bits_per_byte": bits, "verbatim_rate": verbatim, "real_verbatim_rate": real}
     card["report"] = [row.as_dict() for row in rows]
 
@@ -295,8 +296,8 @@ def _judge(
         current = None
     old, compared, new = None, 0, bits
     if current is not None:
-        with index.Index.open(current.index) as known, index.Index.open(folder / "seen.idx") as own:
-            fair = [bio for bio in dev if not _holds(known, bio) and not _holds(own, bio)]
+        known = index.Index.open(current.index)
+        fair = [bio for bio in dev if not _holds(known, bio) and not _holds(own, bio)]
         compared = len(fair)
         new, old = (
             evaluate.score(each, fair).bits_per_byte
@@ -358,6 +359,6 @@ def import_legacy(
     imported = legacy.read(state_dict, sizes, byte_values)
     imported.card |= {"id": name, "created": now.isoformat(timespec="seconds")}
     folder.mkdir(parents=True)
-    index.build([], folder / "seen.idx")
+    index.build([], ModelFolder(name, folder).index)
     checkpoint.save(folder / "model.safetensors", imported)
     return ModelFolder(name, folder)

@@ -71,7 +71,7 @@ def command(
         raise click.UsageError(str(error)) from None
 
     if requests is not None:
-        desk = server.Desk(config, model, judge=not no_filters, rows=16)
+        desk = server.Desk(config, model, judge=not no_filters, rows=16, may_write=True)
         for each in server.fill(desk, orders, controls):
             _print(each)
         return

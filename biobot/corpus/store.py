@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,14 +21,10 @@ from typing import Any
 from biobot import storage
 from biobot.corpus import clean
 from biobot.corpus.readers import Bio
-from biobot.dedupe import index
 from biobot.errors import CorpusError
 from biobot.settings import TrainSettings
 from biobot.text.humanize import counted
 from biobot.text.normalize import caseless
-
-REFUSED = "forgotten.idx"
-"""The file beside the store with the fingerprints of forgotten texts: `index.TextIndex.read` it."""
 
 DAY = 86_400
 """Seconds; when an author was last seen is stored to the day, so that seeing everyone again writes little."""
@@ -409,6 +405,7 @@ class Store:
     def forget(
         self,
         now: datetime,
+        save_fingerprints: Callable[[Iterable[str]], object],
         *,
         ids: Iterable[int] = (),
         handles: Iterable[str] = (),
@@ -416,8 +413,8 @@ class Store:
     ) -> Gone:
         """Opt people and texts out for good: their bios go at once, and never come back.
 
-        Whoever is the only one known to have written a forgotten text is forgotten, too. What the texts look
-        like is kept as fingerprints, so that none of them is ever posted.
+        Whoever is the only one known to have written a forgotten text is forgotten, too. `save_fingerprints` is
+        given the texts before anything is deleted, so that none of them is ever posted; if it raises, nothing is.
         """
         with self.transaction():
             people = dict.fromkeys(ids, True)
@@ -434,7 +431,7 @@ class Store:
                 names.add(handle)
             words |= {text_key(text): text for (text,) in self._each("SELECT text FROM bio WHERE id = ?", bios)}
             # if this process dies before the commit, too much is refused for a while, never too little
-            index.append(self.path.with_name(REFUSED), words.values())
+            save_fingerprints(words.values())
             before = self._one("SELECT count(*) FROM forgotten")
             keys = [*words, *(id_key(author) for author in people if author > 0), *map(handle_key, names)]
             self.db.executemany(

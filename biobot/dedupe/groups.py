@@ -12,16 +12,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from biobot.dedupe import fingerprint
+from biobot.dedupe.fingerprint import Array
 from biobot.text.normalize import fold
-
-if TYPE_CHECKING:
-    import numpy
 
 BATCH = 8192
 """Texts that are compared at once."""
+
+KEY_SLOTS = ((34, 127), (10, 56), (73, 68), (84, 194), (134, 22), (110, 91), (55, 39))
+"""Pairs of MinHashes to look texts up by: those whose values the fewest bios share (measured)."""
 
 ALIKE = 0.5
 """The estimated share of common 3-grams from which two bios count as near-duplicates."""
@@ -66,33 +68,34 @@ def apart(texts: Iterable[str], held_out: list[str], left_out: Counter[str] | No
 
 
 class _Table:
-    """The held-out bios by the keys of their fingerprints: two texts with a key in common may be alike."""
+    """The held-out bios by keys of two MinHashes each: two texts with a key in common may be alike."""
 
     def __init__(self, texts: list[str]) -> None:
-        import numpy as np
+        self._exact, self._sketches, self._comparable, keys = _near(texts)
+        self._orders = np.argsort(keys, axis=1, kind="stable")
+        self._sorted = np.take_along_axis(keys, self._orders, axis=1)
 
-        self.prints = fingerprint.of_many(texts) if texts else None
-        if self.prints is not None:
-            self.orders = [np.argsort(column, kind="stable") for column in self.prints.keys.T]
-            self.sorted = [column[order] for column, order in zip(self.prints.keys.T, self.orders, strict=True)]
-
-    def near(self, texts: list[str]) -> numpy.ndarray:
+    def near(self, texts: list[str]) -> Array:
         """Return for each text whether it is equal to, or nearly equal to, one in the table: bool (n)."""
-        import numpy as np
-
-        if self.prints is None:
-            return np.zeros(len(texts), dtype=bool)
-        theirs = fingerprint.of_many(texts)
-        found = np.isin(theirs.exact, self.prints.exact)
-        for table, column in enumerate(theirs.keys.T):
-            begin = np.searchsorted(self.sorted[table], column, "left")
-            counts = np.searchsorted(self.sorted[table], column, "right") - begin
-            counts[~theirs.keyed | found] = 0
+        exact, sketches, comparable, keys = _near(texts)
+        found = np.isin(exact, self._exact)
+        for order, known, column in zip(self._orders, self._sorted, keys, strict=True):
+            begin = np.searchsorted(known, column, "left")
+            counts = np.searchsorted(known, column, "right") - begin
+            counts[~comparable | found] = 0
             one = np.repeat(np.arange(len(texts)), counts)
             step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-            other = self.orders[table][np.repeat(begin, counts) + step]
-            differing = np.unpackbits(theirs.sketches[one] ^ self.prints.sketches[other], axis=1).sum(axis=1)
+            other = order[np.repeat(begin, counts) + step]
+            unequal = np.bitwise_count(sketches[one] ^ self._sketches[other]).sum(axis=1)
             # of two sketches (1 + J) / 2 of the bits agree where J of the 3-grams do
-            alike = (1 - 2 * differing / fingerprint.LANES >= ALIKE) & self.prints.keyed[other]
-            found[one[alike]] = True
+            found[one[(1 - unequal / (fingerprint.MINHASH_SLOTS / 2) >= ALIKE) & self._comparable[other]]] = True
         return found
+
+
+def _near(texts: list[str]) -> tuple[Array, Array, Array, Array]:
+    """Return the texts' hashes, their sketches, whether they have 3-grams, and their keys: each row for one pair."""
+    folded = [fold(text) for text in texts]
+    slots = fingerprint.minhash_slots(folded)
+    exact = np.array([fingerprint.exact(text) for text in folded], dtype=np.uint64)
+    keys = np.array([slots[:, one].astype(np.uint32) << 15 | slots[:, other] for one, other in KEY_SLOTS])
+    return exact, fingerprint.sketches(slots), np.array([len(text) >= 3 for text in folded], dtype=bool), keys

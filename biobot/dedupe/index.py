@@ -1,644 +1,497 @@
-"""What was seen before, as fingerprints: a training set's file that ships with its model, or texts in memory.
+"""An index of fingerprints: a training set's file that ships with its model, or a bot's own texts.
 
-The file is written in linear time and small memory (with numpy) and read through a memory map (without). It holds
-no text, yet it can confirm a guess: who has a bio can ask whether the model learnt it.
+The file is built in linear time and small memory, and read through a memory map. It holds no text, yet it can confirm
+a guess: whoever has a text can ask whether it is there.
 
-Bios are numbered by length, then by hash. Layout, little-endian but for rows of 5 bytes: a header of 64 bytes (magic,
-format, bios, short bios, pieces, grams, CRC-32 of the rest); where the bios of each length begin; their 64-bit
-hashes; their sketches by column, first everybody's first bit, so that all of like length are compared at once; the
-lines of the short ones; and in buckets by the upper 16 bits of their hashes the rare pieces, each the other 10 bits,
-the number of its bio and the place in it, and the rare grams, each the other 15 bits, a bit that tells whether more
-than FEW bios hold it, and the 24 of what stood beside it.
+Texts are numbered by length, then by hash. After a header of 64 bytes (magic, format, counts of texts, short texts,
+short n-grams and n-grams, CRC-32 of the rest, count of ids) come, little-endian: where the texts of each length begin;
+their 64-bit hashes; their sketches; the character bits of the short ones; the short n-grams, each with the number of
+its text and its position, and the n-grams, each with a bit that says whether more than FEW texts hold it and its
+context, both as a `Table`; and in the index of a bot's own texts their ids, a digest of each, and whose each n-gram is.
+Format 2, still read, has the sketches bit by bit: first every text's first bit.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
 import struct
 import tempfile
 import zlib
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate, islice
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
+
+import numpy as np
 
 from biobot.candidate import Layer, Match, Source
 from biobot.dedupe import fingerprint
-from biobot.dedupe.fingerprint import LANES, LONGEST, SHORT, Kept, Print
+from biobot.dedupe.fingerprint import CONTEXT_BITS, MAX_LENGTH, MINHASH_SLOTS, POSITION_BITS, SHORT, Array
 from biobot.errors import CorpusError
+from biobot.storage import atomic_write
 
-if TYPE_CHECKING:
-    import numpy
-
-MAGIC = b"BIOSEEN\n"
-FORMAT = 2
+FORMAT = 3
 RARE = 3
-"""A gram that more bios than this hold is a common phrase, and no theft."""
-RARE_PIECE = 1
-"""A piece that more short bios hold than this is likewise nobody's."""
+"""An n-gram that more texts than this hold is a common phrase, and no copy."""
+RARE_SHORT = 1
+"""So is a short n-gram that more short texts hold than this."""
 FEW = 2
-"""A gram that at most so many bios hold makes a run verbatim."""
-REACH = 5
-"""Characters that a near copy may be longer or shorter by, a sixth of a shorter text: more are rare after six edits."""
+"""An n-gram that at most so many texts hold makes a run verbatim."""
+LENGTH_REACH = 5
+"""How many characters longer or shorter a near copy may be, at most a sixth of the text: more are rare in 6 edits."""
 CLOSEST = 100
-"""So many whose sketches are the most alike are looked at: of bios after one pattern there may be thousands."""
-LEAST = 0.35
-"""The least likeness that is told: below it are thousands by chance."""
+"""How many of the most similar sketches are looked at: of texts after one pattern there may be thousands."""
+MIN_SIMILARITY = 0.35
+"""Below this similarity thousands of texts match by chance."""
 HALF = 0.47
-"""The part of a short bio from which on a run is told."""
+"""The share of a short text from which on a run is reported."""
+MAX_TEXTS = (1 << 24) - 1
 
-_HEAD = struct.Struct("<8sIQQQQI")
+_MAGIC = b"BIOSEEN\n"
+_HEAD = struct.Struct("<8sIQQQQIQ")
 _START = 64
 _BUCKETS = 1 << 16
-_PIECE_REST = fingerprint.PIECE_BITS - 16
-_GRAM_REST = fingerprint.GRAM_BITS - 16
+_ROW_BYTES = 5
+_ROW_BITS = 8 * _ROW_BYTES
 _NUMBER_BITS = 24
-_MOST = 1 << _NUMBER_BITS
-_ROW = 5
-_ROW_BITS = 8 * _ROW
-_DIFFERING = (1 - LEAST) / 2
+_CONTEXT = (1 << CONTEXT_BITS) - 1
+_POSITION = (1 << POSITION_BITS) - 1
+_PARTS_BITS = 6
+_BLOCK = 1 << 15
+_NONE = np.zeros(0, dtype=np.uint64)
 
 
-# -- looking up --------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Hashes of `bits` bits, each with what belongs to it, as ascending rows of 40 bits below the hash's upper 16.
+
+    `rows` uint8 (k, 5), big-endian; `begins` uint32 (65537): the rows of hashes that begin with the 16 bits i are
+    those from begins[i] to begins[i + 1].
+    """
+
+    bits: int
+    begins: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, values: Array, bits: int) -> Table:
+        """Return the table of ascending 56-bit values, a hash each and what belongs to it."""
+        return cls(bits, _begins(np.bincount(_buckets(values), minlength=_BUCKETS)), _rows(values))
+
+    def find(self, hashes: Array) -> tuple[Array, Array, Array]:
+        """Return of each row that has one of these hashes which one it is, the row's number, and what belongs to it."""
+        tail = self.bits - 16
+        bucket = (hashes >> tail).astype(np.int64)
+        begins = self.begins[bucket].astype(np.int64)
+        counts = self.begins[bucket + 1] - begins
+        which = np.repeat(np.arange(len(hashes)), counts)
+        numbers = np.arange(len(which)) + np.repeat(begins - np.cumsum(counts) + counts, counts)
+        rows = _numbers(self.rows[numbers])
+        found = np.flatnonzero(rows >> (_ROW_BITS - tail) == (hashes & ((1 << tail) - 1))[which])
+        return which[found], numbers[found], rows[found] & ((1 << _ROW_BITS - tail) - 1)
+
+    def values(self) -> Iterator[Array]:
+        """Yield all values, block by block."""
+        for first in range(0, len(self.rows), _BLOCK):
+            rows = _numbers(self.rows[first : first + _BLOCK])
+            buckets = np.searchsorted(self.begins, np.arange(first, first + len(rows)), "right") - 1
+            yield buckets.astype(np.uint64) << _ROW_BITS | rows
 
 
+@dataclass(frozen=True, slots=True)
 class Index:
-    """A training set's fingerprints, mapped from a file; a context manager."""
+    """Fingerprints, ready to be asked for a text; the top of this module says what the arrays hold."""
 
-    def __init__(self, path: Path, memory: mmap.mmap) -> None:
-        self.path = path
-        self._memory = memory
-        _, _, self.bios, *counts, _ = _HEAD.unpack_from(memory)
-        self._width = (self.bios + 7) // 8
-        view, end, parts = memoryview(memory), _START, []
-        for size in _sizes(self.bios, *counts):
-            parts.append((end, view[end : end + size]))
-            end += size
-        starts, exact, columns, lines, piece_starts, pieces, gram_starts, grams = parts
-        self._starts, self._exact, self._lines = starts[1].cast("I"), exact[1].cast("Q"), lines[1].cast("Q")
-        self._columns_at = columns[0]
-        self._pieces = _Rows(memory, piece_starts[1].cast("I"), pieces[0])
-        self._grams = _Rows(memory, gram_starts[1].cast("I"), grams[0])
+    begins: Array
+    exact: Array
+    sketches: Array
+    char_bits: Array
+    short_ngrams: Table
+    ngrams: Table
+    ids: Array = field(default_factory=_NONE.copy)
+    digests: Array = field(default_factory=_NONE.copy)
+    owners: Array = field(default_factory=_NONE.copy)
 
     @classmethod
     def open(cls, path: Path) -> Index:
         """Map an index; raise CorpusError if it is missing, cut short, damaged, or of another format."""
         try:
-            with path.open("rb") as file:
-                memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise CorpusError(f"cannot read the index {path}: {getattr(error, 'strerror', None) or error}") from None
-        problem = _problem(memory)
-        if problem:
-            memory.close()
-            raise CorpusError(f"the index {path} {problem}; take it again from its model, or train anew")
-        return cls(path, memory)
+            return _read(np.memmap(path, np.uint8, "r").view(np.ndarray))
+        except OSError as error:
+            raise CorpusError(f"cannot read the index {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise CorpusError(f"the index {path} {error}; copy it again with its model, or train anew") from None
 
-    def __enter__(self) -> Index:
-        return self
+    @classmethod
+    def of(cls, stored: fingerprint.StoredFingerprints, ids: Array = _NONE, digests: Array = _NONE) -> Index:
+        """Return the index of a bot's own texts: `ids` int64 and `digests` uint64, each (n), are kept with them."""
+        order = np.lexsort((stored.exact, stored.lengths))
+        numbers = np.argsort(order)
+        begins = np.searchsorted(stored.lengths[order], np.arange(MAX_LENGTH + 2)).astype("<u4")
+        short = _short_values(stored.short_ngrams, numbers[stored.short_owners])
+        ngrams = _ngram_values(stored.ngrams, np.zeros(len(stored.ngrams), dtype=bool))
+        ngram_order = np.argsort(ngrams)
+        return cls(
+            begins,
+            stored.exact[order],
+            stored.sketches[order],
+            stored.char_bits[order][: begins[SHORT]],
+            Table.of(np.sort(short), fingerprint.SHORT_NGRAM_BITS),
+            Table.of(ngrams[ngram_order], fingerprint.NGRAM_BITS),
+            ids[order] if len(ids) else ids,
+            digests[order] if len(ids) else digests,
+            numbers[stored.owners][ngram_order].astype("<u4"),
+        )
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def save(self, path: Path) -> None:
+        """Write the index of a bot's own texts; raise CorpusError if it cannot be."""
+        short, ngrams = self.short_ngrams, self.ngrams
+        arrays = (self.begins, self.exact, self.sketches, self.char_bits, short.begins, short.rows, ngrams.begins)
+        own = (ngrams.rows, self.ids, self.digests, self.owners)
+        counts = (len(self.exact), len(self.char_bits), len(short.rows), len(ngrams.rows), len(self.ids))
+        with _told(path):
+            _write(path, counts, ([array] for array in (*arrays, *own)))
 
-    def close(self) -> None:
-        """Let go of the file."""
-        for view in (self._starts, self._exact, self._lines, self._pieces.starts, self._grams.starts):
-            view.release()
-        self._memory.close()
+    def lengths(self, numbers: Array | int) -> Array:
+        """Return the lengths of the texts with these numbers."""
+        return np.searchsorted(self.begins, numbers, "right") - 1
 
     def matches(self, text: str) -> tuple[Match, ...]:
         """Return every resemblance of `text` to what was learnt, the strongest of each layer."""
-        return self.look_up(fingerprint.of(text))
-
-    def look_up(self, mark: Print) -> tuple[Match, ...]:
-        """Do as `matches`, for a fingerprint that was already taken."""
-        return _matches(
-            "learnt",
-            self._knows(mark),
-            _likeness(mark, self._alike(mark)),
-            fingerprint.longest(mark, lambda gram: self._sides(gram, RARE)),
-            _half(mark, self._places),
-        )
+        return self.look_up(fingerprint.compute(text), "learnt")
 
     def verbatim(self, text: str) -> tuple[bool, int]:
-        """Return whether `text` was learnt, and how long the longest run in it is that at most FEW bios hold."""
-        mark = fingerprint.of(text)
-        return self._knows(mark), fingerprint.longest(mark, lambda gram: self._sides(gram, FEW))
+        """Return whether `text` was learnt, and how long the longest run in it is that at most FEW texts hold."""
+        mark = fingerprint.compute(text)
+        return self._holds(mark, None), self._longest_run(mark, FEW, None)
 
-    def _knows(self, mark: Print) -> bool:
-        begin, end = self._numbers(mark.length, mark.length)
-        at = bisect_left(self._exact, mark.exact, begin, end)
-        return at < end and self._exact[at] == mark.exact
+    def look_up(self, mark: fingerprint.Fingerprint, source: Source, among: Array | None = None) -> tuple[Match, ...]:
+        """Return the strongest resemblance of each layer to a text; `among`, bool (n), says which texts count."""
+        amounts: dict[Layer, float] = {
+            "exact": float(self._holds(mark, among)),
+            "near": self._similarity(mark, among),
+            "copied": max(self._longest_run(mark, RARE, among), self._longest_half(mark, among)),
+        }
+        return tuple(Match(source, layer, amount) for layer, amount in amounts.items() if amount)
 
-    def _numbers(self, shortest: int, longest: int) -> tuple[int, int]:
-        """Return the range of numbers of the bios of these lengths."""
-        return self._starts[min(max(shortest, 0), LONGEST)], self._starts[min(longest, LONGEST) + 1]
+    def _range(self, shortest: int, longest: int) -> tuple[int, int]:
+        """Return the range of numbers of the texts of these lengths."""
+        return int(self.begins[min(shortest, MAX_LENGTH)]), int(self.begins[min(longest, MAX_LENGTH) + 1])
 
-    def _alike(self, mark: Print) -> Iterator[tuple[float, int, int]]:
-        """Yield in which share the sketch of each bio that may be a near copy differs, its length and line; ascending.
+    def _holds(self, mark: fingerprint.Fingerprint, among: Array | None) -> bool:
+        begin, end = self._range(mark.length, mark.length)
+        first, last = (begin + np.searchsorted(self.exact[begin:end], mark.exact, side) for side in ("left", "right"))
+        return bool(first < last if among is None else among[first:last].any())
 
-        Each number below has a bit for every bio of like length; there are as many such numbers as bits in a sketch,
-        and adding them up compares with all those bios at once.
+    def _similarity(self, mark: fingerprint.Fingerprint, among: Array | None) -> float:
+        """Return the greatest similarity to a text of like length.
+
+        The sketches estimate the share of equal 3-grams, roughly where these are few; so between short texts edits are
+        counted, too, and the similarity is no greater than so many would leave.
         """
-        reach = _reach(mark.length)
-        begin, end = self._numbers(mark.length - reach, mark.length + reach)
-        if begin == end or not mark.sketch:
-            return
-        first, last = begin // 8, (end + 7) // 8
-        every = (1 << 8 * (last - first)) - 1
-        memory, at, columns = self._memory, self._columns_at + first, []
-        lanes = fingerprint.compared(mark.length)
-        for bit in f"{mark.sketch:0{LANES}b}"[:lanes]:
-            column = int.from_bytes(memory[at : at + last - first], "little")
-            columns.append(column ^ every if bit == "1" else column)
-            at += self._width
-        planes = _added_up(columns)
-        within = _at_most(planes, int(lanes * _DIFFERING), every) & (((1 << end - begin) - 1) << (begin - 8 * first))
-        for differing, place in _ascending(planes, within):
-            number = place + 8 * first
-            length = bisect_right(self._starts, number) - 1
-            yield differing / lanes, length, self._lines[number] if length < SHORT else 0
+        reach = min(LENGTH_REACH, mark.length // 6)
+        begin, end = self._range(mark.length - reach, mark.length + reach)
+        if mark.sketch is None or begin == end:
+            return 0.0
+        words = fingerprint.compared_words(mark.length)
+        unequal = np.bitwise_count(self.sketches[begin:end].view(np.uint64)[:, :words] ^ mark.sketch[:words])
+        similarity = 1 - unequal.sum(axis=1) / (32 * words)
+        close = np.flatnonzero(similarity >= MIN_SIMILARITY)
+        close = close if among is None else close[among[begin + close]]
+        close = close[np.argsort(-similarity[close], kind="stable")[:CLOSEST]]
+        bits = int.from_bytes(np.packbits(mark.char_bits, bitorder="little").tobytes(), "little")
+        best = 0.0
+        for number, share in zip((begin + close).tolist(), similarity[close].tolist(), strict=True):
+            if share <= best:
+                break
+            most = share
+            if mark.length < SHORT and number < len(self.char_bits):
+                length = int(self.lengths(number))
+                edits = fingerprint.count_edits(bits, mark.length, int(self.char_bits[number]), length)
+                most = min(share, fingerprint.similarity_after(edits, mark.length))
+            best = max(best, most)
+        return best
 
-    def _sketches(self, first: int, count: int) -> numpy.ndarray:
-        """Return the sketches of the bios from number `first` (a multiple of 8) on, a row each."""
-        import numpy as np
+    def _longest_run(self, mark: fingerprint.Fingerprint, most: int, among: Array | None) -> int:
+        """Return the length of the longest run that at most so many texts hold: FEW or RARE."""
+        at, rows, rest = self.ngrams.find(mark.ngrams)
+        if most == FEW:
+            at, rest = at[rest <= _CONTEXT], rest[rest <= _CONTEXT]
+        if among is not None:
+            chosen = among[self.owners[rows]]
+            at, rest = at[chosen], rest[chosen]
+        return fingerprint.longest_run(mark, at, rest & _CONTEXT)
 
-        begins = range(self._columns_at + first // 8, self._columns_at + LANES * self._width, self._width)
-        columns = b"".join(self._memory[begin : begin + (count + 7) // 8] for begin in begins)
-        bits = np.unpackbits(np.frombuffer(columns, np.uint8).reshape(LANES, -1), axis=1, bitorder="little")
-        return np.packbits(bits[:, :count].T, axis=1)
-
-    def _places(self, piece: int) -> list[tuple[int, int, int]]:
-        """Return where pieces of this hash stood: the length and the line of the bio, and the place in it."""
-        rest = piece & ((1 << _PIECE_REST) - 1)
-        found = []
-        for row in self._pieces.of(piece >> _PIECE_REST, rest >> _PIECE_REST - 8):
-            if row >> _NUMBER_BITS + fingerprint.PLACE_BITS == rest:
-                number = row >> fingerprint.PLACE_BITS & (_MOST - 1)
-                length = bisect_right(self._starts, number) - 1
-                found.append((length, self._lines[number], row & ((1 << fingerprint.PLACE_BITS) - 1)))
-        return found
-
-    def _sides(self, gram: int, most: int) -> list[int]:
-        """Return what stood beside each gram of this hash that at most so many bios hold: FEW or RARE."""
-        rest = gram & ((1 << _GRAM_REST) - 1)
-        heads = (rest << 1, rest << 1 | 1) if most > FEW else (rest << 1,)
-        rows = self._grams.of(gram >> _GRAM_REST, rest >> _GRAM_REST - 8)
-        return [row & ((1 << fingerprint.SIDE_BITS) - 1) for row in rows if row >> fingerprint.SIDE_BITS in heads]
-
-
-class _Rows:
-    """Rows of 5 bytes in sorted buckets."""
-
-    def __init__(self, memory: mmap.mmap, starts: memoryview[int], at: int) -> None:
-        self.starts = starts
-        self._memory = memory
-        self._at = at
-
-    def of(self, bucket: int, head: int) -> list[int]:
-        """Return the rows of a bucket whose first byte is `head`, as numbers."""
-        rows = self._memory[self._at + _ROW * self.starts[bucket] : self._at + _ROW * self.starts[bucket + 1]]
-        found = []
-        at = rows.find(head)
-        while at >= 0:
-            if at % _ROW == 0:
-                found.append(int.from_bytes(rows[at : at + _ROW], "big"))
-            at = rows.find(head, at + 1)
-        return found
-
-    def all(self) -> Iterator[numpy.ndarray]:
-        """Yield all rows with their buckets in front, as numbers, block by block."""
-        import numpy as np
-
-        starts = np.array(self.starts)
-        for first in range(0, int(starts[-1]), _BLOCK):
-            last = min(first + _BLOCK, int(starts[-1]))
-            wide = np.zeros((last - first, 8), dtype=np.uint8)
-            rows = self._memory[self._at + _ROW * first : self._at + _ROW * last]
-            wide[:, 8 - _ROW :] = np.frombuffer(rows, dtype=np.uint8).reshape(-1, _ROW)
-            buckets = np.searchsorted(starts, np.arange(first, last), "right") - 1
-            yield buckets.astype(np.uint64) << _ROW_BITS | wide.view(">u8").ravel().astype(np.uint64)
-
-
-class TextIndex:
-    """Texts in memory: what was posted, what waits, or who opted out; fingerprints are taken on first use."""
-
-    def __init__(self, texts: Iterable[str], source: Source) -> None:
-        self._marks: Callable[[], Iterator[Kept]] = lambda: (fingerprint.keep(fingerprint.of(text)) for text in texts)
-        self._source = source
-        self._ready = False
-
-    @classmethod
-    def read(cls, path: Path, source: Source) -> TextIndex:
-        """Read what `append` wrote; a file that is not there holds nothing; a damaged one is a CorpusError."""
-        try:
-            lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-            marks = [fingerprint.unpack(bytes.fromhex(line)) for line in lines]
-        except OSError as error:
-            raise CorpusError(f"cannot read {path}: {error.strerror}") from None
-        except ValueError:
-            raise CorpusError(
-                f"{path} is damaged, or an older biobot wrote it; move it away and forget those texts again"
-            ) from None
-        index = cls((), source)
-        index._marks = lambda: iter(marks)
-        return index
-
-    def matches(self, text: str) -> tuple[Match, ...]:
-        """Return every resemblance of `text`, the strongest of each layer."""
-        return self.look_up(fingerprint.of(text))
-
-    def look_up(self, mark: Print) -> tuple[Match, ...]:
-        """Do as `matches`, for a fingerprint that was already taken."""
-        if not self._ready:
-            self._take()
-        return _matches(
-            self._source,
-            mark.exact in self._exact,
-            _likeness(mark, sorted(self._alike(mark))),
-            fingerprint.longest(mark, lambda gram: self._sides.get(gram, ())),
-            _half(mark, lambda piece: self._places.get(piece, ())),
-        )
-
-    def _alike(self, mark: Print) -> Iterator[tuple[float, int, int]]:
-        lanes = fingerprint.compared(mark.length)
-        reach = _reach(mark.length)
-        lengths = range(mark.length - reach, mark.length + reach + 1)
-        for length in {min(each, LONGEST) for each in lengths} if mark.sketch else ():
-            for sketch, line in self._sketches.get(length, ()):
-                differing = ((sketch ^ mark.sketch) >> LANES - lanes).bit_count() / lanes
-                if differing <= _DIFFERING:
-                    yield differing, length, line
-
-    def _take(self) -> None:
-        self._exact: set[int] = set()
-        self._sketches: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        self._sides: dict[int, list[int]] = defaultdict(list)
-        self._places: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-        for mark in self._marks():
-            self._exact.add(mark.exact)
-            self._sketches[mark.length].append((mark.sketch, mark.line))
-            for gram in mark.grams:
-                self._sides[gram >> fingerprint.SIDE_BITS].append(gram & ((1 << fingerprint.SIDE_BITS) - 1))
-            for piece in mark.pieces:
-                place = piece & ((1 << fingerprint.PLACE_BITS) - 1)
-                self._places[piece >> fingerprint.PLACE_BITS].append((mark.length, mark.line, place))
-        self._ready = True
-
-
-def append(path: Path, texts: Iterable[str]) -> None:
-    """Add the fingerprints of `texts`, not the texts, to a file that `TextIndex.read` reads: one line each."""
-    old = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-    new = [fingerprint.pack(fingerprint.keep(fingerprint.of(text))).hex() for text in texts]
-    whole = "".join(f"{line}\n" for line in dict.fromkeys(old + new))
-    _replace(path, [whole.encode("ascii")])
-
-
-def _reach(length: int) -> int:
-    return min(REACH, length // 6)
-
-
-def _matches(source: Source, known: bool, likeness: float, run: int, half: int) -> tuple[Match, ...]:
-    amounts: dict[Layer, float] = {"exact": float(known), "near": likeness, "copied": max(run, half)}
-    return tuple(Match(source, layer, amount) for layer, amount in amounts.items() if amount)
-
-
-def _likeness(mark: Print, others: Iterable[tuple[float, int, int]]) -> float:
-    """Return the greatest likeness to some texts: in which share their sketches differ (ascending), lengths and lines.
-
-    The sketches estimate the share of equal 3-grams, roughly where these are few; so between short texts edits are
-    counted, too, and the likeness is no greater than so many would leave.
-    """
-    best = 0.0
-    for differing, length, line in islice(others, CLOSEST):
-        share = 1 - 2 * differing
-        if share <= best:
-            break
-        if mark.length < SHORT and length < SHORT:
-            share = min(
-                share, fingerprint.left_by(fingerprint.edits(mark.line, mark.length, line, length), mark.length)
-            )
-        best = max(best, share)
-    return best
-
-
-def _half(mark: Print, places: Callable[[int], Sequence[tuple[int, int, int]]]) -> int:
-    """Return the longest run that is HALF of a short text, or more: `places(hash)` tells where a piece stood."""
-    best = 0
-    for at, piece in enumerate(mark.pieces):
-        for length, line, place in places(piece):
-            run = fingerprint.run(mark, at, line, length, place)
-            if run >= HALF * length:
-                best = max(best, run)
-    return best
-
-
-def _added_up(columns: Sequence[int]) -> list[int]:
-    """Add numbers bit by bit: of what each place adds up to, give the lowest bits, the next, and so on."""
-    planes = []
-    while columns:
-        total, rest = columns[0], iter(columns[1:])
-        columns = []
-        for one in rest:
-            other = next(rest, 0)
-            half = total ^ one
-            columns.append(total & one | half & other)
-            total = half ^ other
-        planes.append(total)
-    return planes
-
-
-def _at_most(planes: list[int], most: int, every: int) -> int:
-    """Return at which places `_added_up` came to at most so much, as one bit each."""
-    below, equal = 0, every
-    for level in reversed(range(max(len(planes), most.bit_length()))):
-        plane = planes[level] if level < len(planes) else 0
-        if most >> level & 1:
-            below |= equal & ~plane
-            equal &= plane
-        else:
-            equal &= ~plane
-    return below | equal
-
-
-def _ascending(planes: list[int], places: int) -> Iterator[tuple[int, int]]:
-    """Yield what `_added_up` came to at some places (one bit each), and the place, the least first."""
-    while places:
-        least, amount = places, 0
-        for level in reversed(range(len(planes))):
-            lower = least & ~planes[level]
-            if lower:
-                least = lower
-            else:
-                amount |= 1 << level
-        places ^= least
-        while least:
-            place = least.bit_length() - 1
-            least ^= 1 << place
-            yield amount, place
+    def _longest_half(self, mark: fingerprint.Fingerprint, among: Array | None) -> int:
+        """Return the length of the longest run that is HALF of a short text, or more."""
+        at, _, rest = self.short_ngrams.find(mark.short_ngrams)
+        if among is not None:
+            chosen = among[rest >> POSITION_BITS]
+            at, rest = at[chosen], rest[chosen]
+        if not len(at):
+            return 0
+        numbers, positions = rest >> POSITION_BITS, (rest & _POSITION).astype(np.int64)
+        lengths = self.lengths(numbers)
+        runs = fingerprint.short_runs(mark, at, self.char_bits[numbers], lengths, positions)
+        return int(runs[runs >= HALF * lengths].max(initial=0))
 
 
 # -- building ----------------------------------------------------------------------------------------
 
 
-def build(bios: Iterable[str], path: Path, chunk: int = 10_000) -> None:
-    """Write the index of `bios`, sorting on disk: memory stays small; raise CorpusError if it cannot be."""
-    left = iter(bios)
-    with _Spill(path) as spill:
+def build(texts: Iterable[str], path: Path, chunk: int = 10_000) -> None:
+    """Write the index of a training set, sorting on disk: memory stays small; raise CorpusError if it cannot be."""
+    left = iter(texts)
+    with _spilling(path) as spill:
         while some := list(islice(left, chunk)):
-            spill.add(fingerprint.of_many(some))
-        spill.write()
+            spill.add(fingerprint.compute_batch(some))
 
 
 def merge(paths: Sequence[Path], path: Path) -> None:
-    """Write the index of all that the indexes at `paths` hold; a gram that is rare in one of them stays."""
-    with _Spill(path) as spill:
+    """Write the index of all that the indexes at `paths` hold; an n-gram that is rare in one of them stays."""
+    with _spilling(path) as spill:
         for each in paths:
-            with Index.open(each) as index:
-                spill.take(index)
-        spill.write()
+            spill.take(Index.open(each))
 
 
-_BLOCK = 1 << 15
-_PARTS_BITS = 6
+@contextmanager
+def _spilling(path: Path) -> Iterator[_Spill]:
+    with _told(path), tempfile.TemporaryDirectory(prefix=".index-", dir=path.parent) as folder:
+        spill = _Spill(Path(folder))
+        yield spill
+        spill.write(path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CorpusError(f"cannot write {path}: {error.strerror}") from None
 
 
 class _Spill:
-    """Fingerprints on their way to `path`: in files by length or by hash, each small enough to be sorted in memory."""
+    """Fingerprints on their way to an index: on disk, in parts small enough to be sorted in memory."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        ngram = [("value", "<u8"), ("owner", "<u8")]
+        self._folder = folder
+        self._texts = _Parts(folder / "texts", [("exact", "<u8"), ("char_bits", "<u8"), ("sketch", "u1", (32,))])
+        self._short, self._ngrams = _Parts(folder / "short", ngram), _Parts(folder / "ngrams", ngram)
 
-    def __enter__(self) -> _Spill:
-        try:
-            self._folder = tempfile.TemporaryDirectory(prefix=".index-", dir=self._path.parent)
-        except OSError as error:
-            raise CorpusError(f"cannot write {self._path}: {error.strerror}") from None
-        folder = Path(self._folder.name)
-        self._bios = _Parts(folder / "bios", [("exact", "<u8"), ("line", "<u8"), ("sketch", "u1", LANES // 8)])
-        self._pieces = _Parts(folder / "pieces", [("piece", "<u8"), ("length", "<u2"), ("exact", "<u8")])
-        self._grams = _Parts(folder / "grams", [("gram", "<u8"), ("owner", "<u8")])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-    def add(self, part: fingerprint.Prints) -> None:
-        """Take some bios."""
-        self._bios.add(part.lengths, exact=part.exact, line=part.lines, sketch=part.sketches)
-        self._add_pieces(part.pieces, part.lengths[part.piece_owners], part.exact[part.piece_owners])
-        self._add_grams(part.grams, part.exact[part.owners])
+    def add(self, stored: fingerprint.StoredFingerprints) -> None:
+        """Take some texts' fingerprints."""
+        owners = _order(stored.lengths, stored.exact)
+        self._texts.add(stored.lengths, exact=stored.exact, char_bits=stored.char_bits, sketch=stored.sketches)
+        self._add_short(stored.short_ngrams, owners[stored.short_owners])
+        self._add_ngrams(stored.ngrams, owners[stored.owners])
 
     def take(self, index: Index) -> None:
         """Take all that an index holds."""
-        import numpy as np
+        lengths, char_bits = index.lengths(np.arange(len(index.exact))), np.zeros(len(index.exact), dtype=np.uint64)
+        char_bits[: len(index.char_bits)] = index.char_bits
+        for first in range(0, len(lengths), _BLOCK):
+            exact, bits, rows = (each[first : first + _BLOCK] for each in (index.exact, char_bits, index.sketches))
+            self._texts.add(lengths[first : first + _BLOCK], exact=exact, char_bits=bits, sketch=rows)
+        owners = _order(lengths, index.exact)
+        for values in index.short_ngrams.values():
+            head, position = values >> _NUMBER_BITS + POSITION_BITS << POSITION_BITS, values & _POSITION
+            self._add_short(head | position, owners[values >> POSITION_BITS & MAX_TEXTS])
+        for values in index.ngrams.values():
+            ngrams = values >> CONTEXT_BITS + 1 << CONTEXT_BITS | values & _CONTEXT
+            for owner in range(RARE):  # whose it was is not known any more, but whether FEW or more had it
+                some = ngrams if owner == 0 else ngrams[values >> CONTEXT_BITS & 1 == 1]
+                self._add_ngrams(some, np.full(len(some), owner))
 
-        starts, every, lines = (np.array(each) for each in (index._starts, index._exact, index._lines))
-        for first in range(0, index.bios, _BLOCK):
-            numbers = np.arange(first, min(first + _BLOCK, index.bios))
-            line = np.zeros(len(numbers), dtype=np.uint64)
-            short = lines[first : first + _BLOCK]
-            line[: len(short)] = short
-            self._bios.add(
-                np.searchsorted(starts, numbers, "right") - 1,
-                exact=every[numbers],
-                line=line,
-                sketch=index._sketches(first, len(numbers)),
-            )
-        for rows in index._pieces.all():
-            numbers = (rows >> fingerprint.PLACE_BITS & (_MOST - 1)).astype(np.int64)
-            places = rows & ((1 << fingerprint.PLACE_BITS) - 1)
-            pieces = rows >> (_NUMBER_BITS + fingerprint.PLACE_BITS) << fingerprint.PLACE_BITS | places
-            self._add_pieces(pieces, np.searchsorted(starts, numbers, "right") - 1, every[numbers])
-        for rows in index._grams.all():
-            hashes, many = rows >> (fingerprint.SIDE_BITS + 1), rows >> fingerprint.SIDE_BITS & 1
-            grams = hashes << fingerprint.SIDE_BITS | rows & ((1 << fingerprint.SIDE_BITS) - 1)
-            for owner in range(RARE):  # who held it is not known any more, but whether FEW or more
-                some = grams if owner == 0 else grams[many == 1]
-                self._add_grams(some, np.full(len(some), owner))
+    def _add_short(self, values: Array, owners: Array) -> None:
+        bits = fingerprint.SHORT_NGRAM_BITS + POSITION_BITS
+        self._short.add(values >> bits - _PARTS_BITS, value=values, owner=owners)
 
-    def write(self) -> None:
+    def _add_ngrams(self, values: Array, owners: Array) -> None:
+        self._ngrams.add(values >> fingerprint.NGRAM_BITS + CONTEXT_BITS - _PARTS_BITS, value=values, owner=owners)
+
+    def write(self, path: Path) -> None:
         """Write the index of all that was taken."""
-        import numpy as np
-
-        folder = Path(self._folder.name)
-        with ExitStack() as stack:
-            files = [stack.enter_context((folder / f"section{at}").open("w+b")) for at in range(8)]
-            begins, hashes, columns, lines, *tables = files
-            sketches = stack.enter_context((folder / "sketches").open("w+b"))
-            sizes, short = np.zeros(LONGEST + 1, dtype=np.int64), {}
-            for length, part in self._bios:
-                exact, first = np.unique(part["exact"], return_index=True)  # a bio that comes twice counts once
-                sizes[length] = len(exact)
-                hashes.write(exact.tobytes())
-                sketches.write(part["sketch"][first].tobytes())
-                if length < SHORT:
-                    lines.write(part["line"][first].tobytes())
-                    short[length] = exact
-            starts = np.concatenate(([0], np.cumsum(sizes)))
-            if starts[-1] >= _MOST:
-                raise CorpusError(f"an index holds at most {_MOST - 1} bios, not {starts[-1]}")
-            begins.write(starts.astype("<u4").tobytes())
-            _turn(sketches, columns, int(starts[-1]))
-            pieces = _write_rows(tables[0], tables[1], (_rare_pieces(part, starts, short) for _, part in self._pieces))
-            grams = _write_rows(tables[2], tables[3], (_rare_grams(part) for _, part in self._grams))
-            counts = int(starts[-1]), int(starts[SHORT]), pieces, grams
-            crc = 0
-            for block in _blocks(files):
-                crc = zlib.crc32(block, crc)
-            head = _HEAD.pack(MAGIC, FORMAT, *counts, crc).ljust(_START, b"\0")
-            _replace(self._path, chain([head], _blocks(files)))
-
-    def _add_pieces(self, pieces: numpy.ndarray, lengths: numpy.ndarray, exact: numpy.ndarray) -> None:
-        top = fingerprint.PIECE_BITS + fingerprint.PLACE_BITS - _PARTS_BITS
-        self._pieces.add(pieces >> top, piece=pieces, length=lengths, exact=exact)
-
-    def _add_grams(self, grams: numpy.ndarray, owners: numpy.ndarray) -> None:
-        self._grams.add(
-            grams >> (fingerprint.GRAM_BITS + fingerprint.SIDE_BITS - _PARTS_BITS), gram=grams, owner=owners
+        sizes, short = np.zeros(MAX_LENGTH + 1, dtype=np.int64), [_NONE]
+        for length, exact in self._column("exact"):
+            sizes[length] = len(exact)
+            if length < SHORT:
+                short.append(_order(np.full(len(exact), length), exact))
+        if sizes.sum() > MAX_TEXTS:
+            raise CorpusError(f"an index holds at most {MAX_TEXTS:,} texts, not {sizes.sum():,}")
+        order = np.concatenate(short)
+        tables = (
+            self._table("short_rows", (_rare_short(part, order) for _, part in self._short)),
+            self._table("rows", (_rare_ngrams(part) for _, part in self._ngrams)),
         )
+        (short_begins, short_rows), (begins, rows) = tables
+        columns = [(each for _, each in self._column(name)) for name in ("exact", "sketch")]
+        char_bits = (each for length, each in self._column("char_bits") if length < SHORT)
+        sections = ([_begins(sizes)], *columns, char_bits, [short_begins], _blocks(short_rows), [begins], _blocks(rows))
+        _write(path, (int(sizes.sum()), len(order), int(short_begins[-1]), int(begins[-1]), 0), sections)
+
+    def _column(self, name: str) -> Iterator[tuple[int, Array]]:
+        for length, part in self._texts:
+            _, first = np.unique(part["exact"], return_index=True)  # a text that comes twice counts once
+            yield length, part[name][first]
+
+    def _table(self, name: str, parts: Iterable[Array]) -> tuple[Array, Path]:
+        sizes, path = np.zeros(_BUCKETS, dtype=np.int64), self._folder / name
+        with path.open("wb") as file:
+            for part in parts:
+                values = np.unique(part)
+                sizes += np.bincount(_buckets(values), minlength=_BUCKETS)
+                file.write(_rows(values).tobytes())
+        return _begins(sizes), path
 
 
 class _Parts:
-    """Records on disk, in a file for each part; given back part by part, in order."""
+    """Records on disk, in a file for each part; read back part by part, in order."""
 
-    def __init__(self, folder: Path, fields: list[tuple[Any, ...]]) -> None:
+    def __init__(self, folder: Path, fields: list[Any]) -> None:
         folder.mkdir()
-        self._folder = folder
-        self._fields = fields
+        self._folder, self._fields = folder, np.dtype(fields)
         self._filled: set[int] = set()
 
-    def add(self, which: numpy.ndarray, **columns: numpy.ndarray) -> None:
-        """Add records to the parts that `which` tells."""
-        import numpy as np
-
-        records = np.empty(len(which), dtype=self._fields)
-        order = np.argsort(which, kind="stable")
+    def add(self, which: Array, **columns: Array) -> None:
+        """Add records, each to the part that `which` says."""
+        records, order = np.empty(len(which), dtype=self._fields), np.argsort(which, kind="stable")
         for name, column in columns.items():
             records[name] = column[order]
         parts, begins = np.unique(which[order], return_index=True)
-        for part, begin, end in zip(parts, begins, np.append(begins, len(which))[1:], strict=True):
+        for part, some in zip(parts.tolist(), np.split(records, begins[1:]), strict=False):
             with (self._folder / str(part)).open("ab") as file:
-                file.write(records[begin:end].tobytes())
-        self._filled.update(map(int, parts))
+                file.write(some.tobytes())
+            self._filled.add(part)
 
-    def __iter__(self) -> Iterator[tuple[int, numpy.ndarray]]:
-        import numpy as np
-
+    def __iter__(self) -> Iterator[tuple[int, Array]]:
         for part in sorted(self._filled):
             yield part, np.fromfile(self._folder / str(part), dtype=self._fields)
 
 
-def _turn(sketches: BinaryIO, columns: BinaryIO, count: int) -> None:
-    """Write the sketches' bits by column instead of by bio."""
-    import numpy as np
-
-    width = (count + 7) // 8
-    sketches.seek(0)
-    for first in range(0, count, _BLOCK):
-        rows = np.frombuffer(sketches.read(_BLOCK * LANES // 8), dtype=np.uint8).reshape(-1, LANES // 8)
-        turned = np.packbits(np.unpackbits(rows, axis=1).T, axis=1, bitorder="little")
-        for lane in range(LANES):
-            columns.seek(lane * width + first // 8)
-            columns.write(turned[lane].tobytes())
+def _order(lengths: Array, exact: Array) -> Array:
+    """Return numbers, uint64 (n), that ascend as the texts in an index do, and tell texts apart."""
+    return lengths.astype(np.uint64) << 55 | exact >> 9
 
 
-def _rare_pieces(part: numpy.ndarray, starts: numpy.ndarray, short: dict[int, numpy.ndarray]) -> numpy.ndarray:
-    """Return the rows of the pieces that at most RARE_PIECE bios hold; `short` are the bios' hashes by length."""
-    import numpy as np
-
-    hashes = part["piece"] >> fingerprint.PLACE_BITS
-    part = part[_holders(hashes, part["exact"]) <= RARE_PIECE]
-    numbers = np.zeros(len(part), dtype=np.uint64)
-    for length in np.unique(part["length"]):
-        some = part["length"] == length
-        numbers[some] = starts[length] + np.searchsorted(short[length], part["exact"][some])
-    places = part["piece"] & ((1 << fingerprint.PLACE_BITS) - 1)
-    return (part["piece"] >> fingerprint.PLACE_BITS << _NUMBER_BITS | numbers) << fingerprint.PLACE_BITS | places
+def _rare_short(part: Array, order: Array) -> Array:
+    """Return the values of the short n-grams that at most RARE_SHORT texts hold; `order` are those of short texts."""
+    part = part[_holders(part["value"] >> POSITION_BITS, part["owner"]) <= RARE_SHORT]
+    return _short_values(part["value"], np.searchsorted(order, part["owner"]))
 
 
-def _rare_grams(part: numpy.ndarray) -> numpy.ndarray:
-    """Return the rows of the grams that at most RARE bios hold."""
-    hashes = part["gram"] >> fingerprint.SIDE_BITS
-    holders = _holders(hashes, part["owner"])
-    rare = holders <= RARE
-    sides = part["gram"] & ((1 << fingerprint.SIDE_BITS) - 1)
-    return ((hashes << 1 | (holders > FEW)) << fingerprint.SIDE_BITS | sides)[rare]
+def _rare_ngrams(part: Array) -> Array:
+    """Return the values of the n-grams that at most RARE texts hold."""
+    holders = _holders(part["value"] >> CONTEXT_BITS, part["owner"])
+    return _ngram_values(part["value"], holders > FEW)[holders <= RARE]
 
 
-def _holders(hashes: numpy.ndarray, owners: numpy.ndarray) -> numpy.ndarray:
-    """Return for each hash how many different owners it has in all."""
-    import numpy as np
-
+def _holders(hashes: Array, owners: Array) -> Array:
+    """Return how many owners each hash has in all."""
     order = np.lexsort((owners, hashes))
     hashes, owners = hashes[order], owners[order]
-    new = np.ones(len(hashes), dtype=bool)
-    new[1:] = hashes[1:] != hashes[:-1]
-    another = new.copy()
-    another[1:] |= owners[1:] != owners[:-1]
+    new = np.append(True, hashes[1:] != hashes[:-1])
+    another = new | np.append(True, owners[1:] != owners[:-1])
     which = np.cumsum(new) - 1
     holders = np.empty(len(hashes), dtype=np.int64)
-    holders[order] = np.bincount(which, weights=another)[which] if len(hashes) else 0
+    holders[order] = np.bincount(which, weights=another)[which]
     return holders
 
 
-def _write_rows(starts: BinaryIO, rows: BinaryIO, parts: Iterable[numpy.ndarray]) -> int:
-    """Write rows in ascending order, and where each bucket begins and the last ends; tell how many there are."""
-    import numpy as np
-
-    sizes = np.zeros(_BUCKETS, dtype=np.int64)
-    for part in parts:
-        part = np.unique(part)
-        sizes += np.bincount((part >> _ROW_BITS).astype(np.int64), minlength=_BUCKETS)
-        rows.write(part.astype(">u8").view("u1").reshape(-1, 8)[:, 8 - _ROW :].tobytes())
-    starts.write(np.concatenate(([0], np.cumsum(sizes))).astype("<u4").tobytes())
-    return int(sizes.sum())
+def _short_values(short_ngrams: Array, numbers: Array) -> Array:
+    head = short_ngrams >> POSITION_BITS << _NUMBER_BITS | numbers.astype(np.uint64)
+    return head << POSITION_BITS | short_ngrams & _POSITION
 
 
-def _blocks(files: Iterable[BinaryIO]) -> Iterator[bytes]:
-    for file in files:
-        file.seek(0)
-        while block := file.read(1 << 20):
-            yield block
+def _ngram_values(ngrams: Array, many: Array) -> Array:
+    return (ngrams >> CONTEXT_BITS << 1 | many) << CONTEXT_BITS | ngrams & _CONTEXT
+
+
+def _buckets(values: Array) -> Array:
+    return (values >> _ROW_BITS).astype(np.int64)
+
+
+def _begins(sizes: Array) -> Array:
+    return np.append(0, np.cumsum(sizes)).astype("<u4")
+
+
+def _rows(values: Array) -> Array:
+    return values.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 8 - _ROW_BYTES :]
+
+
+def _numbers(rows: Array) -> Array:
+    wide = np.zeros((len(rows), 8), dtype=np.uint8)
+    wide[:, 8 - _ROW_BYTES :] = rows
+    return wide.view(">u8").ravel().astype(np.uint64)
 
 
 # -- the file ----------------------------------------------------------------------------------------
 
 
-def _sizes(bios: int, short: int, pieces: int, grams: int) -> tuple[int, ...]:
-    """Return the bytes of each part: starts, hashes, columns, lines; starts and rows of pieces, and of grams."""
-    starts = 4 * (_BUCKETS + 1)
-    columns = LANES * ((bios + 7) // 8)
-    return 4 * (LONGEST + 2), 8 * bios, columns, 8 * short, starts, _ROW * pieces, starts, _ROW * grams
+def _write(path: Path, counts: Sequence[int], sections: Iterable[Iterable[Array]]) -> None:
+    """Write an index; the counts are those of its header: texts, short texts, short n-grams, n-grams, ids."""
+    crc = 0
+    with atomic_write(path) as file:
+        file.write(bytes(_START))
+        for section in sections:
+            for array in section:
+                raw = array.tobytes()
+                crc = zlib.crc32(raw, crc)
+                file.write(raw)
+        file.seek(0)
+        file.write(_HEAD.pack(_MAGIC, FORMAT, *counts[:4], crc, counts[4]))
 
 
-def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file in one step: a reader sees the old one or the new one."""
-    fresh = path.with_name(path.name + ".new")
-    try:
-        with fresh.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise CorpusError(f"cannot write {path}: {error.strerror}") from None
+def _blocks(path: Path) -> Iterator[Array]:
+    with path.open("rb") as file:
+        while len(block := np.fromfile(file, np.uint8, 1 << 20)):
+            yield block
 
 
-def _problem(memory: mmap.mmap) -> str | None:
-    if len(memory) < _START or memory[: len(MAGIC)] != MAGIC:
-        return "is no index of biobot's"
-    _, version, *counts, crc = _HEAD.unpack_from(memory)
-    if version != FORMAT:
-        return f"has format {version}, and this biobot reads format {FORMAT}"
-    size = _START + sum(_sizes(*counts))
-    if len(memory) != size:
-        return f"is cut short or damaged ({len(memory)} bytes, not {size})"
-    with memoryview(memory) as view, view[_START:] as body:
-        return None if zlib.crc32(body) == crc else "is damaged (its checksum does not fit)"
+def _read(memory: Array) -> Index:
+    """Return the index in a file's bytes; ValueError says what is wrong with it."""
+    if len(memory) < _START or memory[: len(_MAGIC)].tobytes() != _MAGIC:
+        raise ValueError("is not one of biobot's")
+    _, version, texts, short, short_ngrams, ngrams, crc, ids = _HEAD.unpack_from(memory.data)
+    if version not in (2, FORMAT):
+        raise ValueError(f"has format {version}, and this biobot reads format {FORMAT}")
+    sketches = (texts, 32) if version == FORMAT else (MINHASH_SLOTS, (texts + 7) // 8)
+    shapes: list[tuple[str, tuple[int, ...]]] = [("<u4", (MAX_LENGTH + 2,)), ("<u8", (texts,)), ("u1", sketches)]
+    shapes += [("<u8", (short,)), ("<u4", (_BUCKETS + 1,)), ("u1", (short_ngrams, _ROW_BYTES))]
+    shapes += [("<u4", (_BUCKETS + 1,)), ("u1", (ngrams, _ROW_BYTES))]
+    shapes += [("<i8", (ids,)), ("<u8", (ids,)), ("<u4", (ngrams if ids else 0,))]
+    ends = list(accumulate((int(kind[-1]) * prod(shape) for kind, shape in shapes), initial=_START))
+    if len(memory) != ends[-1]:
+        raise ValueError(f"is cut short or damaged ({len(memory)} bytes, not {ends[-1]})")
+    if zlib.crc32(memory[_START:].data) != crc:
+        raise ValueError("is damaged (its checksum does not match)")
+    arrays = [
+        memory[begin:end].view(kind).reshape(shape)
+        for (kind, shape), begin, end in zip(shapes, ends, ends[1:], strict=False)
+    ]
+    begins, exact, rows, char_bits, short_begins, short_rows, ngram_begins, ngram_rows, *own = arrays
+    for each, count in ((begins, texts), (short_begins, short_ngrams), (ngram_begins, ngrams)):
+        if (
+            each[0] != 0
+            or each[-1] != count
+            or (each[1:] < each[:-1]).any()
+            or begins[SHORT] != short
+            or ids not in (0, texts)
+        ):
+            raise ValueError("is damaged (its parts do not fit together)")
+    short_table = Table(fingerprint.SHORT_NGRAM_BITS, short_begins, short_rows)
+    table = Table(fingerprint.NGRAM_BITS, ngram_begins, ngram_rows)
+    return Index(
+        begins, exact, rows if version == FORMAT else _turned(rows, texts), char_bits, short_table, table, *own
+    )
+
+
+def _turned(columns: Array, texts: int) -> Array:
+    """Return text by text the sketches that format 2 has bit by bit."""
+    rows = np.empty((8 * columns.shape[1], 32), dtype=np.uint8)
+    for first in range(0, columns.shape[1], _BLOCK // 8):
+        block = np.unpackbits(columns[:, first : first + _BLOCK // 8], axis=1, bitorder="little")
+        rows[8 * first : 8 * first + block.shape[1]] = np.packbits(block.T, axis=1)
+    return rows[:texts]

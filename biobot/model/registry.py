@@ -34,8 +34,9 @@ class ModelFolder:
 
     @property
     def index(self) -> Path:
-        """Where the fingerprints of what the model learnt are."""
-        return self.path / "seen.idx"
+        """Where the fingerprints of the training bios are; an older biobot wrote them to `seen.idx`."""
+        new, old = self.path / "fingerprints.idx", self.path / "seen.idx"
+        return old if old.exists() and not new.exists() else new
 
     def header(self) -> checkpoint.Header:
         """Read what the model says of itself."""

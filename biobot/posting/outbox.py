@@ -267,6 +267,11 @@ class Outbox:
             run += 1
         return run
 
+    def texts(self) -> Iterator[tuple[int, str, str]]:
+        """Yield the id, state and text of every row that has a text, whatever its network, by id."""
+        with storage.errors_as(OutboxError, self.path):
+            yield from self._db.execute("SELECT id, state, text FROM post WHERE text IS NOT NULL ORDER BY id")
+
     def audit(self, post: int | None) -> list[Audit]:
         """Return the story of one row (or, with None, of the whole bot), oldest first."""
         rows = self.ask("SELECT post, at, was, state, by, reason FROM audit WHERE post IS ? ORDER BY id", post)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from biobot.candidate import Candidate, Verdict
 from biobot.config import Config
-from biobot.dedupe.known_texts import seen
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import Registry
+from biobot.worker.known import known_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,7 @@ class Given:
 def check(config: Config, texts: Iterable[Given], model: str | None = None) -> Iterator[Verdict]:
     """Judge texts in their order, against what `model` learnt; by default the model that the config names."""
     plugins = loader.load(config)
-    folder = Registry(config.home).find(model or config.settings.model.name).path
-    timeout = config.settings.filters.timeout
-    usual = Judge(plugins, seen(config, folder), timeout)
+    known = known_texts(config, Registry(config.home).find(model or config.settings.model.name))
     for given in texts:
-        judge = usual if given.id is None else Judge(plugins, seen(config, folder, but=given.id), timeout)
-        yield judge.judge(Candidate(given.text))
+        others = known if given.id is None else known.without(given.id)
+        yield Judge(plugins, others, config.settings.filters.timeout).judge(Candidate(given.text))

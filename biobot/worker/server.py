@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from biobot.candidate import Candidate, Verdict
 from biobot.config import Config
-from biobot.dedupe.known_texts import seen
 from biobot.errors import SampleError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
@@ -23,6 +22,7 @@ from biobot.model.registry import Registry
 from biobot.sampling.controls import Controls, Request
 from biobot.text.length import weighted_length
 from biobot.worker import client
+from biobot.worker.known import known_texts
 
 if TYPE_CHECKING:
     from biobot.sampling.sampler import Sample
@@ -59,12 +59,17 @@ class Draft:
 class Desk:
     """One model with the filters that judge it, ready to draft."""
 
-    def __init__(self, config: Config, model: str | None = None, *, judge: bool = True, rows: int = 256) -> None:
-        """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once."""
+    def __init__(
+        self, config: Config, model: str | None = None, *, judge: bool = True, rows: int = 256, may_write: bool = False
+    ) -> None:
+        """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once.
+
+        Only a process that draws for a post `may_write`: it then keeps what it computes for the next one.
+        """
         # the filters come first: what is wrong with them is said before torch is imported
         folder = Registry(config.home).find(model or config.settings.model.name)
         self.model = folder.id
-        self.seen = seen(config, folder.path)
+        self.seen = known_texts(config, folder, may_write=may_write)
         self._best_of = config.settings.sample.best_of
         self._judge = Judge(loader.load(config), self.seen, config.settings.filters.timeout) if judge else None
 

@@ -85,11 +85,11 @@ def test_the_index_of_a_model_that_went_on_from_another_holds_what_both_learnt(
     other = tmp_path / "own.jsonl"
     other.write_text("\n".join(json.dumps({"bio": bio}) for bio in own), encoding="utf-8")
     model = Registry(home).find(events(biobot(*here, str(other), "--from", base))[-1]["model"])
-    with Index.open(model.index) as seen, Index.open(Registry(home).find(base).index) as before:
-        learnt = [bio for bio in sentences(1500) if before.verbatim(bio)[0]]
-        assert len(learnt) > 1000
-        assert all(seen.verbatim(bio)[0] for bio in learnt)
-        assert any(seen.verbatim(bio)[0] and not before.verbatim(bio)[0] for bio in own)
+    seen, before = Index.open(model.index), Index.open(Registry(home).find(base).index)
+    learnt = [bio for bio in sentences(1500) if before.verbatim(bio)[0]]
+    assert len(learnt) > 1000
+    assert all(seen.verbatim(bio)[0] for bio in learnt)
+    assert any(seen.verbatim(bio)[0] and not before.verbatim(bio)[0] for bio in own)
 
 
 def test_the_first_interrupt_keeps_the_model_and_resume_goes_on(bot: Bot, corpus: Path, home: Path) -> None:

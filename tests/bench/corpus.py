@@ -51,7 +51,7 @@ STEPS = {
         "print(sum(1 for _ in groups.apart(texts(), held)))",
         "{home}",
     ],
-    "index": ["-c", f"{FROM_HERE}index.build(texts(), Path(sys.argv[1]) / 'seen.idx')", "{home}"],
+    "index": ["-c", f"{FROM_HERE}index.build(texts(), Path(sys.argv[1]) / 'fingerprints.idx')", "{home}"],
 }
 
 

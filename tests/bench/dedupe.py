@@ -15,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from biobot.bundled import bundled
-from biobot.candidate import Candidate
+from biobot.candidate import Candidate, KnownTexts
 from biobot.corpus.readers import Bio, read
 from biobot.dedupe import index
 from biobot.dedupe.index import Index
+from biobot.dedupe.known_texts import CombinedIndex, own_texts, save_own_texts
 from biobot.filters.loader import load_file
 from biobot.text.normalize import fold
 
@@ -80,37 +81,52 @@ def main(train: Path, dev: Path) -> None:
     """Build, time, and ask."""
     draw = random.Random(1)
     bios, unseen = ([each.text for each in read(path) if isinstance(each, Bio)] for path in (train, dev))
-    path = Path(tempfile.mkdtemp()) / "seen.idx"
+    folder = Path(tempfile.mkdtemp())
+    path = folder / "fingerprints.idx"
     start, cpu = time.monotonic(), time.process_time()
     index.build(bios, path)
     print(f"build {time.monotonic() - start:.1f} s ({time.process_time() - cpu:.1f} s of CPU), {len(bios)} bios")
-    print(f"size {path.stat().st_size / 1e6:.2f} MB")
+    print(f"size {path.stat().st_size} bytes, {path.stat().st_size / len(bios):.1f} a bio")
     plugin = load_file(bundled("plugins") / "dedupe.py")
-    with Index.open(path) as seen:
+    seen = Index.open(path)
 
-        def refused(text: str) -> str | None:
-            reason = plugin.hooks["biobot_filter"](candidate=Candidate(text), settings=plugin.settings, seen=seen)
-            assert reason is None or isinstance(reason, str)
-            return reason
+    def refused(text: str) -> str | None:
+        reason = plugin.hooks["biobot_filter"](candidate=Candidate(text), settings=plugin.settings, seen=seen)
+        assert reason is None or isinstance(reason, str)
+        return reason
 
-        seconds = []
-        for text in unseen:
-            start = time.process_time()
-            seen.matches(text)
-            seconds.append(time.process_time() - start)
-        seconds.sort()
-        middle, late = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
-        mean = sum(seconds) / len(seconds)
-        print(f"look-up, ms of CPU: mean {mean * 1e3:.2f}, p50 {middle * 1e3:.2f}, p99 {late * 1e3:.2f}")
-        print(f"unseen bios refused: {share(unseen, refused)}")
-        some = draw.sample(bios, 3000)
-        for least in (1, 20, 40, 60):
-            group = [bio for bio in some if len(fold(bio)) >= least]
-            for edits in (1, 2, 3, 6):
-                changed = [edited(bio, edits, draw) for bio in group]
-                print(f">= {least} characters, {edits} edits: {share(changed, refused)}")
-            print(f">= {least} characters, halves: {share([spliced(bio, draw) for bio in group], refused)}")
-        print(f"rare runs of >= 32 characters: {share(rare_runs(bios, 1000, draw), refused)}")
+    print(f"look-up in the training set, ms of CPU: {look_ups(seen, unseen)}")
+    print(f"unseen bios refused: {share(unseen, refused)}")
+    some = draw.sample(bios, 3000)
+    for least in (1, 20, 40, 60):
+        group = [bio for bio in some if len(fold(bio)) >= least]
+        for edits in (1, 2, 3, 6):
+            changed = [edited(bio, edits, draw) for bio in group]
+            print(f">= {least} characters, {edits} edits: {share(changed, refused)}")
+        print(f">= {least} characters, halves: {share([spliced(bio, draw) for bio in group], refused)}")
+    print(f"rare runs of >= 32 characters: {share(rare_runs(bios, 1000, draw), refused)}")
+    for count in (6_200, 100_000):
+        rows = [(number, "posted", bio) for number, bio in enumerate(bios[:count])]
+        file, spent = folder / f"{count}.idx", []
+        for _ in range(2):
+            cpu = time.process_time()
+            own = CombinedIndex(own_texts(file, lambda rows=rows: rows))  # type: ignore[misc]
+            spent.append(time.process_time() - cpu)
+            save_own_texts(file, rows)
+        took = f"opening took {spent[1]:.3f} s of CPU, without its file {spent[0]:.2f}"
+        print(f"{count:,} own texts: {took}; look-up, ms of CPU: {look_ups(own, unseen[:2000])}")
+
+
+def look_ups(known: KnownTexts, texts: list[str]) -> str:
+    """Return how long looking texts up takes, in words."""
+    seconds = []
+    for text in texts:
+        start = time.process_time()
+        known.matches(text)
+        seconds.append(time.process_time() - start)
+    seconds.sort()
+    mean, p50, p99 = sum(seconds) / len(seconds), seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+    return f"mean {mean * 1e3:.2f}, p50 {p50 * 1e3:.2f}, p99 {p99 * 1e3:.2f}"
 
 
 if __name__ == "__main__":

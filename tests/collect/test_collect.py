@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from biobot.app import collecting, health, training
+from biobot.app.corpus import forget
 from biobot.cli import main
 from biobot.collect.collector import MAX_EMPTY_PAGES, Step, Tally
 from biobot.config import Config, load
@@ -214,7 +215,7 @@ def test_f41_whoever_opted_out_is_never_stored_nor_followed_nor_looked_up(stage:
     stage.configure(f'friends = ["{start}"]\nids = ["ids.txt"]')
     with Store(stage.config.home / "corpus.db") as store:
         handle = stage.world.users[by_handle].handle
-        store.forget(stage.now, ids=[by_id], handles=[handle], texts=[f"THE words of {by_text}"])
+        forget(store, [str(by_id), f"@{handle}"], [f"THE words of {by_text}"], stage.now)
     tally, _ = stage.collect()
     assert stage.stored() == stage.may_be_stored([near])
     assert tally.left_out["forgotten"] == 3
@@ -229,7 +230,7 @@ def test_f41_opting_out_holds_while_collecting_goes_on(stage: Stage) -> None:
     next(steps)
     with Store(stage.config.home / "corpus.db") as store:
         first = next(iter(stage.may_be_stored(stage.ids[:100])))
-        store.forget(stage.now, ids=[first, late])
+        forget(store, [str(first), str(late)], [], stage.now)
     list(steps)
     assert stage.stored().keys() == stage.may_be_stored(stage.ids[:300]).keys() - {first, late}
 
@@ -267,7 +268,7 @@ def test_f41_a_source_whose_person_opted_out_is_not_read(stage: Stage, monkeypat
     by_id, by_handle, by_other_id = public(stage, 0), public(stage, 1), public(stage, 2)
     handle, other_handle = (f"@{stage.world.users[each].handle}" for each in (by_handle, by_other_id))
     with Store(stage.config.home / "corpus.db") as store:
-        store.forget(stage.now, ids=[by_id, by_other_id], handles=[handle])
+        forget(store, [str(by_id), str(by_other_id), handle], [], stage.now)
     monkeypatch.setattr(stage.world, "_circle", lambda *_: pytest.fail("nobody may ask who follows them"))
     stage.configure(f'followers = ["{by_id}", "{handle}", "{other_handle}"]')
     assert stage.collect()[1].why == "every source was read"

@@ -38,17 +38,17 @@ def test_copies_are_equal_texts_and_runs_of_forty_characters_that_at_most_two_bi
     thrice = "professional napper, amateur juggler, full time cloud watcher"
     people = ["ann", "bob", "cem"]
     bios = [once, *(f"{twice} {each}" for each in people[:2]), *(f"{thrice} {each}" for each in people), "he/him"]
-    index.build(bios, tmp_path / "seen.idx")
-    with index.Index.open(tmp_path / "seen.idx") as seen:
+    index.build(bios, tmp_path / "fingerprints.idx")
+    seen = index.Index.open(tmp_path / "fingerprints.idx")
 
-        def share(*texts: str) -> float:
-            return report.verbatim(texts, seen)[0]
+    def share(*texts: str) -> float:
+        return report.verbatim(texts, seen)[0]
 
-        assert share(once.upper()) == 1
-        assert share(f"today {once[:45]} zzz") == 1
-        assert share(f"today {once[:34]}; zzz") == 0
-        assert share(f"{twice} dot") == 1
-        assert share(f"{thrice} dot") == 0
-        assert share(f"{thrice} ann") == 1
-        assert report.verbatim(["he/him", once], seen) == (1, len(once))  # of fewer than 40 bytes, nobody's
-        assert report.verbatim([], seen) == (0.0, 0)
+    assert share(once.upper()) == 1
+    assert share(f"today {once[:45]} zzz") == 1
+    assert share(f"today {once[:34]}; zzz") == 0
+    assert share(f"{twice} dot") == 1
+    assert share(f"{thrice} dot") == 0
+    assert share(f"{thrice} ann") == 1
+    assert report.verbatim(["he/him", once], seen) == (1, len(once))  # of fewer than 40 bytes, nobody's
+    assert report.verbatim([], seen) == (0.0, 0)

@@ -22,7 +22,7 @@ def folder(bot: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     model = tmp_path / "learnt"
     model.mkdir()
     (model / "model.safetensors").touch()
-    index.build(made_up_bios(300), model / "seen.idx")
+    index.build(made_up_bios(300), model / "fingerprints.idx")
 
     def write(text: str = "") -> Path:
         return bot(f'{text}\n[model]\nname = "{model}"\n')

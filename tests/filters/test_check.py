@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,10 @@ import pytest
 from biobot.app import posting
 from biobot.cli import main
 from biobot.config import load
-from biobot.dedupe import index
+from biobot.dedupe import known_texts
 from biobot.errors import PluginError
+from biobot.posting.outbox import Draft, Outbox, State
+from biobot.testing import fill_outbox
 from tests.conftest import made_up_bios
 
 Folder = Callable[[str], Path]
@@ -30,11 +32,11 @@ def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str,
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_judges_each_line_in_order_and_needs_neither_torch_nor_numpy(folder: Folder) -> None:
+def test_judges_each_line_in_order_and_needs_neither_torch_nor_tweepy(folder: Folder) -> None:
     given = f'{FINE}\nfuck this\n{{"text": "line one\\nline two, of a text in JSON"}}\nbad \xff bytes'.encode("latin-1")
     program = (
         "import sys\nfrom biobot.cli import main\ntry:\n    main(['check', '--json', '-'])\n"
-        "finally:\n    assert not {'torch', 'numpy', 'tweepy'} & set(sys.modules)"
+        "finally:\n    assert not {'torch', 'tweepy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], input=given, capture_output=True, cwd=folder(""), check=True)
     found = [json.loads(line) for line in done.stdout.decode().splitlines()]
@@ -61,17 +63,17 @@ def test_posted_queued_and_forgotten_texts_are_refused_but_a_row_is_not_its_own_
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = folder("") / "state"
-    with sqlite3.connect(home / "outbox.db") as database:
-        database.execute("CREATE TABLE post (id INTEGER PRIMARY KEY, state TEXT, text TEXT)")
-        posted, queued = "The quiet river hums to a lantern at dawn", "Seven clumsy foxes rent a paper umbrella"
-        database.execute(
-            "INSERT INTO post VALUES (1, 'posted', ?), (2, 'approved', ?), (3, 'skipped', NULL)", (posted, queued)
-        )
-    database.close()
+    posted, queued = "The quiet river hums to a lantern at dawn", "Seven clumsy foxes rent a paper umbrella"
+    fill_outbox(home, [posted])
+    with Outbox(home / "outbox.db", "rehearsal") as outbox:
+        (row,) = outbox.add([Draft(queued)], State.APPROVED, datetime.now(UTC))
+    assert row is not None
     forgotten = "Grandmother whistles only when it rains on Tuesday"
-    index.append(home / "forgotten.idx", [forgotten])
+    known_texts.forget(home / "forgotten.idx", [forgotten])
     texts = tmp_path / "texts"
-    texts.write_text(f"{posted}\n{queued}!\n{forgotten}\n{json.dumps({'text': queued, 'id': 2})}\n", encoding="utf-8")
+    texts.write_text(
+        f"{posted}\n{queued}!\n{forgotten}\n{json.dumps({'text': queued, 'id': row.id})}\n", encoding="utf-8"
+    )
     reasons = [[each["reason"] for each in found["objections"]] for found in lines(capsys, str(texts))]  # type: ignore[attr-defined]
     assert reasons[0] == ["exact: the same text as an earlier post"]
     assert reasons[1][0].startswith("near: ")
@@ -79,12 +81,12 @@ def test_posted_queued_and_forgotten_texts_are_refused_but_a_row_is_not_its_own_
     assert reasons[3] == []
 
 
-@pytest.mark.parametrize("broken", ["outbox.db", "forgotten.idx", "seen.idx"])
+@pytest.mark.parametrize("broken", ["outbox.db", "forgotten.idx", "fingerprints.idx"])
 def test_what_cannot_be_compared_is_not_judged(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
 ) -> None:
     folder("")
-    path = tmp_path / "learnt" / broken if broken == "seen.idx" else tmp_path / "state" / broken
+    path = tmp_path / "learnt" / broken if broken == "fingerprints.idx" else tmp_path / "state" / broken
     path.write_text("nonsense, and no database\n" * 100)
     with pytest.raises(SystemExit) as left:
         main(["check", "--text", FINE])

@@ -36,7 +36,7 @@ def folder(bot: Callable[[str], Path], tmp_path: Path) -> Path:
     model = tmp_path / "learnt"
     model.mkdir()
     (model / "model.safetensors").touch()
-    index.build(made_up_bios(50), model / "seen.idx")
+    index.build(made_up_bios(50), model / "fingerprints.idx")
     return bot(f'[filters]\ndisabled = ["language"]\n[model]\nname = "{model}"\n')
 
 

@@ -103,7 +103,7 @@ def model(config: Config, name: str, card: dict[str, Any]) -> None:
     header = json.loads(data[8 : 8 + length])
     facts = json.loads(header.pop("__metadata__")["biobot"]) | {"card": card}
     (folder / "model.safetensors").write_bytes(_header(facts, header) + data[8 + length :])
-    (folder / "seen.idx").symlink_to(STARTER / "seen.idx")
+    (folder / "fingerprints.idx").symlink_to(STARTER / "fingerprints.idx")
 
 
 def _header(facts: dict[str, Any], tensors: dict[str, Any] | None = None) -> bytes:

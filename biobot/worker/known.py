@@ -1,0 +1,23 @@
+"""Opening everything that a bot must not repeat, for the process that judges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from biobot.config import Config
+from biobot.model.registry import ModelFolder
+from biobot.posting.outbox import Outbox
+
+if TYPE_CHECKING:
+    from biobot.dedupe.known_texts import CombinedIndex
+
+
+def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) -> CombinedIndex:
+    """Open the known texts of a bot whose model is `model`; `may_write` is for work that posts, not for looking on.
+
+    Raises CorpusError or OutboxError for what cannot be read: nothing is posted that was not compared.
+    """
+    from biobot.dedupe.known_texts import open_known_texts  # numpy, which the daemon does without
+
+    with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
+        return open_known_texts(config.home, model.index, outbox.texts, may_write=may_write)
