@@ -1,4 +1,4 @@
-"""Refuses what was seen before: copies, near copies, and texts that hold a long piece of one real bio."""
+"""Refuses copies and near copies of known texts, and texts that contain a long run of a single real bio."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from biobot import Candidate, KnownTexts, Match, fold, hookimpl
 
 WHERE = {
-    "learnt": "a bio that the model learnt from",
+    "learnt": "a training bio",
     "posted": "an earlier post",
     "queued": "a text in the queue",
     "forgotten": "a bio whose author opted out",
 }
 TINY, NEAR_TINY = 20, 0.8
-"""Below so many characters two people write the same by chance: there only a nearly equal text is near."""
+"""Below TINY characters people write the same by chance, so the `near` threshold is at least NEAR_TINY."""
 SHORT, LONG, LEEWAY = 40, 70, 0.655
-"""Below the first the same few edits leave less of a text, so `near` is times the third; from the second on whole."""
+"""The `near` threshold scales from LEEWAY at SHORT characters to 1 at LONG: a few edits change more of a short text."""
 
 
 @dataclass(frozen=True)
 class Dedupe:
-    """`[filters.dedupe]`: how much of a resemblance is too much.
+    """`[filters.dedupe]`: how much resemblance is too much.
 
-    near: from this share of equal 3-grams on; two thirds of it below 40 characters (3 edits in 20, 6 in 40);
-    copied: from a run of so many characters on that at most three real bios hold;
-    share: from a shorter run on, half of a short bio, that is so much of the text.
+    near: the share of equal 3-grams; below 40 characters two thirds of it are enough (3 edits in 20, 6 in 40);
+    copied: the length of a copied run of characters that at most three real bios contain;
+    share: the share of the text that a shorter copied run, half of a short bio, makes up.
     """
 
     near: float = 0.55
@@ -40,20 +40,20 @@ def biobot_settings() -> type[Dedupe]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Dedupe, seen: KnownTexts) -> str | None:
-    """Refuse what resembles something seen; say in which way and how closely, never what it was."""
+    """Refuse what resembles a known text; say in which way and how closely, but not which text."""
     length = len(fold(candidate.text))
     for match in seen.matches(candidate.text):
-        if reason := _theft(match, length, settings):
+        if reason := _resemblance(match, length, settings):
             return f"{reason} {WHERE[match.source]}"
     return None
 
 
-def _theft(match: Match, length: int, settings: Dedupe) -> str | None:
+def _resemblance(match: Match, length: int, settings: Dedupe) -> str | None:
     if match.layer == "exact":
         return "exact: the same text as"
     if match.layer == "near":
         return f"near: {match.amount:.0%} like" if match.amount >= _near(length, settings.near) else None
-    # a bot may use a phrase twice: of its own texts only a large part is a copy
+    # a bot may use a phrase twice: of its own texts, only a large part counts as copied
     own = match.source in ("posted", "queued")
     if match.amount >= settings.share * length or (match.amount >= settings.copied and not own):
         return f"copied: {match.amount:.0f} characters in a row from"

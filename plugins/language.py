@@ -1,4 +1,4 @@
-"""Refuses other scripts and languages than yours; by default it allows all of them."""
+"""Refuses scripts and languages other than yours; by default it allows all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from biobot import Candidate, hookimpl, language, scripts
 
 SHARE = 0.1
-"""So much of the letters may be of other scripts: a name, a word, a flourish."""
+"""The share of letters that may be in other scripts: a name, a word, an ornament."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """`[filters.language]`: what may be written.
+    """`[filters.language]`: the allowed scripts and languages.
 
     scripts: "latin", "han", "hiragana", "katakana", "hangul", "arabic", "cyrillic", "thai" …; none: all;
     languages: codes such as "en"; none: all; a text too short to tell its language passes unless `strict`.
@@ -31,7 +31,7 @@ def biobot_settings() -> type[Language]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Language) -> str | None:
-    """Refuse a text in a script or a language that was not asked for."""
+    """Refuse a text in a script or a language that is not allowed."""
     if settings.scripts:
         found = scripts(candidate.text)
         others = {name: count for name, count in found.items() if name not in settings.scripts}
@@ -40,7 +40,7 @@ def biobot_filter(candidate: Candidate, settings: Language) -> str | None:
     if settings.languages:
         guess = language(candidate.text)
         if guess is None and settings.strict:
-            return "is in no language that can be told"
+            return "language not recognised"
         if guess is not None and guess not in settings.languages:
             return f"seems to be in another language ({guess})"
     return None

@@ -23,7 +23,7 @@ def biobot_settings() -> type[Length]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Length) -> str | None:
-    """Refuse what is out of bounds."""
+    """Refuse a text outside the bounds."""
     weight = weighted_length(candidate.text)
     if weight < settings.min:
         return f"too short ({weight} of at least {settings.min})"

@@ -1,4 +1,4 @@
-"""Refuses links, bare domains too: the model invents them, and X makes each one clickable and dearer."""
+"""Refuses links, bare domains included: the model invents them, and X makes them clickable and charges more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST = re.compile(r"(?i)^(?:https?://)?(?:www\.)?([^/:?#]+)")
 
 @dataclass(frozen=True)
 class Links:
-    """`[filters.links]`: domains that may be linked, such as "example.org" (its subdomains too)."""
+    """`[filters.links]`: domains that may be linked, such as "example.org" (with its subdomains)."""
 
     allow: tuple[str, ...] = ()
 
@@ -27,14 +27,14 @@ def biobot_settings() -> type[Links]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Links) -> str | None:
-    """Refuse a text with a link that X would make, or the beginning of one."""
+    """Refuse a text with what X would turn into a link, or with the beginning of a link."""
     text = unicodedata.normalize("NFC", candidate.text)
     end, rest = 0, ""
     for link in links(text):
         if not _allowed(link.text, settings.allow):
-            return "holds a link"
+            return "contains a link"
         rest, end = rest + text[end : link.start] + " ", link.end
-    return "holds the beginning of a link" if SCHEME.search(rest + text[end:]) else None
+    return "contains the beginning of a link" if SCHEME.search(rest + text[end:]) else None
 
 
 def _allowed(link: str, domains: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Refuses invented @handles and cashtags, and more hashtags than you want."""
+"""Refuses invented @handles and cashtags, and too many hashtags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HASHTAG = re.compile(r"(?<![\w&])[#＃](\w*[^\W\d]\w*)")
 
 @dataclass(frozen=True)
 class Mentions:
-    """`[filters.mentions]`: handles and cashtags that may be named (without the sign), and how many hashtags."""
+    """`[filters.mentions]`: allowed handles and cashtags (with or without the sign), and how many hashtags."""
 
     allow: tuple[str, ...] = ()
     hashtags: int = 3
@@ -28,10 +28,10 @@ def biobot_settings() -> type[Mentions]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Mentions) -> str | None:
-    """Refuse a text that calls on somebody: the model made the handle up, but it may well be a person's."""
+    """Refuse a text that mentions somebody: the model invented the handle, but it may belong to a real person."""
     allowed = {name.lstrip("@$").lower() for name in settings.allow}
     for kind, pattern in (("somebody", HANDLE), ("a cashtag", CASHTAG)):
         if any(name.lower() not in allowed for name in pattern.findall(candidate.text)):
             return f"mentions {kind}"
     count = len(HASHTAG.findall(candidate.text))
-    return f"has {count} hashtags of at most {settings.hashtags}" if count > settings.hashtags else None
+    return f"has {count} hashtags (at most {settings.hashtags})" if count > settings.hashtags else None

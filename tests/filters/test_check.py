@@ -54,9 +54,7 @@ def test_a_copy_of_training_text_is_refused_and_never_repeated(
     bio = made_up_bios(300)[42]
     for text in (bio, bio.upper(), bio.replace("a", "à")):
         (found,) = lines(capsys, "--text", text)
-        assert found["objections"] == [
-            {"filter": "dedupe", "reason": "exact: the same text as a bio that the model learnt from"}
-        ]
+        assert found["objections"] == [{"filter": "dedupe", "reason": "exact: the same text as a training bio"}]
 
 
 def test_posted_queued_and_forgotten_texts_are_refused_but_a_row_is_not_its_own_copy(

@@ -231,24 +231,24 @@ def test_language_allows_all_until_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("match", "text", "said"),
     [
-        (Match("learnt", "exact", 1.0), "x" * 40, "exact: the same text as a bio that the model learnt from"),
-        (Match("learnt", "near", 0.55), "x" * 70, "near: 55% like a bio that the model learnt from"),
+        (Match("learnt", "exact", 1.0), "x" * 40, "exact: the same text as a training bio"),
+        (Match("learnt", "near", 0.55), "x" * 70, "near: 55% like a training bio"),
         (Match("learnt", "near", 0.54), "x" * 70, None),
-        (Match("learnt", "near", 0.46), "x" * 55, "near: 46% like a bio that the model learnt from"),
+        (Match("learnt", "near", 0.46), "x" * 55, "near: 46% like a training bio"),
         (Match("learnt", "near", 0.45), "x" * 55, None),
-        (Match("learnt", "near", 0.37), "x" * 20, "near: 37% like a bio that the model learnt from"),
+        (Match("learnt", "near", 0.37), "x" * 20, "near: 37% like a training bio"),
         (Match("learnt", "near", 0.35), "x" * 40, None),
         (Match("learnt", "near", 0.7), "x" * 10, None),
         (
             Match("learnt", "copied", 32),
             "x" * 200,
-            "copied: 32 characters in a row from a bio that the model learnt from",
+            "copied: 32 characters in a row from a training bio",
         ),
         (Match("learnt", "copied", 28), "x" * 200, None),
         (
             Match("learnt", "copied", 28),
             "x" * 58,
-            "copied: 28 characters in a row from a bio that the model learnt from",
+            "copied: 28 characters in a row from a training bio",
         ),
         (Match("learnt", "copied", 28), "x" * 60, None),
         (
