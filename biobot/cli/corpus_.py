@@ -1,4 +1,4 @@
-"""`biobot corpus`: bios in, out, counted and forgotten."""
+"""`biobot corpus`: imports, exports, counts and forgets bios."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from biobot.corpus.readers import Skipped
 from biobot.text.humanize import counted
 
 SHOWN = 20
-"""Skipped lines that are shown without -v."""
+"""How many skipped lines are shown without -v."""
 
 
 @click.group("corpus", cls=Group)
@@ -29,11 +29,11 @@ def command() -> None:
 
 @command.command("import")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--field", "name", help="The key or column that holds the bio; default: bio, else description.")
+@click.option("--field", "name", help="The key or column with the bio; by default bio, else description.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def import_(options: Options, files: tuple[Path, ...], name: str | None, as_json: bool) -> None:
-    """Add bios from .jsonl, .csv or .txt files, each also as .gz; a killed import can be run again."""
+    """Add bios from .jsonl, .csv or .txt files, gzipped or not; after a kill, run it again."""
     from biobot.app import corpus
 
     total = corpus.Imported()
@@ -49,7 +49,7 @@ def import_(options: Options, files: tuple[Path, ...], name: str | None, as_json
         click.echo(json.dumps(counts | {"why": dict(total.why)}))
         return
     if not total.stored.added:
-        click.echo("nothing new: every bio was there before")
+        click.echo("nothing new: every bio was already stored")
     for key, number in counts.items():
         if number or key in ("added", "duplicates"):
             click.echo(f"{key:>11} {number:>12,}")
@@ -81,7 +81,7 @@ def stats(options: Options, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.pass_obj
 def export(options: Options, file: Path) -> None:
-    """Write everything that is stored to FILE (- for standard output) as JSON lines, which `import` reads back."""
+    """Write all bios to FILE (- for standard output) as JSON lines, which `import` can read."""
     from biobot.app import corpus
 
     store = corpus.open_store(options.config, read_only=True)
@@ -92,25 +92,25 @@ def export(options: Options, file: Path) -> None:
 
 @command.command("forget")
 @click.argument("who", metavar="[ID|@HANDLE]…", nargs=-1)
-@click.option("--text", "texts", multiple=True, help="A bio's text; its only known author goes with it.")
+@click.option("--text", "texts", multiple=True, help="A bio's text; its author goes with it if there is only one.")
 @click.option(
     "--file",
     "files",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Ids and @handles, one a line.",
+    help="A file of ids and @handles, one per line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def forget(
     options: Options, who: tuple[str, ...], texts: tuple[str, ...], files: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Opt authors and texts out for good: out of the corpus now, never imported, collected, learnt or posted again."""
+    """Forget authors and texts for good: delete them now, and never import, collect, train on or post them again."""
     from biobot.app import corpus
 
     people = [*who, *(each for path in files for each in corpus.opt_outs(path))]
     if not people and not texts:
-        raise click.UsageError("say whom: an id, an @handle, --text or --file")
+        raise click.UsageError("name an id, an @handle, --text or --file")
     with corpus.open_store(options.config) as store:
         try:
             gone = corpus.forget(store, people, texts, datetime.now(UTC))
@@ -121,16 +121,16 @@ def forget(
         return
     removed = f"{counted(gone.bios, 'bio')} and {counted(gone.authors, 'author')} removed"
     click.echo(f"forgotten: {removed}; {counted(gone.keys, 'new opt-out')}")
-    click.echo("posts like them are refused from now on; `biobot train` makes a model that never saw them")
+    click.echo("posts like them are refused from now on; `biobot train` makes a model without them")
 
 
 @command.command("recheck")
 @bounds
 @click.pass_obj
 def recheck(options: Options, dry_run: bool, limit: int | None, budget: float | None, as_json: bool) -> None:
-    """Look up every stored author on X: take over new bios, drop who was deleted, protected or suspended.
+    """Look up every stored author on X: update changed bios, delete those of people who are gone or protected.
 
-    Costs money; it can be stopped at any moment, and goes on from there.
+    This costs money. It can be stopped at any moment, and resumes there.
     """
     from biobot.app import collecting
 
@@ -152,7 +152,7 @@ class _Shown:
             click.echo(f"{skipped.file}:{skipped.line}: skipped: {skipped.why}", err=True)
 
     def close(self) -> None:
-        """Say how many were not shown."""
+        """Print how many were not shown."""
         if self.count > SHOWN and not self.every:
             click.echo(f"… and {counted(self.count - SHOWN, 'more skipped line')} (-v shows all)", err=True)
 
