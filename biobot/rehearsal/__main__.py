@@ -1,4 +1,4 @@
-"""`python -m biobot.rehearsal`: the fake X on its own, for tests and for playing; prints its address first."""
+"""`python -m biobot.rehearsal`: the fake X on its own, for tests and experiments; it first prints its address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fake X's routes for an account: post, delete, the own timeline, and who one is."""
+"""The fake X's routes for an account: post, delete, its own timeline, and whose keys these are."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from biobot.text.links import links
 
 LONGEST = 280
 PRICES = {"post": 0.015, "post with a URL": 0.200, "delete": 0.010, "read": 0.001}
-"""Dollars, as of 2026-08; an own post or the own account read costs `read`."""
+"""Prices in dollars, as of 2026-08; `read` is for one's own posts and account."""
 
 
 def create(request: Request) -> Answer:
-    """POST /2/tweets: accept a post, or say why not."""
+    """POST /2/tweets: accept a post, or return why not."""
     text = request.document.get("text") if isinstance(request.document, dict) else None
     if not isinstance(text, str) or not text.strip():
         return _invalid("text", "must be a text")
@@ -50,7 +50,7 @@ def me(request: Request) -> Answer:
 
 
 def timeline(request: Request) -> Answer:
-    """GET /2/users/:id/tweets: the newest first, what lags and what is deleted left out."""
+    """GET /2/users/:id/tweets: newest first, without posts that are deleted or not visible yet."""
     size, start = request.params.get("max_results", "10"), request.params.get("start_time")
     if not (size.isdigit() and 5 <= int(size) <= 100):
         return _invalid("max_results", f"{size} is not between 5 and 100")
@@ -85,7 +85,7 @@ ROUTES = (
 
 
 def _shown(post: Post, fields: str) -> dict[str, Any]:
-    """Show a post as X does: links behind t.co, three characters escaped, and no field that was not asked for."""
+    """Return a post as X does: links behind t.co, three characters escaped, only the fields asked for."""
     text, urls = unicodedata.normalize("NFC", post.text), []
     for number, link in reversed(list(enumerate(links(text)))):
         short = f"https://t.co/{post.id[-6:]}{number}"

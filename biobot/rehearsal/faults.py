@@ -1,4 +1,4 @@
-"""The faults that the fake X commits when told to: each a row of what really happened to bots.
+"""The faults that the fake X commits when told to: each of them has happened to a real bot.
 
 Bodies are those seen in the wild (see docs/errors.md), their hosts and their untidiness included.
 """
@@ -14,22 +14,22 @@ from typing import Any
 
 
 class Delivery(Enum):
-    """How an answer reaches the caller, or does not."""
+    """How an answer reaches the caller, if it does."""
 
     WHOLE = "whole"
     HANG = "hang"
-    """Not a byte, until the caller gives up."""
+    """No byte at all, until the caller gives up."""
     RESET = "reset"
     """The connection is reset."""
     HALF = "half"
     """Half the body, then the connection ends."""
     DRIP = "drip"
-    """A byte now and then, never the last."""
+    """A byte now and then, and never the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; a document that is no bytes is sent as JSON."""
+    """An HTTP answer; a document that is not bytes is sent as JSON."""
 
     status: int
     document: Any = b""
@@ -38,7 +38,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """Return the body as it is sent."""
+        """Return the body in bytes."""
         return self.document if isinstance(self.document, bytes) else json.dumps(self.document).encode()
 
 
@@ -46,9 +46,9 @@ class Answer:
 class Fault:
     """What goes wrong.
 
-    `done`: whether the call does its work all the same (the post is accepted) before things go wrong.
-    `answer`: what is answered instead, given the fake's time (None: the true answer). `lags`: whether the
-    timeline shows an accepted post only after the seconds that the script names.
+    `done`: whether the call still does its work (accepts the post) before things go wrong. `answer`: what is
+    answered instead, given the fake's time (None: the true answer). `lags`: whether the timeline shows an accepted
+    post only after the number of seconds in the script.
     """
 
     done: bool = False
@@ -58,7 +58,7 @@ class Fault:
 
 
 def problem(status: int, title: str, detail: str, kind: str = "about:blank", **more: Any) -> Answer:
-    """Make an answer of X's ordinary shape for a refusal."""
+    """Return a refusal in X's usual format."""
     full = kind if kind == "about:blank" else f"https://api.twitter.com/2/problems/{kind}"
     return Answer(status, {"title": title, "detail": detail, "type": full, "status": status, **more})
 
@@ -198,7 +198,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "teapot": Fault(answer=_fixed(Answer(418, b"short and stout"))),
     "moved": Fault(answer=_fixed(Answer(308, b"", {"location": "https://api.x.com/2/tweets"}))),
-    # no word that can be trusted
+    # answers that prove nothing
     "html-503": Fault(answer=_fixed(_html(503))),
     "html-503-after": Fault(done=True, answer=_fixed(_html(503))),
     "json-500": Fault(answer=_fixed(problem(500, "Internal Server Error", "Something is broken"))),
@@ -220,4 +220,4 @@ FAULTS: Mapping[str, Fault] = {
     "lag": Fault(done=True, lags=True),
     "lag-timeout": Fault(done=True, lags=True, delivery=Delivery.HANG),
 }
-"""Every fault by its name; docs/errors.md lists them."""
+"""Every fault by name; docs/errors.md lists them."""

@@ -1,7 +1,7 @@
-"""The fake X's people: users with bios, who follow each other, stand in lists and post, and what reading them costs.
+"""The fake X's people: users with bios who follow each other, are in lists and post, and what reading them costs.
 
 The routes are those that collecting uses, with X's page sizes, page tokens, error bodies and prices. `World` is
-the judge: it counts who was paid for, and who twice on one day.
+the judge: it counts who was paid for, and who was paid for twice on one day.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from biobot.rehearsal.faults import Answer, problem
 from biobot.rehearsal.server import Request, Route
 
 USER_USD, POST_USD = 0.010, 0.005
-"""Dollars for reading a user or a post that is not one's own, as of 2026-08; once a UTC day."""
+"""Dollars for reading somebody else or their post, as of 2026-08; charged once per UTC day."""
 
 LIKES = ("tea", "maps", "rain", "vinyl", "bread", "oceans", "chess", "bees", "novels", "trains", "clouds", "drums")
 
 
 @dataclass
 class User:
-    """Somebody; who is suspended or deleted is no longer shown to anyone."""
+    """A person; suspended and deleted ones are no longer shown to anyone."""
 
     id: int
     handle: str
@@ -38,22 +38,22 @@ class User:
 
 @dataclass
 class World:
-    """Users by id, who is where, and the books. `expire` makes every page token given so far worthless."""
+    """Users by id, their relations and lists, and the ledger of what was charged."""
 
     users: dict[int, User] = field(default_factory=dict)
     followers: dict[int, list[int]] = field(default_factory=dict)
     following: dict[int, list[int]] = field(default_factory=dict)
     lists: dict[int, list[int]] = field(default_factory=dict)
     posts: list[tuple[int, int, str]] = field(default_factory=list)
-    """(id, author, text), the newest first: all that a search can find."""
+    """(id, author, text), newest first: everything that a search can find."""
     paid: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """How often each (UTC day, "user" or "post", id) came in an answer; X charges the first time."""
+    """How often each (UTC day, "user" or "post", id) was in an answer; X charges for the first time."""
     epoch: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def invent(cls, people: int, seed: int = 0) -> World:
-        """Make up so many users, some protected, withheld or without a bio; nobody is anywhere yet."""
+        """Return a world of made-up users, some protected, withheld or without a bio, and no relations or lists."""
         draw = random.Random(seed)
         world = cls()
         while len(world.users) < people:
@@ -70,16 +70,16 @@ class World:
         return world
 
     def expire(self) -> None:
-        """Make the page tokens given so far worthless."""
+        """Invalidate all page tokens handed out so far."""
         self.epoch += 1
 
     @property
     def usd(self) -> float:
-        """Return what was charged for reading: each user and post once a UTC day."""
+        """Return what reading has cost: each user and post is charged once per UTC day."""
         return sum(USER_USD if kind == "user" else POST_USD for _, kind, _ in self.paid)
 
     def routes(self, limits: Mapping[str, int] | None = None) -> tuple[Route, ...]:
-        """Return the routes of collecting over this world; `limits` replaces X's own, by the route's name."""
+        """Return the routes for collecting from this world; `limits` overrides X's rate limits by route name."""
         here = r"/2/users/(?P<id>\d+)"
         table: tuple[tuple[str, str, Callable[[Request], Answer], int], ...] = (
             ("users", r"/2/users", self._by_id, 300),
@@ -191,7 +191,7 @@ class World:
     def _cut(
         self, request: Request, parameter: str, length: int, least: int, most: int, usual: int
     ) -> tuple[slice, dict[str, Any]] | Answer:
-        """Return the part of a sequence that a page shows and its meta; or the 400 for a wrong size or token."""
+        """Return a page of a sequence with its meta, or a 400 for a wrong size or token."""
         size = request.params.get("max_results", str(usual))
         if not (size.isdecimal() and least <= int(size) <= most):
             return _invalid("max_results", f"[{size}] is not between {least} and {most}")
@@ -207,7 +207,7 @@ class World:
         return slice(start, end), meta
 
     def _show(self, request: Request, people: Sequence[User]) -> list[dict[str, Any]]:
-        """Show users with the fields that were asked for, and charge for them."""
+        """Return users with the fields that were asked for, and charge for them."""
         self._charge(request, "user", [user.id for user in people])
         fields = request.params.get("user.fields", "").split(",")
         shown = []
@@ -231,7 +231,7 @@ class World:
 
 
 def _error(number: int, title: str, detail: str, kind: str) -> Answer:
-    """Make X's 200 without data for somebody who is not there or not to be seen."""
+    """Return X's 200 without data for somebody who does not exist or may not be seen."""
     error = {
         "resource_id": str(number),
         "parameter": "id",

@@ -1,10 +1,10 @@
-"""The built-in fake X: strict where X is strict, and at fault where it is told to be.
+"""The built-in fake X: strict where X is strict, and faulty when told to be.
 
-A `FakeX` is an HTTP server on loopback in threads of its own. It checks signatures, JSON, length, duplicates
-and rate limits as X does, keeps a timeline, counts everything it accepts and everything that it should never
-have been sent, and takes its time from the clock that it is given.
+A `FakeX` is an HTTP server on loopback with threads of its own. It checks signatures, JSON, length, duplicates and
+rate limits as X does, keeps a timeline, counts everything that it accepts and everything that it should never have
+been sent, and uses the clock that it is given.
 
-Told what to do by `fault` from Python, or by a test in another process over HTTP: `POST /_fake/faults` with
+It is controlled by `fault` from Python, or over HTTP from another process: `POST /_fake/faults` with
 `{"name", "route", "times", "seconds"}`, `POST /_fake/clear`, `POST /_fake/clock` with `{"off_by"}`, and
 `GET /_fake/report`.
 """
@@ -42,7 +42,7 @@ KEYS = Secrets(
     access_secret="rehearsal-access-secret",  # noqa: S106
     bearer_token="AAAAAAAAAAAAAAAAAAAAA%2Frehearsal%3D",  # noqa: S106
 )
-"""The keys that the fake X knows: no secrets, since it is nobody's account."""
+"""The keys that the fake X accepts; they are no secrets, since the account is nobody's."""
 
 ACCOUNT = {"id": "1500000000000000001", "name": "A rehearsal", "username": "rehearsal"}
 
@@ -55,7 +55,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that was let in: who calls, what with, and when by the fake's clock."""
+    """An authenticated call: who makes it, with which parameters, and when by the fake's clock."""
 
     auth: Auth
     params: Mapping[str, str]
@@ -80,10 +80,10 @@ class Route:
 
 @dataclass
 class FakeX:
-    """A fake X on loopback; use it in a `with`, or `start` and `stop` it.
+    """A fake X on loopback; use it in a `with` statement, or `start` and `stop` it.
 
-    `clock` gives its time; `file` keeps its state (None: memory); `routes` are what it serves (None: the
-    account's); `usd` is its prepaid credit (None: no end of it).
+    `clock` returns its time; `file` stores its state (None: memory); `routes` are the routes it serves (None: those
+    of an account); `usd` is its prepaid credit (None: unlimited).
     """
 
     clock: Clock
@@ -95,7 +95,7 @@ class FakeX:
     crashes: list[str] = field(default_factory=list)
 
     def start(self, port: int = 0) -> FakeX:
-        """Serve on 127.0.0.1, on a free port unless one is named."""
+        """Serve on 127.0.0.1, by default on a free port."""
         if self.routes is None:
             from biobot.rehearsal.account import ROUTES
 
@@ -112,7 +112,7 @@ class FakeX:
         return self
 
     def stop(self) -> None:
-        """Stop serving, cut what is open, and close the state."""
+        """Stop serving, cut open connections, and close the state."""
         self.closing.set()
         self._server.shutdown()
         self._thread.join()
@@ -127,17 +127,17 @@ class FakeX:
 
     @property
     def address(self) -> str:
-        """Where it listens, as `x.api_base` wants it."""
+        """Its address, for `x.api_base`."""
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
 
     @property
     def now(self) -> datetime:
-        """What the fake takes for the time."""
+        """The time by the fake's clock."""
         return self.clock() + self.off_by
 
     def fault(self, name: str, times: int = 1, route: str = "post", seconds: float = 0.0) -> None:
-        """Have the next `times` calls to `route` (post, timeline, delete, me) meet the fault of this name."""
+        """Let the next `times` calls to `route` (post, timeline, delete, me) meet the fault `name`."""
         if name not in FAULTS:
             raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
         self.state.script(name, route, times, seconds)
@@ -252,7 +252,7 @@ class _Server(ThreadingHTTPServer):
     fake: FakeX
 
     def handle_error(self, *_: object) -> None:
-        """Note a crash of the fake itself; a caller that hangs up is none."""
+        """Record a crash of the fake itself; a caller that hangs up is not one."""
         if not isinstance(sys.exception(), ConnectionError):
             self.fake.crashes.append(traceback.format_exc())
             sys.stderr.write(self.fake.crashes[-1])
@@ -286,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._until_hung_up()
             return
         if answer.delivery is Delivery.RESET:
-            # a linger of zero makes the close a reset
+            # with a linger of zero, closing resets the connection
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())
             return
@@ -321,7 +321,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: the report tells all."""
+        """Log nothing: the report has it all."""
 
 
 def _phrase(status: int) -> str:

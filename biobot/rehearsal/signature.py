@@ -1,4 +1,4 @@
-"""OAuth 1.0a's HMAC-SHA1 signatures, checked from RFC 5849 alone: not by the library that made them."""
+"""OAuth 1.0a's HMAC-SHA1 signatures, verified from RFC 5849 alone, not by the library that made them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 
 def parse(header: str) -> dict[str, str]:
-    """Read an `Authorization: OAuth …` header into its parameters, decoded; {} when it is something else."""
+    """Read an `Authorization: OAuth …` header into its decoded parameters; return {} for anything else."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "oauth":
         return {}

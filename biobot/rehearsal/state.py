@@ -1,6 +1,6 @@
 """What the fake X remembers: posts, counted calls, money, and the faults it has been told to commit.
 
-In SQLite, so that it can outlive a process and be shared; in memory when no file is named.
+It is kept in SQLite, so that it can outlive a process and be shared; in memory if there is no file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """A fault that the next matching call meets; `seconds` is its argument (a lag, a wait), where it has one."""
+    """A fault that the next matching call meets; `seconds` is its argument (a lag, a wait), if it has one."""
 
     name: str
     seconds: float
@@ -60,7 +60,9 @@ class State:
             file or ":memory:", isolation_level=None, check_same_thread=False, timeout=10, cached_statements=32
         )
         self._db.execute("PRAGMA journal_mode = TRUNCATE")
-        self._db.execute("PRAGMA synchronous = OFF")  # a rehearsal survives a crash of ours, not of the machine
+        self._db.execute(
+            "PRAGMA synchronous = OFF"
+        )  # a rehearsal has to survive a crash of the process, not of the machine
         with self.transaction():
             for statement in _TABLES.split(";"):
                 self._db.execute(statement)
@@ -72,7 +74,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what happens inside all or nothing, for threads and processes alike."""
+        """Run the block in one transaction, exclusive among threads and processes."""
         with self._lock:
             if self._db.in_transaction:
                 yield
@@ -95,7 +97,7 @@ class State:
             return self.posts()[0]
 
     def posts(self) -> list[Post]:
-        """Return every post ever accepted, newest first, deleted and not yet visible ones too."""
+        """Return every post ever accepted, newest first, including deleted and not yet visible ones."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT id, text, created, visible, deleted FROM post ORDER BY number DESC"
@@ -106,18 +108,18 @@ class State:
         ]
 
     def has(self, text: str) -> bool:
-        """Return whether a post that is not deleted says the same."""
+        """Return whether a post with the same text exists that is not deleted."""
         return self._row("SELECT count(*) FROM post WHERE plain = ? AND NOT deleted", composed(text))[0] > 0
 
     def delete(self, id: str) -> bool:  # noqa: A002
-        """Delete a post; False when there is none."""
+        """Delete a post; return False if there is none."""
         with self._lock:
             return self._db.execute("UPDATE post SET deleted = 1 WHERE id = ? AND NOT deleted", (id,)).rowcount > 0
 
     # -- counting ------------------------------------------------------------------------------------
 
     def call(self, route: str, window: int) -> int:
-        """Count a call to a route in a window of time; give the count."""
+        """Count a call to a route in a window of time, and return the count."""
         with self._lock:
             (count,) = self._row(
                 "INSERT INTO calls VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 RETURNING count",
@@ -127,7 +129,7 @@ class State:
             return int(count)
 
     def calls(self) -> int:
-        """Return the number of calls that were let in, to any route."""
+        """Return the number of authenticated calls, to all routes."""
         return int(self._row("SELECT coalesce(sum(count), 0) FROM calls")[0])
 
     def count(self, name: str, amount: float = 1.0) -> None:
@@ -150,14 +152,14 @@ class State:
     # -- faults --------------------------------------------------------------------------------------
 
     def script(self, name: str, route: str, times: int, seconds: float) -> None:
-        """Have the next `times` calls to `route` meet this fault."""
+        """Let the next `times` calls to `route` meet this fault."""
         with self._lock:
             self._db.execute(
                 "INSERT INTO fault (name, route, remaining, seconds) VALUES (?, ?, ?, ?)", (name, route, times, seconds)
             )
 
     def next_fault(self, route: str) -> Scripted | None:
-        """Take the oldest fault that waits for this route."""
+        """Remove and return the oldest fault that waits for this route, or None."""
         with self.transaction():
             row = self._db.execute(
                 "SELECT number, name, seconds FROM fault WHERE route = ? AND remaining > 0 ORDER BY number LIMIT 1",
@@ -170,11 +172,11 @@ class State:
         return Scripted(row[1], row[2])
 
     def waiting(self) -> bool:
-        """Return whether a scripted fault has not been met yet."""
+        """Return whether any scripted fault is still waiting."""
         return self._row("SELECT coalesce(sum(remaining), 0) FROM fault")[0] > 0
 
     def clear_faults(self) -> None:
-        """Forget every fault that has not happened yet."""
+        """Delete every fault that has not happened yet."""
         with self._lock:
             self._db.execute("DELETE FROM fault")
 
