@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from biobot.app import console
-from biobot.config import Config
+from biobot.config import Config, load
 from biobot.model.registry import Registry
 from biobot.posting import locks
 from biobot.posting.budget import Budget
@@ -39,9 +40,15 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scene.build(tmp_path_factory.mktemp("scene") / "loombot").folder
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return scene.build(tmp_path / "loombot")
+def config(built: Path, tmp_path: Path) -> Config:
+    shutil.copytree(built, tmp_path / "loombot")
+    return load(tmp_path / "loombot" / "biobot.toml", environ={})
 
 
 @pytest.fixture
