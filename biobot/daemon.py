@@ -23,9 +23,9 @@ from biobot.app.posting import one, open_poster, spawn
 from biobot.config import Config
 from biobot.errors import ConfigError
 from biobot.posting import locks, schedule
-from biobot.posting.bot import WAITING, Bot, Drafter
+from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
-from biobot.posting.outbox import Post
+from biobot.posting.post import PENDING, Post
 from biobot.posting.poster import Poster
 from biobot.text.humanize import when
 
@@ -75,7 +75,7 @@ def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
             now, settings = clock(), config.settings.schedule
             last = schedule.slots_between(settings, now - 2 * schedule.interval(settings, now), now, 1)[-1:]
             row = poster.outbox.at(last[0]) if last else None
-            open_still = last and (row is None or (row.state in WAITING and not row.attempted))
+            open_still = last and (row is None or (row.state in PENDING and not row.attempted))
             return one(config, poster, spawn(config), None, last[0] if open_still else None)
         finally:
             poster.close()

@@ -12,7 +12,7 @@ import pytest
 
 from biobot.bundled import bundled
 from biobot.networks.secrets import POSTING
-from biobot.posting import poster
+from biobot.networks.watchdog import GRACE
 from biobot.settings import Settings
 
 UNITS = ["biobot@.service", "biobot-retrain@.service", "biobot-retrain@.timer", "biobot-notify@.service"]
@@ -107,5 +107,5 @@ def test_the_units_credentials_are_the_keys_that_posting_requires() -> None:
 def test_systemd_waits_longer_than_a_call_may_take() -> None:
     unit = dict(settings(bundled("systemd") / UNITS[0]))
     assert unit["Type"] == "notify"  # else no watchdog
-    assert seconds(unit["TimeoutStopSec"]) >= 2 * poster.GRACE.total_seconds()
-    assert seconds(unit["WatchdogSec"]) >= 2 * (Settings().x.timeout + poster.SLOWEST).total_seconds()
+    assert seconds(unit["TimeoutStopSec"]) >= 2 * GRACE.total_seconds()
+    assert seconds(unit["WatchdogSec"]) >= 2 * Settings().x.timeout.total_seconds()

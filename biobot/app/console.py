@@ -17,7 +17,8 @@ from biobot.errors import BiobotError, ModelError, OutboxError
 from biobot.model.registry import Registry
 from biobot.posting import locks, schedule
 from biobot.posting.budget import Budget, Left
-from biobot.posting.outbox import Outbox, Post, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post, State
 from biobot.text.length import weighted_length
 
 SHOWN = 100

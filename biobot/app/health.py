@@ -21,10 +21,11 @@ from biobot.config import Config
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
 from biobot.posting import locks, schedule
+from biobot.posting.blocks import PROBLEMS, posting_block
 from biobot.posting.budget import Budget
 from biobot.posting.notices import problems
-from biobot.posting.outbox import Outbox, Post, State, slot_key, stamp
-from biobot.posting.poster import HINDRANCES, hindrance
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import PENDING, Post, State, slot_key, stamp
 from biobot.settings import XSettings
 from biobot.text.humanize import when
 from biobot.worker import server
@@ -44,20 +45,21 @@ def status(config: Config, now: datetime) -> dict[str, Any]:
     with look(config) as outbox:
         daemon = locks.holder(config.home, locks.DAEMON)
         left = Budget(outbox, post).left(now)
-        hindered = hindrance(outbox, Budget(outbox, post), now)
-        said = problems(outbox, HINDRANCES)  # those are known better from what hinders now, daemon or not
-        if hindered is not None and hindered.kind != "paused":
-            said.insert(0, hindered.text)
+        block = posting_block(outbox, Budget(outbox, post), now)
+        # what blocks posting is known better from the outbox as it is now, daemon or not
+        said = [text for name, text in problems(outbox).items() if name not in PROBLEMS]
+        if block is not None and block.kind != "paused":
+            said.insert(0, block.text)
         try:
             model = Registry(config.home).find(config.settings.model.name).id
         except BiobotError as error:
             model = None
             said.append(str(error))
-        last = outbox.last_posted(now)
+        last = outbox.last_attempt(now)
         counts = outbox.counts()
         state = "running" if daemon else "stopped"
-        if hindered is not None and hindered.kind in ("paused", "blocked", "breaker"):
-            state = "paused" if hindered.kind == "paused" else "blocked"
+        if block is not None and block.until is None:
+            state = "paused" if block.kind == "paused" else "blocked"
         upcoming = next_slot(config, outbox, now)
         return {
             "state": state,
@@ -93,7 +95,7 @@ def next_slot(config: Config, outbox: Outbox, now: datetime) -> datetime | None:
     left = Budget(outbox, config.settings.post).left(now)
     for slot in schedule.slots(config.settings.schedule, left.until - timedelta(seconds=1) if left.until else now):
         row = outbox.at(slot)
-        if row is None or row.state in (State.HELD, State.APPROVED):
+        if row is None or row.state in PENDING:
             return slot
     return None
 
@@ -115,7 +117,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
         "approved_by": row.approved_by,
         "remote_id": row.remote_id,
         "account": row.account,
-        "sent": stamp(row.sending) if row.sending else None,
+        "sent": stamp(row.attempted) if row.attempted else None,
         "story": [
             {"at": stamp(each.at), "was": each.was, "state": each.state, "by": each.by, "reason": each.reason}
             for each in audit
@@ -223,12 +225,12 @@ def _outbox(config: Config, now: datetime) -> str:
         (bad,) = outbox.ask("PRAGMA quick_check(1)")[0]
         if bad != "ok":
             raise BiobotError(f"{outbox.path} is damaged ({bad}): restore a backup before anything is posted")
-        hindered = hindrance(outbox, Budget(outbox, config.settings.post), now)
-        if hindered is not None and hindered.kind in ("blocked", "breaker"):
-            raise BiobotError(hindered.text)
+        block = posting_block(outbox, Budget(outbox, config.settings.post), now)
+        if block is not None and block.kind in ("blocked", "breaker"):
+            raise BiobotError(block.text)
         counts = outbox.counts()
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "empty"
-        return f"{said}{f'; {hindered.text}' if hindered else ''}"
+        return f"{said}{f'; {block.text}' if block else ''}"
 
 
 def _model(config: Config, _: datetime) -> str:
@@ -311,7 +313,7 @@ def _packages() -> Iterator[str]:
 
 
 def _account(config: Config, _: datetime) -> str:
-    from biobot.networks.network import open_network
+    from biobot.app.networks import open_network
 
     network = open_network(config)
     try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from biobot.app.networks import open_network
 from biobot.config import Config
 from biobot.errors import BiobotError, OutboxError, PluginError, SampleError
-from biobot.networks.network import open_network
 from biobot.networks.secrets import POSTING, load
-from biobot.posting import locks, schedule
+from biobot.posting import schedule, transitions
+from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import Draw, Drawn, drawn, request
-from biobot.posting.outbox import Draft, Outbox, Post, State, stamp
-from biobot.posting.poster import Clock, Poster, hindrance
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, Post, State, stamp
+from biobot.posting.poster import Clock, Poster
 from biobot.worker import client, server
 
 
@@ -22,7 +24,13 @@ def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event
     """Open the outbox and what posts from it, as the config says."""
     outbox = Outbox(config.home / "outbox.db", config.settings.post.network)
     return Poster(
-        config, outbox, lambda: open_network(config), lambda row: judge(config, row), clock, who=who, stop=stop
+        config,
+        outbox,
+        lambda: open_network(config, stop=stop),
+        lambda row: judge(config, row),
+        clock,
+        who=who,
+        stop=stop,
     )
 
 
@@ -55,12 +63,12 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
     """Make one post now, whatever the schedule says: `text`, else the draft that waits longest, else a new one.
 
     `slot` is the slot that it fills; None leaves all of them to others. With review on, a text that no person
-    has seen is only held. Raises OutboxError when there is no text that may be posted, or posting is hindered.
+    has seen is only held. Raises OutboxError when there is no text that may be posted, or posting is blocked.
     """
     outbox, now = poster.outbox, poster.clock()
-    hindered = hindrance(outbox, poster.budget, now)
-    if hindered is not None:
-        raise OutboxError(f"nothing is posted: {hindered.text}")
+    block = posting_block(outbox, poster.budget, now)
+    if block is not None:
+        raise OutboxError(f"nothing is posted: {block.text}")
     if config.settings.post.network == "x":
         load(config).require(*POSTING)  # before a row is made that would wait for them
     review = config.settings.post.review == "on"
@@ -73,13 +81,13 @@ def one(config: Config, poster: Poster, draw: Draw, text: str | None, slot: date
         ready = (row for row in outbox.posts(State.APPROVED) if not review or row.approved_by == "person")
         row = next((row for row in ready if not row.attempted), None)
         if row is not None:
-            outbox.give(slot, row.id, now)
+            outbox.assign_slot(slot, row.id, now)
         if row is None:
             name = f"manual {stamp(now)}"
             (found,) = list(drawn([request(config, name, slot)], draw, {name: slot})) or [
                 Drawn(name, None, "none came")
             ]
-            outbox.count_refused(found.refused, now)
+            outbox.count_refused(found.refused)
             if found.draft is None:
                 raise OutboxError(f"there is nothing to post: {found.reason}")
             row = outbox.add([found.draft], State.HELD if review else State.APPROVED, now)[0]
@@ -116,21 +124,10 @@ def submit(config: Config, outbox: Outbox, draft: Draft, now: datetime) -> Post:
     raise OutboxError("the schedule has no free slot")
 
 
-def reconcile_now(poster: Poster, post: int | None = None) -> list[Post]:
-    """Look for unconfirmed posts on the timeline before it is time; what is not found stays as it is."""
-    with locks.lock(poster.config.home, locks.POST, poster.who, poster.clock(), timedelta(seconds=2)):
-        poster.adopt_orphans()
-        rows = poster.outbox.posts(State.UNCONFIRMED) if post is None else [poster.outbox.get(post)]
-        for row in rows:
-            if row.state not in (State.UNCONFIRMED, State.FAILED):
-                raise OutboxError(f"post {row.id} is {row.state}: there is nothing to settle")
-        return poster.settle(rows, early=True)
-
-
-def resend(poster: Poster, post: int) -> Post:
-    """Send a text again on a person's word, unless the timeline shows that it is there."""
-    row = reconcile_now(poster, post)[0]
-    if row.state is State.POSTED:
-        return row
-    poster.outbox.resend(post, poster.clock())
-    return poster.send(post)
+def edit(config: Config, outbox: Outbox, post: int, text: str, now: datetime, rev: int | None = None) -> Post:
+    """Change a draft's text, if the filters accept the new one; else raise OutboxError with their objections."""
+    seen = outbox.get(post).rev if rev is None else rev
+    said = objections(config, text, post)
+    if said:
+        raise OutboxError(f"the new text is refused: {'; '.join(said)}")
+    return transitions.edit(outbox, post, text, now, seen)

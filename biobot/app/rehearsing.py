@@ -26,10 +26,11 @@ from biobot.errors import BiobotError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import Registry
-from biobot.networks.network import X
-from biobot.posting import review, schedule
+from biobot.networks.x.client import XClient
+from biobot.posting import bot_state, schedule, transitions
 from biobot.posting.bot import Bot, Drafter
-from biobot.posting.outbox import Outbox, Post, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post, State
 from biobot.posting.poster import Poster
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
@@ -172,7 +173,7 @@ class Stage:
 
     def _opened(self) -> Bot:
         """Open the bot as the daemon does, but for what stands in for the child."""
-        self.network = X(KEYS, self.fake.address, PATIENCE, lambda: self.now)
+        self.network = XClient(KEYS, self.fake.address, PATIENCE, lambda: self.now)
         outbox = Outbox(self.config.home / "outbox.db", "rehearsal")
         poster = Poster(
             self.config, outbox, lambda: self.network, self._objections, lambda: self.now, who="the rehearsal"
@@ -186,11 +187,11 @@ class Stage:
     def _visit(self) -> None:
         """Let the person look in: resume what is blocked, approve what is held."""
         outbox = self.bot.outbox
-        if outbox.flag("blocked") is not None:
+        if bot_state.read(outbox).blocked is not None:
             self.report.blocked += 1
-            review.resume(outbox, self.now)
+            bot_state.resume(outbox, self.now)
         for row in outbox.posts(State.HELD):
-            outbox.approve(row.id, self.now)
+            transitions.approve(outbox, row.id, self.now)
 
     def _mishap(self) -> None:
         """Deal the next fault, unless the last one has not been met yet."""

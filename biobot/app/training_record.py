@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from biobot.model import checkpoint
 from biobot.posting import locks
-from biobot.posting.outbox import slot_key
+from biobot.posting.post import slot_key
 
 FILE, LOCK = "training.json", "training.lock"
 

@@ -14,6 +14,6 @@ from biobot.cli.common import clock, decide
 @click.pass_obj
 def command(options: Options, posts: tuple[int, ...], rev: int | None) -> None:
     """Approve held drafts for posting."""
-    from biobot.posting import review
+    from biobot.posting import transitions
 
-    decide(options, posts, "approved", lambda outbox, post: review.approve(outbox, post, clock(), rev))
+    decide(options, posts, lambda outbox, post: transitions.approve(outbox, post, clock(), rev))

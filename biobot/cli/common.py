@@ -13,7 +13,8 @@ from biobot.cli import Options
 from biobot.errors import OutboxError
 
 if TYPE_CHECKING:
-    from biobot.posting.outbox import Outbox, Post
+    from biobot.posting.outbox import Outbox
+    from biobot.posting.post import Post
     from biobot.posting.poster import Poster
 
 
@@ -51,8 +52,8 @@ def outbox(options: Options) -> Iterator[Outbox]:
         yield opened
 
 
-def decide(options: Options, posts: tuple[int, ...], done: str, act: Callable[[Outbox, int], Post]) -> None:
-    """Apply `act` to each post by itself and print what was done; raise OutboxError if any of them failed."""
+def decide(options: Options, posts: tuple[int, ...], act: Callable[[Outbox, int], Post]) -> None:
+    """Apply `act` to each post by itself and print what became of it; raise OutboxError if any of them failed."""
     failed = []
     with outbox(options) as opened:
         for post in posts:
@@ -61,7 +62,7 @@ def decide(options: Options, posts: tuple[int, ...], done: str, act: Callable[[O
             except OutboxError as error:
                 failed.append(str(error))
             else:
-                click.echo(f"{done} {post} (revision {row.rev})")
+                click.echo(f"{row.state} {post} (revision {row.rev})")
     if failed:
         raise OutboxError("; ".join(failed))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 from biobot.cli import Options
@@ -17,9 +15,8 @@ from biobot.cli.common import clock, outbox
 @click.pass_obj
 def command(options: Options, post: int, text: str, rev: int | None) -> None:
     """Change a draft's text, if the filters accept the new one."""
-    from biobot.app.posting import objections
-    from biobot.posting import review
+    from biobot.app import posting
 
     with outbox(options) as opened:
-        row = review.edit(opened, partial(objections, options.config), post, text, clock(), rev)
+        row = posting.edit(options.config, opened, post, text, clock(), rev)
     click.echo(f"edited {post} (revision {row.rev}): {row.state}")

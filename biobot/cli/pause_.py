@@ -12,6 +12,8 @@ from biobot.cli.common import clock, outbox
 @click.pass_obj
 def command(options: Options) -> None:
     """Stop posting until `biobot resume`. The daemon keeps running, and finishes a call under way."""
+    from biobot.posting import bot_state
+
     with outbox(options) as opened:
-        opened.set_flag("paused", "by a person", clock(), "person")
+        bot_state.pause(opened, clock())
     click.echo("paused; `biobot resume` continues")

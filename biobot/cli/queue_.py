@@ -24,7 +24,7 @@ def command() -> None:
 def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json: bool) -> None:
     """List every row of the outbox, oldest first."""
     from biobot.app import health
-    from biobot.posting.outbox import State
+    from biobot.posting.post import State
     from biobot.text.humanize import when
     from biobot.text.terminal import clean
 

@@ -17,15 +17,13 @@ def command(options: Options, post: int | None, resend: bool) -> None:
 
     A post that is not found stays unconfirmed, since a timeline may lag; only --resend sends a text again.
     """
-    from biobot.app import posting
-
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
     with opened_poster(options, "`biobot reconcile`") as writer:
         if resend and post is not None:
-            tell(posting.resend(writer, post))
+            tell(writer.send(post, resend=True))
             return
-        rows = posting.reconcile_now(writer, post)
+        rows = writer.reconcile(post)
     for row in rows:
         click.echo(f"{row.id} is {row.state}: {row.reason}")
     if not rows:

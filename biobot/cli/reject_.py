@@ -14,6 +14,6 @@ from biobot.cli.common import clock, decide
 @click.pass_obj
 def command(options: Options, posts: tuple[int, ...], rev: int | None) -> None:
     """Reject drafts; their slots get others."""
-    from biobot.posting import review
+    from biobot.posting import transitions
 
-    decide(options, posts, "rejected", lambda outbox, post: review.reject(outbox, post, clock(), rev))
+    decide(options, posts, lambda outbox, post: transitions.reject(outbox, post, clock(), rev))

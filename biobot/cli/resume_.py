@@ -12,8 +12,8 @@ from biobot.cli.common import clock, outbox
 @click.pass_obj
 def command(options: Options) -> None:
     """Resume posting: end a pause, a block, a wait, or an open circuit breaker."""
-    from biobot.posting import review
+    from biobot.posting import bot_state
 
     with outbox(options) as opened:
-        review.resume(opened, clock())
+        bot_state.resume(opened, clock())
     click.echo("resumed")

@@ -331,7 +331,7 @@ class Collector:
     def _refused(self, row: SourceRow, refusal: Refused) -> Iterator[Step]:
         """Wait, begin the source again, or give it up, as a refusal asks; raise it when it concerns every source."""
         if refusal.kind in (Kind.RATE_LIMIT, Kind.DAILY_LIMIT):
-            self._not_before[self._route(row)] = self.clock() + (refusal.wait or rate_limits.UNTOLD)
+            self._not_before[self._route(row)] = self.clock() + (refusal.wait or rate_limits.DEFAULT_WAIT)
         elif refusal.kind not in _ABOUT_THE_SOURCE:
             raise refusal
         elif row.needs_account and self._handles_per_request > 1:

@@ -18,6 +18,7 @@ from typing import Any
 
 from biobot.errors import NetworkError
 from biobot.networks import rate_limits
+from biobot.networks.watchdog import GivenUp
 
 SKEW = timedelta(minutes=3)
 """A clock that is off by more than this explains a 401: signatures carry the time."""
@@ -205,10 +206,6 @@ def _while_connecting(error: BaseException) -> bool:
 
     early = (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.SSLError, urllib3.ProxyError)
     return isinstance(error, (*early, GivenUp))
-
-
-class GivenUp(Exception):
-    """The time for a call was over before its first byte."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-FLOOR = timedelta(minutes=1)
+MIN_WAIT = timedelta(minutes=1)
 """The least wait: a reset that lies in the past must not become a busy loop."""
 
-UNTOLD = timedelta(minutes=15)
+DEFAULT_WAIT = timedelta(minutes=15)
 """The wait when no header says anything: one window of X's."""
 
-CEILING = timedelta(hours=25)
+MAX_WAIT = timedelta(hours=25)
 """The longest wait that a header is believed: a whole day's window, and some."""
 
 WINDOWS = ("x-rate-limit", "x-app-limit-24hour", "x-user-limit-24hour")
@@ -35,8 +35,8 @@ def wait(headers: Mapping[str, str]) -> timedelta:
     resets = [_number(lower.get(f"{window}-reset")) for window in exhausted or WINDOWS[:1]]
     waits = [reset - now.timestamp() for reset in resets if reset is not None] if now else []
     if not waits:
-        return UNTOLD
-    return min(max(timedelta(seconds=min(max(waits), CEILING.total_seconds())), FLOOR), CEILING)
+        return DEFAULT_WAIT
+    return min(max(timedelta(seconds=min(max(waits), MAX_WAIT.total_seconds())), MIN_WAIT), MAX_WAIT)
 
 
 def daily(headers: Mapping[str, str]) -> bool:

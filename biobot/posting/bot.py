@@ -1,7 +1,7 @@
-"""The bot's life, a step at a time: drafts ahead of their slots, posts at their times, what is unknown settled.
+"""The bot, one step at a time: drafts ahead of their slots, posts at their times, unknown fates settled.
 
-`Bot.step(now)` does what is due and tells when to look again. It reads no clock and never sleeps, so that the
-daemon drives it in real time and a rehearsal drives weeks of it in seconds. What fails in one part is said
+`Bot.step(now)` does what is due and returns when to look again. It reads no clock and never sleeps, so that the
+daemon drives it in real time and a rehearsal drives weeks of it in seconds. A failure in one part is reported
 once and does not keep the other parts from their work.
 """
 
@@ -20,12 +20,14 @@ from typing import Any
 
 from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError
-from biobot.posting import locks, poster, reconcile, schedule
+from biobot.posting import bot_state, locks, poster, reconcile, schedule, transitions
+from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
 from biobot.posting.drafts import Draw, Drawn, drawn, request
 from biobot.posting.notices import Notices
-from biobot.posting.outbox import Draft, Outbox, Post, State, moment, slot_key, stamp
-from biobot.posting.poster import HINDRANCES, LONGEST_WAIT, Hindrance, Poster, hindrance
+from biobot.posting.outbox import Outbox, Replaced, WrongAccount
+from biobot.posting.post import PENDING, Draft, Post, State, moment, slot_key
+from biobot.posting.poster import Poster
 
 log = logging.getLogger("biobot")
 
@@ -35,44 +37,41 @@ LEAD = timedelta(seconds=30)
 AHEAD = timedelta(seconds=90)
 """With them come those of all slots until then, so that a fast schedule does not start a child for each."""
 
-AT_ONCE = 20
+MAX_DRAFTS = 20
 """The most drafts that one child is asked for."""
 
-REFILLS = 3
-"""So many texts may lose one slot (rejected by a person, refused at the last moment) before it is skipped."""
+MAX_TEXTS = 3
+"""How many texts may lose one slot (rejected by a person, refused at the last moment) before it is skipped."""
 
-MISSED = 1000
-"""So many missed slots get a row each; of a longer gap, one row tells the rest."""
+MAX_MISSED = 1000
+"""How many missed slots get a row each; of a longer gap, one row stands for the rest."""
 
-RETRY = (timedelta(seconds=10), timedelta(minutes=15))
-"""The first and the longest wait after a child that failed; it doubles in between."""
-
-WAITING = (State.HELD, State.APPROVED)
+MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=10), timedelta(minutes=15)
 
 
 @dataclass(slots=True)
-class Rest:
-    """The pause that a part takes after it failed: longer each time, over at once when it succeeds."""
+class Backoff:
+    """The pause that a part takes after it failed: doubled each time, over at once when it succeeds."""
 
     failures: int = 0
     until: datetime | None = None
 
-    def failed(self, now: datetime) -> None:
+    def fail(self, now: datetime) -> None:
         """Begin a pause."""
-        self.until = now + min(RETRY[0] * 2 ** min(self.failures, 16), RETRY[1])
+        self.until = now + min(MIN_BACKOFF * 2 ** min(self.failures, 16), MAX_BACKOFF)
         self.failures += 1
 
-    def over(self) -> None:
+    def succeed(self) -> None:
         """End it: the part works."""
         self.failures, self.until = 0, None
 
     def lasts(self, now: datetime) -> bool:
         """Return whether the pause lasts; one that a clock put back would prolong does not (F47)."""
-        return self.until is not None and now < self.until <= now + RETRY[1]
+        return self.until is not None and now < self.until <= now + MAX_BACKOFF
 
 
 class Drafter:
-    """Has drafts drawn, in a thread beside the bot's steps, or at once (`threaded=False`: in fast time)."""
+    """Has drafts drawn in a thread beside the bot's steps, or at once (`threaded=False`: in fast time)."""
 
     def __init__(self, draw: Draw, woken: Callable[[], None] = lambda: None, *, threaded: bool = True) -> None:
         self.threaded = threaded
@@ -130,95 +129,103 @@ class Bot:
         self._key = str(config.home.resolve())
         self._because = "the daemon was not running"
         self._failure = ""
-        self._drafting = Rest()
-        self._posting = Rest()
-        self._reading = Rest()
+        self._drafting = Backoff()
+        self._posting = Backoff()
+        self._reading = Backoff()
         self._again = False
         self._pruned: datetime | None = None
 
     def step(self, now: datetime) -> datetime:
-        """Do what is due at `now`; give the moment at which there may be more to do."""
+        """Do what is due at `now`; return the moment at which there may be more to do.
+
+        Raises Replaced when the outbox is no longer the file that was opened: nothing it does would last.
+        """
         self._again = False
-        hindered: Hindrance | None = None
+        block: PostingBlock | None = None
+        self.outbox.check_file()
         with self._part("outbox", now):
-            self._tidy(now)
+            self._keep_house(now)
         with self._part("drafts", now, self._drafting):
             self._store(now)
         with self._part("timeline", now, self._reading):
             self._reconcile(now)
         with self._part("posting", now, self._posting):
-            hindered = self._hindrance(now)
-            if hindered is None and not self._posting.lasts(now):
+            block = self._blocked(now)
+            if block is None and not self._posting.lasts(now):
                 self._post(now)
         with self._part("asking", now):
-            self._ask(now, hindered)
-        return now if self._again else self._next(now, hindered)
+            self._ask(now, block)
+        return now if self._again else self._next(now, block)
 
     @contextmanager
-    def _part(self, name: str, now: datetime, rest: Rest | None = None) -> Iterator[None]:
-        """Keep a part's failure from the other parts; say it once, and say when it is over."""
+    def _part(self, name: str, now: datetime, backoff: Backoff | None = None) -> Iterator[None]:
+        """Keep a part's failure from the other parts; report it once, and when it is over."""
         try:
             yield
+        except Replaced:
+            raise
         except BiobotError as error:
-            self._failed(name, error, str(error), now, rest)
+            self._failed(name, error, str(error), now, backoff)
         except Exception as error:
             log.exception("%s", name)
-            self._failed(name, error, f"{name}: {type(error).__name__}: {error}", now, rest)
+            self._failed(name, error, f"{name}: {type(error).__name__}: {error}", now, backoff)
         else:
-            # a part that failed is not over for having had nothing to do: it says itself when it works again
-            if rest is None or not rest.failures:
-                self.notices.over(name, now)
+            # idle is not recovery: a failed part clears its own problem
+            if backoff is None or not backoff.failures:
+                self.notices.over(name)
 
-    def _failed(self, name: str, error: Exception, text: str, now: datetime, rest: Rest | None) -> None:
-        if rest is not None:
-            rest.failed(now)
-        told = name == "posting" and isinstance(error, NetworkError)  # as what hinders the next post
-        if told or isinstance(error, LockHeld | BudgetSpent) or self.outbox.flag("blocked") == text:
+    def _failed(self, name: str, error: Exception, text: str, now: datetime, backoff: Backoff | None) -> None:
+        if backoff is not None:
+            backoff.fail(now)
+        # what the network says on the way to a post is reported as what blocks the next one
+        reported = isinstance(error, NetworkError | WrongAccount) and name == "posting"
+        if reported or isinstance(error, LockHeld | BudgetSpent):
             log.info("%s", text)
         else:
             self.notices.say(name, text, now)
 
-    # -- keeping order -------------------------------------------------------------------------------
+    # -- housekeeping --------------------------------------------------------------------------------
 
-    def _tidy(self, now: datetime) -> None:
+    def _keep_house(self, now: datetime) -> None:
         if self.outbox.posts(State.SENDING):
             with locks.lock(self.config.home, locks.POST, self.poster.who, now, timedelta(0)):
                 for row in self.poster.adopt_orphans():
                     log.warning("post %d is unconfirmed: %s", row.id, row.reason)
-        self.outbox.take_back_missed(now)
+        self.outbox.release_missed(now)
+        transitions.unexpire(self.outbox, now)
         if self._review:
             for row in self.outbox.posts(State.APPROVED):
                 if row.approved_by != "person":
-                    self.outbox.hold(row.id, now)
+                    transitions.hold(self.outbox, row.id, now)
         for row in self.outbox.posts(State.HELD):
             if row.slot is None:
-                self._put_off(row, now)  # it waits for a person now, and goes out at a slot
+                self._postpone(row, now)  # it waits for a person now, and goes out at a slot
             if now - row.created > self.config.settings.post.review_expiry:
-                self.outbox.reject(row.id, now, "nobody approved it in time (`post.review_expiry`)", "policy")
+                transitions.expire(self.outbox, row.id, now)
         if self._pruned is None or abs(now - self._pruned) > timedelta(days=1):
             self._pruned = now
             self.outbox.prune(now - self.config.settings.post.history)
 
     def _reconcile(self, now: datetime) -> None:
-        rows = self.outbox.posts(State.UNCONFIRMED)
-        due = [row for row in rows if reconcile.due(row, self.config.settings.post) <= now]
+        settings, rows = self.config.settings.post, self.outbox.posts(State.UNCONFIRMED)
+        due = [row for row in rows if (at := reconcile.due(row, settings)) is not None and at <= now]
         if not due or self._reading.lasts(now):
             return
         for row in self.poster.settle(due):
             if row.state is not State.UNCONFIRMED:
                 log.warning("post %d is %s: %s", row.id, row.state, row.reason)
-        self._reading.over()
+        self._reading.succeed()
 
-    def _hindrance(self, now: datetime) -> Hindrance | None:
-        hindered = hindrance(self.outbox, self.poster.budget, now)
-        for kind in HINDRANCES:
-            if hindered is not None and hindered.kind == kind:
-                self.notices.say(kind, hindered.text, now)
+    def _blocked(self, now: datetime) -> PostingBlock | None:
+        block = posting_block(self.outbox, self.poster.budget, now)
+        for kind in PROBLEMS:
+            if block is not None and block.kind == kind:
+                self.notices.say(kind, block.text, now)
             else:
-                self.notices.over(kind, now)
-        if hindered is not None:
-            self._because = hindered.text
-        return hindered
+                self.notices.over(kind)
+        if block is not None:
+            self._because = block.text
+        return block
 
     # -- posting -------------------------------------------------------------------------------------
 
@@ -227,7 +234,7 @@ class Bot:
         if row is None:
             return
         row = self.poster.send(row.id)
-        self._posting.over()
+        self._posting.succeed()
         self._again = True
         self.say(row)
 
@@ -247,10 +254,10 @@ class Bot:
         """Return the row to post now; None when nothing is due."""
         newest = self._account(now)
         waiting = [row for row in self.outbox.posts(State.APPROVED) if not _later(row, now)]
-        manual = next((row for row in waiting if row.slot is None or row.resends), None)
+        manual = next((row for row in waiting if row.slot is None or row.in_doubt), None)
         if manual is not None:
             return manual
-        last = self.outbox.last_posted(now)
+        last = self.outbox.last_attempt(now)
         if schedule.is_quiet(self._schedule, now) or (last is not None and now - last < self._schedule.min_gap):
             return None
         tried = next((row for row in waiting if row.attempted), None)
@@ -264,13 +271,13 @@ class Bot:
         # its draft is missing, or waits for a person: one of a later slot that is ready comes forward
         ready = next((row for row in _by_slot(waiting) if row.slot and row.slot > newest), None)
         if ready is not None:
-            self.outbox.give(newest, ready.id, now)
+            self.outbox.assign_slot(newest, ready.id, now)
         return ready
 
     def _account(self, now: datetime) -> datetime | None:
-        """Account for the slots that went by; give the newest one if it may still be filled."""
+        """Account for the slots that went by; return the newest one if it may still be filled."""
         until = self._accounted(now)
-        past = schedule.slots_between(self._schedule, until, now, MISSED)
+        past = schedule.slots_between(self._schedule, until, now, MAX_MISSED)
         if not past:
             return None
         if self._open(past[-1], now):
@@ -278,10 +285,10 @@ class Bot:
         else:
             newest, missed = None, past
         if missed:
-            waiting = [row for row in self.outbox.posts(*WAITING) if row.slot and not row.attempted]
+            waiting = [row for row in self.outbox.posts(*PENDING) if row.slot and not row.attempted]
             for row in _by_slot(waiting):
                 if row.slot is not None and row.slot <= missed[-1]:
-                    self._put_off(row, now)  # the text keeps, its slot does not
+                    self._postpone(row, now)  # the text keeps, its slot does not
             first = next(schedule.slots(self._schedule, until))
             if first < missed[0]:
                 reason = f"missed, with all slots until {slot_key(missed[0])}: {self._because}"
@@ -296,7 +303,7 @@ class Bot:
     def _open(self, slot: datetime, now: datetime) -> bool:
         """Return whether a slot that is past, and the newest such, may still be filled."""
         row = self.outbox.at(slot)
-        if row is not None and (row.state not in WAITING or row.attempted):
+        if row is not None and (row.state not in PENDING or row.attempted):
             return False
         if any(row.attempted for row in self.outbox.posts(State.APPROVED)):
             return False  # a post that could not be sent is still to come; two at once would be a burst
@@ -307,27 +314,27 @@ class Bot:
 
     def _accounted(self, now: datetime) -> datetime:
         """Return up to when all slots are accounted for; a bot's first step, or a new schedule, begins now."""
-        name = schedule.fingerprint(self._schedule)
-        until, _, known = (self.outbox.flag("_slots") or "").partition(" ")
-        if known != name:
+        state = bot_state.read(self.outbox)
+        known, until = state.schedule, state.accounted
+        if until is None or known != schedule.fingerprint(self._schedule):
             self._set_accounted(now, now)
-            for row in _by_slot([row for row in self.outbox.posts(*WAITING) if row.slot and not row.attempted]):
+            for row in _by_slot([row for row in self.outbox.posts(*PENDING) if row.slot and not row.attempted]):
                 if known:
-                    self._put_off(row, now)
+                    self._postpone(row, now)
             return now
-        if moment(until) > now:  # the clock was put back
+        if until > now:  # the clock was put back
             self._set_accounted(now, now)
             return now
-        return moment(until)
+        return until
 
     def _set_accounted(self, until: datetime, now: datetime) -> None:
-        self.outbox.set_flag("_slots", f"{stamp(until)} {schedule.fingerprint(self._schedule)}", now)
+        bot_state.account_for(self.outbox, until, schedule.fingerprint(self._schedule), now)
 
-    def _put_off(self, row: Post, now: datetime) -> None:
+    def _postpone(self, row: Post, now: datetime) -> None:
         """Assign a waiting text the next slot that is free."""
         slot = next(self._free(now), None)
         if slot is not None:
-            self.outbox.give(slot, row.id, now)
+            self.outbox.assign_slot(slot, row.id, now)
 
     def _free(self, now: datetime) -> Iterator[datetime]:
         """Yield the slots ahead that belong to no row, in order."""
@@ -342,11 +349,11 @@ class Bot:
         """Store what was drawn: drafts, and slots for which there is none."""
         found, ended = self.drafter.fetch()
         if found:
-            poster.mark("drawn")
+            poster.failpoint("drawn")
             state = State.HELD if self._review else State.APPROVED
             self.outbox.add(list(self._placed([each.draft for each in found if each.draft], now)), state, now)
-            poster.mark("stored")
-            self.outbox.count_refused(sum((Counter(each.refused) for each in found), Counter()), now)
+            poster.failpoint("stored")
+            self.outbox.count_refused(sum((Counter(each.refused) for each in found), Counter()))
         for each in found:
             if each.draft is None:
                 self.outbox.skip([moment(each.request)], each.reason, now)
@@ -355,7 +362,7 @@ class Bot:
         if isinstance(ended, BiobotError):
             raise ended
         if ended:
-            self._drafting.over()
+            self._drafting.succeed()
 
     def _placed(self, drafts: list[Draft], now: datetime) -> Iterator[Draft]:
         """Yield drafts whose slot went by, or was given away, while they were drawn, the next free ones."""
@@ -365,17 +372,17 @@ class Bot:
             taken = draft.slot is None or self.outbox.at(draft.slot) is not None
             yield replace(draft, slot=next((slot for slot in free if slot not in meant), None)) if taken else draft
 
-    def _ask(self, now: datetime, hindered: Hindrance | None) -> None:
+    def _ask(self, now: datetime, block: PostingBlock | None) -> None:
         """Ask for the drafts of slots ahead, when it is time to."""
         if self.drafter.busy or self._drafting.lasts(now):
             return
-        if hindered is not None and hindered.kind in ("paused", "blocked", "breaker"):
+        if block is not None and block.until is None:
             return
         slots = self._undrafted(now)
         tries = {slot: self.outbox.tries(slot) for slot in slots}
-        spent = [slot for slot in slots if tries[slot] >= REFILLS]
+        spent = [slot for slot in slots if tries[slot] >= MAX_TEXTS]
         if spent:
-            self.outbox.skip(spent, f"{REFILLS} texts lost this slot", now)
+            self.outbox.skip(spent, f"{MAX_TEXTS} texts lost this slot", now)
         names = {slot_key(slot): slot for slot in slots if slot not in spent}
         if names:
             requests = [request(self.config, name, slot, tries[slot]) for name, slot in names.items()]
@@ -383,7 +390,7 @@ class Bot:
             self._again = self._again or not self.drafter.threaded
 
     def _undrafted(self, now: datetime) -> list[datetime]:
-        """Return the slots to ask drafts for now: at most `AT_ONCE`, none that the budget will not let be filled."""
+        """Return the slots to ask drafts for now: at most `MAX_DRAFTS`, none that the budget will not let be filled."""
         post = self.config.settings.post
         wanted: list[datetime] = []
         newest = self._newest_open(now)
@@ -393,10 +400,10 @@ class Bot:
             room = post.review_ahead - len(self.outbox.posts(State.HELD))
             horizon, lead = now + post.review_expiry, post.review_expiry
         else:
-            room, horizon, lead = AT_ONCE, now + AHEAD, LEAD
+            room, horizon, lead = MAX_DRAFTS, now + AHEAD, LEAD
         for slot in self._free(now):
             first = not wanted or wanted == [newest]
-            if len(wanted) >= min(room, AT_ONCE) or slot > horizon or (first and slot > now + lead):
+            if len(wanted) >= min(room, MAX_DRAFTS) or slot > horizon or (first and slot > now + lead):
                 break
             wanted.append(slot)
         return self._affordable(wanted[: max(room, 0)], now)
@@ -413,7 +420,7 @@ class Bot:
     def _affordable(self, slots: list[datetime], now: datetime) -> list[datetime]:
         limit = self.config.settings.post.budget.posts_per_day
         left = self.poster.budget.left(now)
-        used = Counter(next_day(max(row.slot or now, now)) for row in self.outbox.posts(*WAITING))
+        used = Counter(next_day(max(row.slot or now, now)) for row in self.outbox.posts(*PENDING))
         chosen = []
         for slot in slots:
             at = max(slot, now)
@@ -426,17 +433,17 @@ class Bot:
 
     # -- when to look again --------------------------------------------------------------------------
 
-    def _next(self, now: datetime, hindered: Hindrance | None) -> datetime:
+    def _next(self, now: datetime, block: PostingBlock | None) -> datetime:
         """Return the earliest moment at which something may be due."""
         moments: list[datetime | None] = [now + timedelta(hours=1)]
         moments += [self._drafting.until, self._posting.until, self._reading.until]
         moments += [row.not_before for row in self.outbox.posts(State.APPROVED)]
-        settings = self.config.settings.post
         if not self._reading.lasts(now):
+            settings = self.config.settings.post
             moments += [reconcile.due(row, settings) for row in self.outbox.posts(State.UNCONFIRMED)]
-        if hindered is not None:
-            moments.append(hindered.until)
-        last = self.outbox.last_posted(now)
+        if block is not None:
+            moments.append(block.until)
+        last = self.outbox.last_attempt(now)
         if last is not None:
             moments.append(last + self._schedule.min_gap)
         moments.append(schedule.quiet_until(self._schedule, now))
@@ -447,8 +454,7 @@ class Bot:
 
 
 def _later(row: Post, now: datetime) -> bool:
-    """Return whether a row must still wait; a wait of more than a day was set by a clock that ran ahead."""
-    return row.not_before is not None and now < row.not_before <= now + LONGEST_WAIT
+    return row.not_before is not None and is_ahead(row.not_before, now)
 
 
 def _by_slot(rows: list[Post]) -> list[Post]:

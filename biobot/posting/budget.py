@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from biobot.errors import OutboxError
-from biobot.posting.outbox import Outbox, stamp
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import stamp
 from biobot.settings import PostSettings
 from biobot.text.humanize import counted, when
 
@@ -67,7 +68,7 @@ class Budget:
         return 0.0 if self.outbox.network in FREE else float(getattr(self.settings.prices, kind))
 
     def record(self, kind: Kind, units: int, now: datetime) -> float:
-        """Book `units` of `kind`; give what they cost."""
+        """Book `units` of `kind`; return what they cost."""
         if units == 0:
             return 0.0
         with self.outbox.transaction() as db:

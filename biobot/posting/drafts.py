@@ -13,7 +13,7 @@ from typing import Any
 
 from biobot.config import Config
 from biobot.posting import schedule
-from biobot.posting.outbox import Draft
+from biobot.posting.post import Draft
 
 Draw = Callable[[Sequence[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
 """What samples and judges: requests to candidates, as a worker process does."""

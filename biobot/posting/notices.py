@@ -1,4 +1,4 @@
-"""Problems, each said once: in the log, to `[notify]`'s command, and in `status` until it is over."""
+"""Problems, each reported once: in the log, to `[notify]`'s command, and in `status` until it is over."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import logging
 import os
 import subprocess
 import threading
-from collections.abc import Collection
 from datetime import datetime
 
 from biobot.config import Config
 from biobot.errors import OutboxError
 from biobot.posting.outbox import Outbox
+from biobot.posting.post import stamp
 
 log = logging.getLogger("biobot")
 
-PATIENCE = 30
+COMMAND_TIMEOUT = 30
 """Seconds that the command may take."""
 
 
@@ -26,28 +26,29 @@ class Notices:
     def __init__(self, config: Config, outbox: Outbox) -> None:
         self.config = config
         self.outbox = outbox
-        self._known = outbox.flags("_problem:")
+        self._known = problems(outbox)
 
     def say(self, problem: str, text: str, now: datetime) -> None:
-        """Say a problem, unless it was said and is not over; `problem` names it, `text` may change."""
-        flag = f"_problem:{problem}"
-        new = flag not in self._known
-        if self._known.get(flag) != text:
-            self._known[flag] = text
-            self._keep(flag, text, now)
-        if new:
+        """Report a problem, unless it was reported and is not over; `problem` names it, `text` may change."""
+        known = self._known.get(problem)
+        if known == text:
+            return
+        self._known[problem] = text
+        self._write("INSERT OR REPLACE INTO problem VALUES (?, ?, ?)", problem, text, stamp(now))
+        if known is None:
             log.warning("%s", text)
             self._tell({"problem": problem, "text": text, "at": now.isoformat(), "home": str(self.config.home)})
 
-    def over(self, problem: str, now: datetime) -> None:
+    def over(self, problem: str) -> None:
         """Note that a problem is over."""
-        if self._known.pop(f"_problem:{problem}", None) is not None:
+        if self._known.pop(problem, None) is not None:
             log.info("over: %s", problem)
-            self._keep(f"_problem:{problem}", None, now)
+            self._write("DELETE FROM problem WHERE name = ?", problem)
 
-    def _keep(self, flag: str, text: str | None, now: datetime) -> None:
+    def _write(self, query: str, *values: str) -> None:
         try:
-            self.outbox.set_flag(flag, text, now)
+            with self.outbox.transaction() as db:
+                db.execute(query, values)
         except OutboxError as error:  # a full disk must not silence what is said about it
             log.debug("%s", error)
 
@@ -60,12 +61,11 @@ class Notices:
         command = self.config.settings.notify.command
         environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBOT_X_")}
         try:
-            subprocess.run(command, input=f"{notice}\n", text=True, timeout=PATIENCE, check=True, env=environ)
+            subprocess.run(command, input=f"{notice}\n", text=True, timeout=COMMAND_TIMEOUT, check=True, env=environ)
         except (OSError, subprocess.SubprocessError) as error:
             log.warning("the notify command failed: %s", error)
 
 
-def problems(outbox: Outbox, but: Collection[str] = ()) -> list[str]:
-    """Return the texts of all problems that are not over, `but` for those of these names."""
-    said = outbox.flags("_problem:")
-    return [text for flag, text in said.items() if flag.removeprefix("_problem:") not in but]
+def problems(outbox: Outbox) -> dict[str, str]:
+    """Return the text of every problem that is not over, by its name, the oldest first."""
+    return dict(outbox.ask("SELECT name, text FROM problem ORDER BY since, name"))

@@ -12,6 +12,8 @@ from enum import Enum
 
 from biobot.errors import NetworkError
 from biobot.networks.errors import Kind, Refused, Unsent
+from biobot.networks.rate_limits import MAX_WAIT
+from biobot.posting.post import State
 
 
 class Then(Enum):
@@ -29,17 +31,17 @@ class Then(Enum):
 class Rule:
     """One row of the table.
 
-    `row` is the state that the outbox row gets: `approved` (again, with a not-before: the same text is tried
+    `state` is what the row of the outbox becomes: `approved` (again, with a not-before: the same text is tried
     later), `failed` (the slot is free for another text) or `unconfirmed` (never sent again by itself).
-    `wait` is the least wait before the next call; it doubles with each failure in a row, up to `longest`.
+    `wait` is the least wait before the next call; it doubles with each failure in a row, up to `max_wait`.
     `strikes`: that many in a row, and the daemon blocks; 0 is never.
     """
 
-    row: str
+    state: State
     then: Then
-    mend: str
+    remedy: str
     wait: timedelta = timedelta(0)
-    longest: timedelta = timedelta(hours=25)
+    max_wait: timedelta = MAX_WAIT
     strikes: int = 0
 
 
@@ -47,10 +49,10 @@ class Rule:
 class Decision:
     """What one error comes to: the row's next state, and for the daemon what to do and until when."""
 
-    row: str
+    state: State
     then: Then
     until: datetime | None
-    mend: str
+    remedy: str
 
 
 UNSENT = "unsent"
@@ -60,75 +62,93 @@ _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 TABLE: Mapping[str, Rule] = {
     UNSENT: Rule(
-        "approved",
+        State.APPROVED,
         Then.WAIT,
-        "nothing was sent; check the network and `x.api_base` if it goes on",
+        "nothing was sent; if this goes on, check the network and `x.api_base`",
         wait=_MINUTE,
-        longest=15 * _MINUTE,
+        max_wait=15 * _MINUTE,
     ),
     UNKNOWN: Rule(
-        "unconfirmed",
+        State.UNCONFIRMED,
         Then.GO_ON,
-        "the timeline will tell; `biobot reconcile` looks now, and three in a row open the breaker",
+        "the timeline will tell; `biobot reconcile` looks now; three in a row open the circuit breaker",
     ),
     Kind.DUPLICATE.value: Rule(
-        "failed", Then.GO_ON, "the account already has this text; it is blocked, and the slot gets another"
+        State.FAILED, Then.GO_ON, "the account already has this text; the slot gets another one"
     ),
     Kind.RATE_LIMIT.value: Rule(
-        "approved", Then.WAIT, "X counts calls; nothing to do but post less often", wait=_MINUTE, longest=_HOUR
+        State.APPROVED,
+        Then.WAIT,
+        "too many calls; if this happens often, post less often",
+        wait=_MINUTE,
+        max_wait=_HOUR,
     ),
     Kind.DAILY_LIMIT.value: Rule(
-        "approved", Then.WAIT, "the day's posts are used up; lower `post.budget.posts_per_day`", wait=_HOUR
+        State.APPROVED, Then.WAIT, "the day's posts are used up; lower `post.budget.posts_per_day`", wait=_HOUR
     ),
     Kind.USAGE_CAP.value: Rule(
-        "approved", Then.BLOCK, "the month's usage is used up: raise the cap at console.x.com, then `biobot resume`"
+        State.APPROVED,
+        Then.BLOCK,
+        "the monthly usage cap is reached: raise it at console.x.com, then run `biobot resume`",
     ),
     Kind.NO_CREDITS.value: Rule(
-        "approved", Then.BLOCK, "the account has no credits: buy some at console.x.com, then `biobot resume`"
+        State.APPROVED, Then.BLOCK, "the account has no credits: buy some at console.x.com, then run `biobot resume`"
     ),
     Kind.SUSPENDED.value: Rule(
-        "approved", Then.BLOCK, "the account is suspended: appeal at help.x.com, then `biobot resume`"
+        State.APPROVED, Then.BLOCK, "the account is suspended: appeal at help.x.com, then run `biobot resume`"
     ),
     Kind.LOCKED.value: Rule(
-        "approved", Then.BLOCK, "the account is locked: log in at x.com and unlock it, then `biobot resume`"
+        State.APPROVED, Then.BLOCK, "the account is locked: log in at x.com and unlock it, then run `biobot resume`"
     ),
     Kind.REVOKED.value: Rule(
-        "approved", Then.BLOCK, "the keys are wrong or revoked: make new ones at console.x.com, then `biobot resume`"
+        State.APPROVED,
+        Then.BLOCK,
+        "the keys are wrong or revoked: make new ones at console.x.com, then run `biobot resume`",
     ),
     Kind.CLOCK.value: Rule(
-        "approved",
+        State.APPROVED,
         Then.WAIT,
         "this machine's clock is wrong: let NTP set it (timedatectl set-ntp true)",
         wait=15 * _MINUTE,
-        longest=_HOUR,
+        max_wait=_HOUR,
     ),
     Kind.READ_ONLY.value: Rule(
-        "approved",
+        State.APPROVED,
         Then.BLOCK,
-        'the app may only read: set it to "Read and write", make a NEW access token, then `biobot resume`',
+        'the app may only read: set it to "Read and write", make a NEW access token, then run `biobot resume`',
     ),
     Kind.NOT_ENROLLED.value: Rule(
-        "approved", Then.BLOCK, "the app is in no project: put it into one at console.x.com, then `biobot resume`"
+        State.APPROVED,
+        Then.BLOCK,
+        "the app belongs to no project: add it to one at console.x.com, then run `biobot resume`",
     ),
     Kind.APP_ONLY.value: Rule(
-        "approved", Then.BLOCK, "the keys speak for an app, not an account: make an access token, then `biobot resume`"
+        State.APPROVED,
+        Then.BLOCK,
+        "the keys are an app's, not an account's: make an access token, then run `biobot resume`",
     ),
     Kind.NOT_PERMITTED.value: Rule(
-        "failed",
+        State.FAILED,
         Then.WAIT,
-        "X disliked this text or this pace; look at the account, and post less often",
+        "X disliked this text or this pace: look at the account, and post less often",
         wait=_HOUR,
         strikes=3,
     ),
-    Kind.INVALID.value: Rule("failed", Then.GO_ON, "X found the post invalid; report it with `biobot why`", strikes=3),
+    Kind.INVALID.value: Rule(
+        State.FAILED, Then.GO_ON, "X found the post invalid: please report it, with what `biobot why` says", strikes=3
+    ),
     Kind.NOT_FOUND.value: Rule(
-        "approved", Then.BLOCK, "there is no such address: check `x.api_base`, then `biobot resume`"
+        State.APPROVED, Then.BLOCK, "there is no such address: check `x.api_base`, then run `biobot resume`"
     ),
     Kind.MOVED.value: Rule(
-        "approved", Then.BLOCK, "X's address has changed: set `x.api_base` to the new one, then `biobot resume`"
+        State.APPROVED, Then.BLOCK, "X has moved: set `x.api_base` to its new address, then run `biobot resume`"
     ),
     Kind.OTHER.value: Rule(
-        "failed", Then.WAIT, "X refused in a way not known here; report it with `biobot why`", wait=_HOUR, strikes=3
+        State.FAILED,
+        Then.WAIT,
+        "X refused for an unknown reason: please report it, with what `biobot why` says",
+        wait=_HOUR,
+        strikes=3,
     ),
 }
 """Every kind of error and its rule: the single place where this is decided."""
@@ -141,23 +161,21 @@ def name(error: NetworkError) -> str:
     return UNSENT if isinstance(error, Unsent) else UNKNOWN
 
 
-def decide(error: NetworkError, now: datetime, *, before: int = 0, resent: bool = False) -> Decision:
+def decide(error: NetworkError, now: datetime, *, before: int = 0) -> Decision:
     """Look an error from `Network.post` up in the table.
 
-    `before` counts the failures of this same kind that came directly before. `resent` says that a person had
-    this unconfirmed text sent again: then a duplicate means that the first try had been accepted, and the row
-    stays unconfirmed until the timeline gives its id (F20).
+    `before` counts the failures of this same kind that came directly before.
     """
     rule = TABLE[name(error)]
-    if resent and isinstance(error, Refused) and error.kind is Kind.DUPLICATE:
-        return Decision("unconfirmed", Then.GO_ON, None, "X has this text already; the timeline will give its id")
     if rule.strikes and before + 1 >= rule.strikes:
-        return Decision(rule.row, Then.BLOCK, None, f"{rule.mend}; after {before + 1} in a row: `biobot resume`")
+        return Decision(
+            rule.state, Then.BLOCK, None, f"{rule.remedy}; after {before + 1} in a row only `biobot resume` goes on"
+        )
     if rule.then is not Then.WAIT:
-        return Decision(rule.row, rule.then, None, rule.mend)
+        return Decision(rule.state, rule.then, None, rule.remedy)
     asked = error.wait if isinstance(error, Refused) and error.wait is not None else timedelta(0)
-    grown = min(rule.wait * 2 ** min(before, 16), rule.longest)
-    return Decision(rule.row, rule.then, now + max(asked, grown), rule.mend)
+    grown = min(rule.wait * 2 ** min(before, 16), rule.max_wait)
+    return Decision(rule.state, rule.then, now + max(asked, grown), rule.remedy)
 
 
 assert set(TABLE) == {UNSENT, UNKNOWN, *(kind.value for kind in Kind)}

@@ -1,75 +1,81 @@
 """Settling posts of unknown fate from the account's own timeline, which alone can tell.
 
 Found: it was posted, and this is its id. Not found: look again at the next of `post.reconcile_after`, since a
-timeline may lag (F46). Not found at the last one: failed, and never sent again by itself. A timeline that
-cannot be read concludes nothing.
+timeline may lag (F46). Not found at the last one: failed, and never sent again by itself. A timeline that cannot be
+read, that was not read back far enough, or that was asked for a time still to come concludes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from biobot.networks.network import Tweet
+from biobot.networks.network import Network, Tweet
+from biobot.posting import transitions
 from biobot.posting.budget import Budget
-from biobot.posting.outbox import Outbox, Post, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post
 from biobot.settings import PostSettings
 from biobot.text.normalize import published
 
-EARLIER = timedelta(minutes=2)
-"""The timeline is read from this long before the call: its clock need not be ours."""
+MARGIN = timedelta(minutes=10)
+"""The timeline is read from this long before an attempt: X takes signatures whose clock is some 5 minutes off."""
 
-LIMIT = 20
-"""How many posts are read for one that is looked for; each costs money."""
+MAX_READ = 300
+"""How many posts one look reads at most; each costs money."""
 
 NEVER_AGAIN = "not on the timeline; never sent again by itself: `biobot reconcile ID --resend`"
+INCONCLUSIVE = "the timeline was not read back far enough to tell; `biobot reconcile ID` looks again"
 
-Timeline = Callable[[datetime, int], Sequence[Tweet]]
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one reading of the timeline shows of some rows; a row in neither was not looked for far enough."""
+
+    found: Mapping[int, Tweet]
+    absent: Collection[int]
 
 
-def due(row: Post, settings: PostSettings) -> datetime:
-    """Return when an unconfirmed row is to be looked for next."""
-    assert row.sending is not None
+def due(row: Post, settings: PostSettings) -> datetime | None:
+    """Return when an unconfirmed row is to be looked for next; None when only a person can settle it."""
+    assert row.attempted is not None
     waits = settings.reconcile_after
-    return row.sending + waits[min(row.checks, len(waits) - 1)]
+    return row.attempted + waits[row.reconcile_misses] if row.reconcile_misses < len(waits) else None
 
 
-def settle(
-    outbox: Outbox, budget: Budget, timeline: Timeline, rows: Sequence[Post], now: datetime, *, early: bool = False
-) -> list[Post]:
-    """Look for unconfirmed rows on the timeline, all with one reading, and give them as they are then.
-
-    `early`: a person asked before it was time; what is not found waits for its next time. Raises NetworkError
-    when the timeline cannot be read; nothing changes then.
-    """
-    # one that was given up may turn up after all; one that was refused never does: what is there is not ours (F20)
-    wanted = [row for row in rows if row.state is State.UNCONFIRMED or (row.state is State.FAILED and not row.freed)]
-    if not wanted:
-        return list(rows)
-    tweets = timeline(min(map(_since, wanted)), min(LIMIT * len(wanted), 100))
+def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post], now: datetime) -> Look:
+    """Look for rows in doubt on the timeline, all with one reading; raise NetworkError when it cannot be read."""
+    there = now + (network.clock_offset or timedelta(0))
+    begins = {row.id: min(row.look_from or row.created, there) - MARGIN for row in rows}
+    tweets = network.timeline(min(begins.values()), MAX_READ)
     budget.record("read_own", len(tweets), now)
+    # where the reading ended: all that is newer was seen
+    reached = min((tweet.created or there for tweet in tweets), default=there) if len(tweets) >= MAX_READ else None
     taken = outbox.remote_ids([tweet.id for tweet in tweets])
-    settled = []
-    for row in wanted:
-        found = next((tweet for tweet in tweets if tweet.id not in taken and _same(tweet, row)), None)
-        if found is not None:
-            taken.add(found.id)
-            settled.append(outbox.posted(row.id, found.id, now, "found on the timeline"))
-        elif early:
-            settled.append(row)
-        elif row.checks + 1 >= len(budget.settings.reconcile_after):
-            settled.append(outbox.lost(row.id, now, NEVER_AGAIN))
-        else:
-            settled.append(outbox.looked(row.id, now))
-    return settled
+    found: dict[int, Tweet] = {}
+    absent = set()
+    for row in rows:
+        begin = begins[row.id]
+        same = (tweet for tweet in tweets if tweet.id not in taken and _same(tweet, row, begin))
+        if (tweet := next(same, None)) is not None:
+            taken.add(tweet.id)
+            found[row.id] = tweet
+        elif (reached is None or reached < begin) and (row.look_from or row.created) <= there:
+            absent.add(row.id)
+    return Look(found, absent)
 
 
-def _since(row: Post) -> datetime:
-    """Return from when on the post may be there; one that was sent twice may be there since the first time."""
-    assert row.sending is not None
-    return (row.created if row.resends else row.sending) - EARLIER
+def settle(outbox: Outbox, seen: Look, row: Post, settings: PostSettings, now: datetime) -> Post:
+    """Draw the conclusion of a look for an unconfirmed row whose time had come."""
+    if row.id in seen.found:
+        return transitions.find(outbox, row.id, seen.found[row.id].id, now)
+    if row.id not in seen.absent:
+        return transitions.record_miss(outbox, row.id, now, INCONCLUSIVE)
+    if row.reconcile_misses + 1 < len(settings.reconcile_after):
+        return transitions.record_miss(outbox, row.id, now)
+    return transitions.give_up(outbox, row.id, now, NEVER_AGAIN)
 
 
-def _same(tweet: Tweet, row: Post) -> bool:
-    since = _since(row)
-    return published(tweet.text) == published(row.text or "") and (tweet.created is None or tweet.created >= since)
+def _same(tweet: Tweet, row: Post, begin: datetime) -> bool:
+    return published(tweet.text) == published(row.text or "") and (tweet.created is None or tweet.created >= begin)

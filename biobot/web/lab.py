@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from biobot.app import console, posting
 from biobot.errors import BiobotError
-from biobot.posting.outbox import Draft
+from biobot.posting.post import Draft
 from biobot.web.page_context import PageContext, form, integer, number
 from biobot.web.tuning import Tuner
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +14,9 @@ from starlette.routing import Route
 
 from biobot.app import console, posting
 from biobot.errors import BiobotError, OutboxError
-from biobot.posting import review
-from biobot.posting.outbox import Outbox, Post
+from biobot.posting import transitions
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post
 from biobot.web.page_context import PageContext, form, integer, post_id
 
 JUDGE_TIMEOUT = timedelta(seconds=20)
@@ -25,9 +25,9 @@ JUDGE_TIMEOUT = timedelta(seconds=20)
 PARTS = "queue_parts.html"
 
 DECISIONS: Mapping[str, tuple[str, Callable[[Outbox, int, datetime, int], Post]]] = {
-    "approve": ("approved", review.approve),
-    "reject": ("rejected", review.reject),
-    "reopen": ("reopened", review.reopen),
+    "approve": ("approved", transitions.approve),
+    "reject": ("rejected", transitions.reject),
+    "reopen": ("reopened", transitions.reopen),
 }
 """What a person can decide: how the page says that it was done, and what does it."""
 
@@ -122,12 +122,11 @@ class Queue:
         """Save a text if every filter lets it pass; otherwise answer with the editor and their objections."""
         post, fields = post_id(request), await form(request)
         text, rev = _text(fields), integer(fields.get("rev", ""))
-        judge = partial(posting.objections, self.config)
 
         def make() -> Response:
             with self.context.outbox(write=True) as outbox:
                 try:
-                    row = review.edit(outbox, judge, post, text, self.context.clock(), rev)
+                    row = posting.edit(self.config, outbox, post, text, self.context.clock(), rev)
                 except BiobotError as error:
                     again = self._editor(outbox, outbox.get(post), text, f"Not saved: {error}")
                     return HTMLResponse(again, 409)

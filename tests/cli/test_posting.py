@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from biobot.cli import main
+from biobot.config import load
 from biobot.posting import locks
-from biobot.posting.outbox import Draft, Outbox, State
+from biobot.posting.notices import Notices
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, State
 from biobot.worker import client, server
 
 Bot = Callable[[str], Path]
@@ -274,8 +277,9 @@ def test_there_is_nothing_to_settle_about_a_post_that_is_posted(run: Run) -> Non
 def test_a_wait_that_is_over_is_no_problem_any_more_though_no_daemon_said_so(run: Run, home: Path) -> None:
     now = datetime.now(UTC)
     with Outbox(home / "outbox.db", "rehearsal") as outbox:
-        for name, text in (("wait", "waiting until yesterday"), ("drafts", "no draft came")):
-            outbox.set_flag(f"_problem:{name}", text, now - timedelta(days=1))
+        notices = Notices(load(), outbox)
+        notices.say("wait", "waiting until yesterday", now - timedelta(days=1))
+        notices.say("drafts", "no draft came", now - timedelta(days=1))
     assert json.loads(run("status", "--json")[1])["problems"] == ["no draft came"]
 
 

@@ -1,7 +1,7 @@
 """The real daemon with cheap drafts, and with a kill where a test wants one; run by the crash tests only.
 
 Argument: the bot's folder. Each line on standard input starts one daemon, in a process of its own: the name of a
-`biobot.posting.poster.mark` at which to die ("-" for none), and how many times to pass it first. Its pid is printed
+failpoint at which to die ("-" for none), and how many times to pass it first. Its pid is printed
 when it starts, and its exit status when it ends. Forked from here it starts at once, imports and all.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from biobot import daemon
 from biobot.config import load
-from biobot.networks.network import X
+from biobot.networks.x.client import XClient
 from biobot.posting import poster
 from biobot.posting.outbox import Outbox
 from biobot.posting.poster import Poster
@@ -33,20 +33,21 @@ def drafts(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def opened(config: Any, clock: Any, **named: Any) -> Poster:
     """Post to the fake X that the test runs; everything else is the daemon's own."""
     outbox = Outbox(config.home / "outbox.db", "rehearsal")
-    network = partial(X, KEYS, config.settings.x.api_base, config.settings.x.timeout)
+    stop = named["stop"]
+    network = partial(XClient, KEYS, config.settings.x.api_base, config.settings.x.timeout, stop=stop)
     return Poster(config, outbox, network, lambda _: [], clock, **named)
 
 
 def run(folder: Path, fatal: str, passes: int) -> None:
     left = [passes]
 
-    def mark(point: str) -> None:
-        if point == fatal:
+    def die(name: str) -> None:
+        if name == fatal:
             left[0] -= 1
             if left[0] < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    poster.mark = mark
+    poster.failpoint = die
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     config = load(folder / "biobot.toml", folder / "state")
     daemon.run(config, opened=opened, drawing=lambda _: drafts)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from biobot.posting import locks
-from biobot.posting.outbox import Outbox, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import State
 from biobot.rehearsal.server import FakeX
 from tests.daemon.test_kills import SETTINGS
 
@@ -82,7 +83,7 @@ def test_the_idle_daemon_is_small_and_stops_at_once(tmp_path: Path, start: Start
 
 def test_the_daemon_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'numpy', 'rich', 'starlette'} & {name.split('.')[0] for name in sys.modules}"
-    script = f"import sys; import biobot.daemon, biobot.networks.network, biobot.rehearsal.server; print({heavy})"
+    script = f"import sys; import biobot.daemon, biobot.networks.x.client, biobot.rehearsal.network; print({heavy})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

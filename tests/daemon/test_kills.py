@@ -18,7 +18,8 @@ import pytest
 
 from biobot.config import load
 from biobot.posting import schedule
-from biobot.posting.outbox import Outbox, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import State
 from biobot.rehearsal.account import ROUTES
 from biobot.rehearsal.server import FakeX
 
@@ -113,8 +114,8 @@ class Victim:
         owners = Counter(row.remote_id for row in rows if row.remote_id)
         assert set(owners) == {tweet["id"] for tweet in tweets}, "a post that no row accounts for, or the reverse"
         assert max(owners.values()) == 1
-        taken = {row.slot for row in rows if row.slot and not row.freed}
-        assert len([row for row in rows if row.slot and not row.freed]) == len(taken), "two rows of one slot"
+        taken = {row.slot for row in rows if row.slot and not row.slot_released}
+        assert len([row for row in rows if row.slot and not row.slot_released]) == len(taken), "two rows of one slot"
         settings = load(self.folder / "biobot.toml").settings.schedule
         settled = [row.slot for row in rows if row.slot and row.state not in (State.APPROVED, State.HELD)]
         slots = set(schedule.slots_between(settings, min(settled), max(settled), 10**6))

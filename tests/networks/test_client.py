@@ -12,8 +12,9 @@ import responses
 
 from biobot.errors import SecretsError
 from biobot.networks.errors import Kind, Refused, Unknown
+from biobot.networks.network import Account, Tweet
 from biobot.networks.secrets import Secrets
-from biobot.networks.x.client import Account, Person, Tweet, XClient
+from biobot.networks.x.client import Person, XClient
 from biobot.rehearsal.server import ACCOUNT, KEYS, FakeX
 
 BASE = "https://api.twitter.com"

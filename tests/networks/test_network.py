@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from biobot.app.networks import open_network
 from biobot.config import Config, load
 from biobot.errors import SecretsError
-from biobot.networks.network import Rehearsal, Stdout, X, open_network
+from biobot.networks.stdout import Stdout
+from biobot.networks.x.client import XClient
+from biobot.rehearsal.network import Rehearsal
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 Bot = Callable[[str], Path]
@@ -56,7 +59,7 @@ def test_x_is_reached_at_the_base_that_the_config_names_with_the_secrets_beside_
         (folder / ".env").write_text("".join(lines))
         (folder / ".env").chmod(0o600)
         network = open_network(load(environ={}), lambda: NOW)
-        assert isinstance(network, X)
+        assert type(network) is XClient
         network.post("hello")
         network.close()
         assert fake.state.tally("posts") == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biobot.networks.rate_limits import CEILING, FLOOR, UNTOLD, WINDOWS, wait
+from biobot.networks.rate_limits import DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, WINDOWS, wait
 
 DATE = "Sun, 22 Nov 2026 18:00:00 GMT"
 NOW = 1795370400
@@ -26,15 +26,15 @@ def headers(**windows: tuple[object, object]) -> dict[str, str]:
     ("given", "expected"),
     [
         (headers(rate=(0, NOW + 600)), timedelta(minutes=10)),
-        (headers(rate=(0, NOW - 5)), FLOOR),
-        (headers(rate=(0, 0)), FLOOR),
-        (headers(rate=(0, "soon")), UNTOLD),
-        (headers(rate=(0, "-1")), UNTOLD),
-        (headers(rate=(0, "9" * 400)), UNTOLD),
-        (headers(rate=(0, NOW + 10**9)), CEILING),
-        ({"Date": DATE}, UNTOLD),
-        ({}, UNTOLD),
-        ({"Date": "yesterday", **dict(list(headers(rate=(0, NOW + 60)).items())[1:])}, UNTOLD),
+        (headers(rate=(0, NOW - 5)), MIN_WAIT),
+        (headers(rate=(0, 0)), MIN_WAIT),
+        (headers(rate=(0, "soon")), DEFAULT_WAIT),
+        (headers(rate=(0, "-1")), DEFAULT_WAIT),
+        (headers(rate=(0, "9" * 400)), DEFAULT_WAIT),
+        (headers(rate=(0, NOW + 10**9)), MAX_WAIT),
+        ({"Date": DATE}, DEFAULT_WAIT),
+        ({}, DEFAULT_WAIT),
+        ({"Date": "yesterday", **dict(list(headers(rate=(0, NOW + 60)).items())[1:])}, DEFAULT_WAIT),
         (headers(rate=(0, NOW + 600), user=(0, NOW + 7200)), timedelta(hours=2)),
         (headers(rate=(50, NOW + 600), user=(0, NOW + 7200)), timedelta(hours=2)),
         (headers(rate=(0, NOW + 600), user=(3, NOW + 7200)), timedelta(minutes=10)),
@@ -49,7 +49,7 @@ def test_f1_waits_for_the_later_of_the_exhausted_windows_within_bounds(
 
 
 def test_waits_by_the_servers_clock_not_by_ours() -> None:
-    assert wait({**headers(rate=(0, NOW + 600)), "Date": "Sun, 22 Nov 2020 18:00:00 GMT"}) == CEILING
+    assert wait({**headers(rate=(0, NOW + 600)), "Date": "Sun, 22 Nov 2020 18:00:00 GMT"}) == MAX_WAIT
 
 
 @given(
@@ -58,4 +58,4 @@ def test_waits_by_the_servers_clock_not_by_ours() -> None:
     )
 )
 def test_f1_never_waits_less_than_the_floor_nor_more_than_the_ceiling(given: dict[str, str]) -> None:
-    assert FLOOR <= wait(given) <= CEILING
+    assert MIN_WAIT <= wait(given) <= MAX_WAIT

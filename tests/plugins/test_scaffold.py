@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,7 @@ def test_lists_what_is_loaded_from_where_and_how_it_is_set(folder: Path, capsys:
 def test_counts_what_each_filter_refused_so_far(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Outbox(folder / "state" / "outbox.db", "rehearsal") as outbox:
         for _ in range(2):
-            outbox.count_refused({"dedupe": 3, "length": 10}, datetime.now(UTC))
+            outbox.count_refused({"dedupe": 3, "length": 10})
     found = {each["name"]: each for each in map(json.loads, run(capsys, "plugins", "list", "--json").splitlines())}
     assert {name: each["refused"] for name, each in found.items() if each["refused"]} == {"dedupe": 6, "length": 20}
     assert "refused 20" in run(capsys, "plugins", "list")

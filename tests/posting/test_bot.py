@@ -15,9 +15,10 @@ from biobot.app import health, posting
 from biobot.errors import LockHeld, OutboxError, PluginError, SampleError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Account
-from biobot.posting import locks, poster, review
+from biobot.posting import bot_state, locks, poster, transitions
+from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request
-from biobot.posting.outbox import State, moment
+from biobot.posting.post import State, moment
 from tests.posting.world import START, World, drafts
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -152,7 +153,7 @@ def test_f46_a_timeline_that_lags_concludes_nothing(home: Path) -> None:
     world.net.faults = [("after", LOST)]
     world.net.lag = 20 * MINUTE
     world.run(10 * MINUTE)
-    assert world.rows(State.UNCONFIRMED)[0].checks == 2
+    assert world.rows(State.UNCONFIRMED)[0].reconcile_misses == 2
     world.run(HOUR)
     assert world.slots(State.POSTED) == ["22 18:00"]
     assert world.net.calls == 1
@@ -180,7 +181,7 @@ def test_a_post_that_never_turns_up_fails_and_only_a_person_sends_it_again(home:
     (row,) = world.rows(State.FAILED)
     text = row.text
     assert text not in world.net.texts
-    sent = posting.resend(world.poster, row.id)
+    sent = world.poster.send(row.id, resend=True)
     assert (sent.state, sent.text) == (State.POSTED, text)
     assert world.net.texts.count(text) == 1  # type: ignore[arg-type]
 
@@ -193,7 +194,7 @@ def test_sending_again_looks_first_and_posts_nothing_that_is_there(home: Path) -
     (row,) = world.rows(State.FAILED)
     world.net.lag = timedelta(0)
     calls = world.net.calls
-    assert posting.resend(world.poster, row.id).state is State.POSTED
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
     assert world.net.calls == calls
     gone_through(world)
 
@@ -208,8 +209,8 @@ def test_f20_a_duplicate_on_the_first_attempt_is_not_ours_and_the_slot_gets_anot
     assert failed.text != posted.text
     with pytest.raises(OutboxError, match="only what is posted can be deleted"):
         world.poster.undo(failed.id)
-    with pytest.raises(OutboxError, match="was refused"):
-        posting.resend(world.poster, failed.id)
+    with pytest.raises(OutboxError, match="only a text whose fate is unknown"):
+        world.poster.send(failed.id, resend=True)
 
 
 def test_f20_a_duplicate_after_sending_again_is_settled_by_the_timeline(home: Path) -> None:
@@ -219,7 +220,7 @@ def test_f20_a_duplicate_after_sending_again_is_settled_by_the_timeline(home: Pa
     world.run(2 * MINUTE)
     (row,) = world.rows(State.UNCONFIRMED)
     world.net.faults = [Refused(Kind.DUPLICATE, 403, "duplicate content")]
-    assert posting.resend(world.poster, row.id).state is State.UNCONFIRMED
+    assert world.poster.send(row.id, resend=True).state is State.UNCONFIRMED
     world.run(HOUR)
     assert world.outbox.get(row.id).state is State.POSTED
     gone_through(world)
@@ -283,7 +284,7 @@ def test_f17_an_account_that_cannot_post_blocks_is_said_once_and_keeps_the_queue
     world.run(HOUR)
     assert world.net.calls == 1
     assert not caplog.records  # said once, also over restarts
-    review.resume(world.outbox, world.now)
+    bot_state.resume(world.outbox, world.now)
     world.run(2 * MINUTE)
     assert world.outbox.get(waiting.id).state is State.POSTED
 
@@ -297,7 +298,7 @@ def test_three_unknown_fates_in_a_row_open_a_breaker_that_survives_a_restart(hom
     world.start()
     world.run(5 * MINUTE)
     assert world.net.calls == 3
-    review.resume(world.outbox, world.now)
+    bot_state.resume(world.outbox, world.now)
     world.run(MINUTE)
     assert world.net.calls > 3
 
@@ -319,7 +320,7 @@ def test_f44_keys_of_another_account_post_nothing(home: Path) -> None:
     world.start()
     world.run(3 * HOUR)
     assert world.net.calls == posted
-    assert "belong to account 88" in (world.outbox.flag("blocked") or "")
+    assert "belong to account 88" in (bot_state.read(world.outbox).blocked or "")
 
 
 def test_whatever_a_network_raises_is_unconfirmed_and_the_bot_lives(home: Path) -> None:
@@ -349,12 +350,12 @@ def test_f4_a_failure_at_any_point_never_makes_two_posts(
     world = World(home, HOURLY)
     left = [point]
 
-    def mark(name: str) -> None:
+    def fail(name: str) -> None:
         if left == [name]:
             left.clear()
             raise RuntimeError(f"failed when {name}")
 
-    monkeypatch.setattr(poster, "mark", mark)
+    monkeypatch.setattr(poster, "failpoint", fail)
     world.run(3 * HOUR + 10 * MINUTE)
     assert not left
     assert len(world.net.texts) >= 2 + (point != "claimed")
@@ -549,10 +550,10 @@ def test_a_gap_of_weeks_at_two_seconds_is_accounted_for_without_a_row_a_slot(hom
 def test_a_pause_stops_posts_and_is_told_as_the_reason(home: Path) -> None:
     world = World(home, HOURLY)
     world.run(HOUR)
-    world.outbox.set_flag("paused", "by a person", world.now, "person")
+    bot_state.pause(world.outbox, world.now)
     world.run(3 * HOUR + 30 * MINUTE)
     assert len(world.net.texts) == 1
-    review.resume(world.outbox, world.now)
+    bot_state.resume(world.outbox, world.now)
     world.run(MINUTE)
     assert len(world.net.texts) == 2
     assert {row.reason for row in world.rows(State.SKIPPED)} == {"missed: paused; `biobot resume` goes on"}
@@ -564,9 +565,9 @@ def test_the_budget_stops_posts_until_the_next_day(home: Path) -> None:
     world.run(10 * MINUTE)
     assert len(world.net.texts) == 17
     assert len([each for asked in world.asked for each in asked]) <= 17
-    hindered = poster.hindrance(world.outbox, world.poster.budget, world.now)
-    assert hindered is not None
-    assert hindered.text == "the day's budget of 17 posts is used up; next at 2026-11-23 00:00:00 UTC"
+    block = posting_block(world.outbox, world.poster.budget, world.now)
+    assert block is not None
+    assert block.text == "the day's budget of 17 posts is used up; next at 2026-11-23 00:00:00 UTC"
     world.now = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC)
     world.run(2 * MINUTE)
     assert len(world.net.texts) == 34
@@ -582,7 +583,7 @@ def test_f12_with_review_on_nothing_leaves_without_a_persons_yes(home: Path) -> 
     held = world.rows(State.HELD)
     assert len(held) == 4
     assert all(row.slot and row.slot > world.now - HOUR for row in held)
-    review.approve(world.outbox, held[2].id, world.now, held[2].rev)
+    transitions.approve(world.outbox, held[2].id, world.now, held[2].rev)
     world.run(HOUR)
     assert world.net.texts == [held[2].text]  # it came forward: what is ready does not wait for what is not
     assert len(world.rows(State.HELD)) == 4
@@ -614,7 +615,7 @@ def test_f16_a_draft_that_waited_too_long_is_dropped(home: Path) -> None:
     dropped = [world.outbox.get(post) for post in first]
     assert all(row.state is State.REJECTED and "in time" in (row.reason or "") for row in dropped)
     with pytest.raises(OutboxError, match="cannot become approved"):
-        review.approve(world.outbox, first[0], world.now)
+        transitions.approve(world.outbox, first[0], world.now)
     assert len(world.rows(State.HELD)) == 2
     assert world.net.calls == 0
 
@@ -623,11 +624,11 @@ def test_a_rejected_draft_is_replaced_and_a_no_can_be_taken_back(home: Path) -> 
     world = World(home, hourly(review="on", review_ahead=1))
     world.run(MINUTE / 2)
     (first,) = world.rows(State.HELD)
-    review.reject(world.outbox, first.id, world.now, first.rev)
+    transitions.reject(world.outbox, first.id, world.now, rev=first.rev)
     world.run(MINUTE / 4)
     (second,) = world.rows(State.HELD)
     assert (second.slot, second.text != first.text) == (first.slot, True)
-    review.reopen(world.outbox, first.id, world.now)
+    transitions.reopen(world.outbox, first.id, world.now)
     world.run(MINUTE / 8)
     slots = {row.slot for row in world.rows(State.HELD)}
     assert len(slots) == 2
@@ -657,7 +658,7 @@ def test_a_row_that_was_edited_after_it_was_judged_is_not_sent(home: Path) -> No
     post = _ready(world)
 
     def meddle(_: object) -> list[str]:
-        world.outbox.edit(post, "never judged", world.now)
+        transitions.edit(world.outbox, post, "never judged", world.now)
         return []
 
     world.poster._judge = meddle
@@ -679,7 +680,7 @@ def test_undo_deletes_the_post_and_only_once(home: Path) -> None:
 def test_f3_an_orphan_becomes_unconfirmed_and_is_found(home: Path) -> None:
     world = World(home, HOURLY)
     post = _ready(world)
-    world.outbox.claim(post, world.now, review=False, charge=lambda _: None)
+    transitions.claim(world.outbox, post, world.now, review=False, charge=lambda _: None)
     world.net.post(world.outbox.get(post).text or "")  # accepted; then the process died
     world.stop()
     world.start()

@@ -10,6 +10,7 @@ import pytest
 from biobot.errors import NetworkError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.posting.policy import TABLE, Then, decide, name
+from biobot.posting.post import State
 from biobot.rehearsal.faults import FAULTS
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -26,7 +27,7 @@ def test_every_kind_has_one_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "row", "then", "until"),
+    ("error", "state", "then", "until"),
     [
         (Unsent(""), "approved", Then.WAIT, timedelta(minutes=1)),  # F42
         (Unknown(""), "unconfirmed", Then.GO_ON, None),  # F2
@@ -51,11 +52,11 @@ def test_every_kind_has_one_row() -> None:
     ],
     ids=lambda value: name(value) if isinstance(value, NetworkError) else "",
 )
-def test_each_row_decides(error: NetworkError, row: str, then: Then, until: timedelta | None) -> None:
+def test_each_row_decides(error: NetworkError, state: str, then: Then, until: timedelta | None) -> None:
     decision = decide(error, NOW)
-    assert (decision.row, decision.then) == (row, then)
+    assert (decision.state, decision.then) == (state, then)
     assert decision.until == (None if until is None else NOW + until)
-    assert decision.mend
+    assert decision.remedy
 
 
 def test_waits_double_with_each_failure_up_to_the_longest() -> None:
@@ -70,21 +71,15 @@ def test_what_goes_on_may_do_so_three_times_in_a_row(kind: Kind) -> None:
     assert then[2:] == [Then.BLOCK] * 2
 
 
-def test_f20_a_duplicate_after_a_resend_waits_for_the_timeline() -> None:
-    assert decide(refused(Kind.DUPLICATE), NOW, resent=True).row == "unconfirmed"
-    assert decide(refused(Kind.DUPLICATE), NOW, resent=False).row == "failed"
-
-
 def test_an_unknown_fate_is_never_approved_again() -> None:
     for before in range(100):
-        for resent in (True, False):
-            assert decide(Unknown(""), NOW, before=before, resent=resent).row == "unconfirmed"
+        assert decide(Unknown(""), NOW, before=before).state is State.UNCONFIRMED
 
 
 def test_the_docs_hold_this_very_table() -> None:
     text = DOCS.read_text(encoding="utf-8")
     for kind, rule in TABLE.items():
         then = rule.then.value + (f"; {rule.strikes} in a row: blocks" if rule.strikes else "")
-        assert f"| `{kind}` | {rule.row} | {then} | {rule.mend} |" in text
+        assert f"| `{kind}` | {rule.state} | {then} | {rule.remedy} |" in text
     for fault in FAULTS:
         assert f"`{fault}`" in text

@@ -13,7 +13,8 @@ from biobot.config import Config, Where, build
 from biobot.networks.network import Account, Tweet
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
-from biobot.posting.outbox import Outbox, Post, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post, State
 from biobot.posting.poster import Poster
 from biobot.settings import Settings as Whole
 
@@ -27,6 +28,7 @@ class Net:
     """
 
     name = "rehearsal"
+    clock_offset: timedelta | None = None
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock = clock

@@ -13,8 +13,9 @@ import pytest
 
 from biobot.app import rehearsing
 from biobot.cli import main
-from biobot.posting import policy
+from biobot.posting import policy, transitions
 from biobot.posting.outbox import Outbox
+from biobot.posting.post import State
 from biobot.rehearsal.faults import FAULTS
 
 Bot = Callable[[str], Path]
@@ -78,7 +79,7 @@ def test_a_fault_that_there_is_not_is_named_with_those_that_there_are(run: Any) 
 def test_f2_the_judge_sees_a_bot_that_sends_again_what_may_have_arrived(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    careless = replace(policy.TABLE[policy.UNKNOWN], row="approved")
+    careless = replace(policy.TABLE[policy.UNKNOWN], state=State.APPROVED)
     monkeypatch.setattr(policy, "TABLE", {**policy.TABLE, policy.UNKNOWN: careless})
     code, out, err = run("rehearse", "--days", "2", "--faults", "timeout-after", "--json")
     assert code == 1
@@ -87,8 +88,8 @@ def test_f2_the_judge_sees_a_bot_that_sends_again_what_may_have_arrived(
 
 
 def test_the_judge_sees_a_post_that_no_row_accounts_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = Outbox.lost
-    monkeypatch.setattr(Outbox, "looked", lambda self, post, now: lost(self, post, now, "given up at once"))
+    give_up = transitions.give_up
+    monkeypatch.setattr(transitions, "record_miss", lambda outbox, post, now: give_up(outbox, post, now, "at once"))
     code, out, _ = run("rehearse", "--days", "2", "--faults", "lag-timeout", "--json")  # F46
     assert code == 1
     assert json.loads(out)["lost"] > 0

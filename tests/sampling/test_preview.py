@@ -18,7 +18,8 @@ import pytest
 from biobot.cli import main
 from biobot.config import load
 from biobot.errors import SampleError
-from biobot.posting.outbox import Draft, Outbox, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, State
 from biobot.text import terminal
 from biobot.worker import server
 

@@ -13,7 +13,8 @@ import pytest
 
 from biobot.app import console
 from biobot.config import load
-from biobot.posting.outbox import Draft, Outbox, Post, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, Post, State
 from tests.web.browser import Served, served
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from biobot.bundled import STARTER
 from biobot.config import Config, load
 from biobot.model.registry import Registry
-from biobot.posting import schedule
+from biobot.posting import schedule, transitions
 from biobot.posting.budget import Budget
-from biobot.posting.outbox import Draft, Outbox, Post, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, Post, State
 
 TOML = """\
 [schedule]
@@ -129,18 +130,20 @@ def _past(config: Config, outbox: Outbox, now: datetime) -> None:
         if text is None:
             break
         row = _add(outbox, text, slot, slot - timedelta(minutes=30), number)
-        outbox.approve(row.id, slot - timedelta(minutes=20))
+        transitions.approve(outbox, row.id, slot - timedelta(minutes=20))
         sent = _send(config, outbox, row, slot + timedelta(minutes=3))
-        outbox.posted(sent.id, f"15{number}0042770001", slot + timedelta(minutes=3, seconds=1))
-    outbox.count_refused({"length": 192, "dedupe": 142, "profanity": 48, "links": 18}, now)
+        transitions.confirm(outbox, sent.id, f"15{number}0042770001", slot + timedelta(minutes=3, seconds=1))
+    outbox.count_refused({"length": 192, "dedupe": 142, "profanity": 48, "links": 18})
     row = _add(outbox, "I put the pro in procrastinate, later", slots[-2], now - timedelta(hours=6), 20)
-    outbox.reject(row.id, now - timedelta(hours=5), "rejected by a person")
+    transitions.reject(outbox, row.id, now - timedelta(hours=5))
     row = _add(
         outbox, "Taller in person. Shorter in writing. Unsure on the phone 📞", slots[-1], now - timedelta(hours=2), 21
     )
-    outbox.approve(row.id, now - timedelta(hours=1, minutes=50))
+    transitions.approve(outbox, row.id, now - timedelta(hours=1, minutes=50))
     _send(config, outbox, row, now - timedelta(minutes=52))
-    outbox.unconfirmed(row.id, now - timedelta(minutes=51), "the connection broke after the request was sent")
+    transitions.lose_track(
+        outbox, row.id, now - timedelta(minutes=51), "the connection broke after the request was sent"
+    )
 
 
 def _queue(config: Config, outbox: Outbox, now: datetime) -> None:
@@ -148,7 +151,7 @@ def _queue(config: Config, outbox: Outbox, now: datetime) -> None:
     for number, (text, slot) in enumerate(zip([*READY, *HELD], slots, strict=True)):
         row = _add(outbox, text, slot, now - timedelta(hours=3), 100 + number)
         if text in READY:
-            outbox.approve(row.id, now - timedelta(hours=2))
+            transitions.approve(outbox, row.id, now - timedelta(hours=2))
 
 
 def _add(outbox: Outbox, text: str, slot: datetime, at: datetime, number: int) -> Post:
@@ -161,4 +164,4 @@ def _add(outbox: Outbox, text: str, slot: datetime, at: datetime, number: int) -
 
 def _send(config: Config, outbox: Outbox, row: Post, at: datetime) -> Post:
     charge = Budget(outbox, config.settings.post).charge(row.id, "post", at)
-    return outbox.claim(row.id, at, review=True, charge=charge)
+    return transitions.claim(outbox, row.id, at, review=True, charge=charge)

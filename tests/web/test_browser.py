@@ -18,9 +18,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from biobot.app import console
 from biobot.config import Config, load
 from biobot.model.registry import Registry
-from biobot.posting import locks
+from biobot.posting import locks, transitions
 from biobot.posting.budget import Budget
-from biobot.posting.outbox import Draft, Post, State
+from biobot.posting.post import Draft, Post, State
 from biobot.web import tuning
 from tests.web import scene
 from tests.web.browser import CHROMIUM, Served, chromium, served
@@ -188,8 +188,8 @@ def test_what_the_daemon_does_meanwhile_is_seen_without_a_reload(page: Page, con
         console.open_outbox(config, read_only=False) as outbox,
     ):
         charge = Budget(outbox, config.settings.post).charge(ready.id, "post", now)
-        outbox.claim(ready.id, now, review=True, charge=charge)
-        outbox.posted(ready.id, "1", now)
+        transitions.claim(outbox, ready.id, now, review=True, charge=charge)
+        transitions.confirm(outbox, ready.id, "1", now)
         expect(page.locator(f"#draft-{ready.id}")).to_have_count(0)
         expect(page.locator("#health")).to_contain_text("running")
         expect(page.locator("#budget")).to_contain_text("of 6")

@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from biobot.posting.outbox import Outbox, stamp
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import stamp
 from tests.web import scene
 
 BIOBOT = [sys.executable, "-m", "biobot"]
@@ -191,7 +192,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = scene.build(folder)
     with Outbox(config.home / "outbox.db", "rehearsal") as outbox, outbox.transaction() as db:
         insert = (
-            "INSERT INTO post (state, text, folded, slot, network, created, sending, posted, remote_id) "
+            "INSERT INTO post (state, text, folded, slot, network, created, attempted, posted, remote_id) "
             "VALUES ('posted', ?, ?, ?, 'rehearsal', ?, ?, ?, ?)"
         )
         for number in range(10_000):

@@ -9,6 +9,7 @@ that is missing. Nothing is retried and nothing waits here.
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,29 +19,12 @@ import requests
 import tweepy
 
 from biobot.networks.errors import Unknown, classify_failure, moment, parse
+from biobot.networks.network import Account, Tweet
 from biobot.networks.secrets import COLLECTING, POSTING, Secrets
 from biobot.networks.x.session import Clock, Session
 
 PEOPLE = ["description", "entities", "protected", "withheld"]
 """The fields of a user that are asked for, besides id, name and username."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account that the keys belong to; `access` is what they allow ("read", "read-write"), "" if not said."""
-
-    id: str
-    handle: str
-    access: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tweet:
-    """A post on the timeline, as a person reads it: links written out, HTML's escapes undone."""
-
-    id: str
-    text: str
-    created: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +57,22 @@ class Page:
 class XClient:
     """One account on X, or on what speaks like X at `api_base`.
 
-    `timeout` bounds each call. `clock` dates the signatures; without one it is the machine's clock.
+    `timeout` bounds each call, and `stop` is set when the process shall end. `clock` dates the signatures;
+    without one it is the machine's clock.
     """
 
-    def __init__(self, secrets: Secrets, api_base: str, timeout: timedelta, clock: Clock | None = None) -> None:
+    name = "x"
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        api_base: str,
+        timeout: timedelta,
+        clock: Clock | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
         self._secrets = secrets
-        self._session = Session(api_base, timeout, clock)
+        self._session = Session(api_base, timeout, clock, stop)
         self._tweepy = tweepy.Client(
             bearer_token=secrets.bearer_token,
             consumer_key=secrets.api_key,
@@ -89,6 +83,11 @@ class XClient:
         )
         self._tweepy.session = self._session
         self._me: Account | None = None
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far X's clock is ahead of this machine's, by the Date of its last answer."""
+        return self._session.clock_offset
 
     # -- as the account ------------------------------------------------------------------------------
 

@@ -7,12 +7,10 @@ no retries, no .netrc, no proxy on loopback, and an exception of `biobot.network
 
 from __future__ import annotations
 
-import contextvars
 import os
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +21,9 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from biobot.networks.errors import GivenUp, classify, classify_failure
+from biobot.networks import rate_limits
+from biobot.networks.errors import classify, classify_failure
+from biobot.networks.watchdog import GRACE, Call
 
 TWEEPYS = "https://api.twitter.com"
 """The host that tweepy writes into every address."""
@@ -39,16 +39,21 @@ Clock = Callable[[], datetime]
 class Session(requests.Session):
     """requests.Session for one base address, as the module's docstring says.
 
-    `timeout` bounds a whole call. `clock` dates the signatures; without one the machine's own does.
-    After each call `headers` of the answer are in `answered`, whatever the status was.
+    `timeout` bounds a whole call; once `stop` is set a POST gets `GRACE`, and any other call ends at once. `clock`
+    dates the signatures; without one the machine's own does. After each call the answer's headers are in
+    `answered`, whatever the status was, and `clock_offset` is how far the server's clock is ahead of ours.
     """
 
-    def __init__(self, base: str, timeout: timedelta, clock: Clock | None = None) -> None:
+    def __init__(
+        self, base: str, timeout: timedelta, clock: Clock | None = None, stop: threading.Event | None = None
+    ) -> None:
         super().__init__()
         self.base = base.rstrip("/")
         self.timeout = timeout.total_seconds()
         self.clock = clock
+        self.stop = stop
         self.answered: dict[str, str] = {}
+        self.clock_offset: timedelta | None = None
         self.mount("https://", _Adapter())
         self.mount("http://", _Adapter())
         # requests would let a .netrc overwrite the Authorization header: of the environment, only
@@ -59,11 +64,11 @@ class Session(requests.Session):
             self.proxies.update(get_environ_proxies(self.base))
 
     def move(self, base: str) -> None:
-        """Speak to another base address from now on; one on this machine, like the first, or neither."""
+        """Call another base address from now on: one on this machine if the first was, else one elsewhere."""
         self.base = base.rstrip("/")
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Make one call and give its 2xx answer, read whole; raise Unsent, Refused or Unknown for all else."""
+        """Make one call and return its 2xx answer, read whole; raise Unsent, Refused or Unknown for all else."""
         assert url.startswith(f"{TWEEPYS}/")
         url = self.base + url.removeprefix(TWEEPYS)
         options.update(timeout=(min(CONNECT.total_seconds(), self.timeout), self.timeout), allow_redirects=False)
@@ -72,68 +77,21 @@ class Session(requests.Session):
         self.answered = {}
         if method == "POST":
             self.close()  # a post never rides on an old connection, whose end may have gone unnoticed
-        response = _Call().run(lambda: super(Session, self).request(method, url, **options), self.timeout)
+        grace = GRACE.total_seconds() if method == "POST" else 0.0
+        call = Call[requests.Response]()
+        try:
+            response = call.run(
+                lambda: super(Session, self).request(method, url, **options), self.timeout, self.stop, grace
+            )
+        except Exception as error:
+            raise classify_failure(error, call.begun) from error
         self.answered = {name.lower(): value for name, value in response.headers.items()}
+        date = rate_limits.date(self.answered)
+        if date is not None:
+            self.clock_offset = date - (self.clock() if self.clock is not None else datetime.now(UTC))
         if 200 <= response.status_code < 300:
             return response
         raise classify(response.status_code, self.answered, response.content, _signed(response.request))
-
-
-class _Call:
-    """One call in a thread of its own, so that nothing in it, not even DNS, can outlast its time.
-
-    Giving up and the first byte exclude each other: after `give_up` either nothing was sent and nothing
-    will be, or something was and its connection is cut.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._begun = False
-        self._given_up = False
-        self._socket: socket.socket | None = None
-
-    def run(self, make: Callable[[], requests.Response], seconds: float) -> requests.Response:
-        """Return what `make` gives, or raise what became of it, after at most `seconds`."""
-        answers: list[requests.Response] = []
-        failures: list[BaseException] = []
-        done = threading.Event()
-
-        def work() -> None:
-            _CALL.set(self)
-            try:
-                answers.append(make())
-            except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that asked
-                failures.append(error)
-            finally:
-                done.set()
-
-        threading.Thread(target=work, name="biobot-x-call", daemon=True).start()
-        try:
-            in_time = done.wait(seconds)
-        finally:
-            if not done.is_set():
-                self._give_up()
-        if answers:
-            return answers[0]
-        error = failures[0] if in_time else GivenUp(f"no whole answer in {seconds:g} s")
-        raise classify_failure(error, self._begun) from error
-
-    def begin(self, connection: socket.socket | None) -> None:
-        """Note that a first byte is about to leave; raise GivenUp if the time is over."""
-        with self._lock:
-            if self._given_up:
-                raise GivenUp("the time was over before the request was sent")
-            self._begun, self._socket = True, connection
-
-    def _give_up(self) -> None:
-        with self._lock:
-            self._given_up = True
-        if self._socket is not None:
-            with suppress(OSError):  # already gone
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
-_CALL: contextvars.ContextVar[_Call] = contextvars.ContextVar("_CALL")
 
 
 class _Marked:
@@ -156,7 +114,7 @@ class _Marked:
         if self.sock is None:
             self.connect()
         if self._connected:  # else it is the proxy that is being spoken to
-            _CALL.get().begin(self.sock)
+            Call.current.get().begin(self.sock)
         super().send(data)  # type: ignore[misc]
 
 

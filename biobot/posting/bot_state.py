@@ -1,0 +1,87 @@
+"""What the bot remembers beside its posts: a pause, a block, a wait, and which slots are accounted for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import By, moment, stamp
+
+
+@dataclass(frozen=True, slots=True)
+class BotState:
+    """The one row of the table `bot`; see migrations/0002.sql for what each column means."""
+
+    paused: datetime | None
+    blocked: str | None
+    wait_until: datetime | None
+    wait_reason: str | None
+    strike: str | None
+    strikes: int
+    resumed: datetime | None
+    accounted: datetime | None
+    schedule: str | None
+
+
+_COLUMNS = tuple(each.name for each in fields(BotState))
+_TIMES = {each.name for each in fields(BotState) if "datetime" in str(each.type)}
+
+
+def read(outbox: Outbox) -> BotState:
+    """Return the bot's state as it is now."""
+    (row,) = outbox.ask(f"SELECT {', '.join(_COLUMNS)} FROM bot")
+    found = dict(zip(_COLUMNS, row, strict=True))
+    return BotState(**found | {name: moment(found[name]) for name in _TIMES if found[name] is not None})
+
+
+def pause(outbox: Outbox, now: datetime) -> None:
+    """Make no posts until a person resumes."""
+    if read(outbox).paused is None:
+        _change(outbox, now, "person", "paused", "by a person", paused=now)
+
+
+def resume(outbox: Outbox, now: datetime) -> None:
+    """Go on after a pause, a block or a wait; what is unconfirmed now no longer holds the breaker open."""
+    over: dict[str, Any] = dict.fromkeys(("paused", "blocked", "wait_until", "wait_reason"))
+    _change(outbox, now, "person", "resumed", None, resumed=now, **over)
+
+
+def block(outbox: Outbox, reason: str, now: datetime) -> None:
+    """Make no calls until a person resumes."""
+    if read(outbox).blocked != reason:
+        _change(outbox, now, "policy", "blocked", reason, blocked=reason)
+
+
+def wait(outbox: Outbox, until: datetime, reason: str, now: datetime) -> None:
+    """Make no calls before `until`."""
+    _change(outbox, now, "policy", f"wait until {stamp(until)}", reason, wait_until=until, wait_reason=reason)
+
+
+def count_strike(outbox: Outbox, kind: str, now: datetime) -> int:
+    """Count a failed call of that kind; return how many of the same kind came directly before it."""
+    state = read(outbox)
+    before = state.strikes if state.strike == kind else 0
+    _change(outbox, now, "policy", None, None, strike=kind, strikes=before + 1)
+    return before
+
+
+def clear_strikes(outbox: Outbox, now: datetime) -> None:
+    """Note that a call went well."""
+    if read(outbox).strikes:
+        _change(outbox, now, "policy", None, None, strike=None, strikes=0)
+
+
+def account_for(outbox: Outbox, until: datetime, schedule: str, now: datetime) -> None:
+    """Note that every slot of `schedule` up to `until` has a row."""
+    _change(outbox, now, "policy", None, None, accounted=until, schedule=schedule)
+
+
+def _change(outbox: Outbox, now: datetime, by: By, told: str | None, reason: str | None, **columns: Any) -> None:
+    """Set columns, and put `told` into the audit (None: it is nothing that a person asks about)."""
+    values = [stamp(value) if isinstance(value, datetime) else value for value in columns.values()]
+    with outbox.transaction() as db:
+        db.execute(f"UPDATE bot SET {', '.join(f'{name} = ?' for name in columns)}", values)
+        if told is not None:
+            outbox.note(db, None, None, told, now, by, reason)
