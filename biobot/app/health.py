@@ -312,10 +312,10 @@ def _packages() -> Iterator[str]:
     return (each.metadata["Name"] or "" for each in metadata.distributions())
 
 
-def _account(config: Config, _: datetime) -> str:
+def _account(config: Config, now: datetime) -> str:
     from biobot.app.networks import open_network
 
-    network = open_network(config)
+    network = open_network(config, lambda: now)
     try:
         account = network.me()
     finally:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from biobot.config import Config
 from biobot.networks.network import Network
 
 
-def open_network(
-    config: Config, clock: Callable[[], datetime] | None = None, stop: threading.Event | None = None
-) -> Network:
+def open_network(config: Config, clock: Callable[[], datetime], stop: threading.Event | None = None) -> Network:
     """Open the network that `post.network` names.
 
-    `clock` dates signatures, and is the fake X's time; without one both read the machine's. `stop` is set when the
-    process shall end. Raises SecretsError when X's keys lie where others can read them; missing ones are noticed at
-    the first call.
+    `clock` dates signatures, and is the fake X's time; `stop` is set when the process shall end. Raises SecretsError
+    when X's keys lie where others can read them; missing ones are noticed at the first call.
     """
     settings = config.settings
     match settings.post.network:
@@ -35,5 +32,5 @@ def open_network(
             from biobot.rehearsal.server import FakeX
 
             config.home.mkdir(parents=True, exist_ok=True)
-            fake = FakeX(clock or (lambda: datetime.now(UTC)), config.home / "rehearsal.db")
+            fake = FakeX(clock, config.home / "rehearsal.db")
             return Rehearsal(fake, settings.x.timeout, stop)

@@ -26,7 +26,7 @@ def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event
     return Poster(
         config,
         outbox,
-        lambda: open_network(config, stop=stop),
+        lambda: open_network(config, clock, stop),
         lambda row: judge(config, row),
         clock,
         who=who,

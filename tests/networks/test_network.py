@@ -40,12 +40,11 @@ def test_the_rehearsals_timeline_outlives_the_process_that_wrote_it(bot: Bot) ->
     assert (config.home / "rehearsal.db").is_file()
 
 
-def test_the_rehearsal_needs_no_clock_and_no_secret(bot: Bot) -> None:
-    network = open_network(config_for(bot, "rehearsal"))
+def test_the_rehearsal_needs_no_secret(bot: Bot) -> None:
+    network = open_network(config_for(bot, "rehearsal"), lambda: NOW)
     assert isinstance(network, Rehearsal)
     network.post("hello")
-    since = datetime.now(UTC) - timedelta(minutes=2)
-    assert [tweet.text for tweet in network.timeline(since)] == ["hello"]
+    assert [tweet.text for tweet in network.timeline(NOW - timedelta(minutes=2))] == ["hello"]
     network.close()
 
 
@@ -70,11 +69,11 @@ def test_f40_x_does_not_open_with_secrets_that_others_can_read(bot: Bot) -> None
     (config.folder / ".env").write_text("BIOBOT_X_API_KEY=x\n")
     (config.folder / ".env").chmod(0o644)
     with pytest.raises(SecretsError, match="chmod 600"):
-        open_network(config)
+        open_network(config, lambda: NOW)
 
 
 def test_stdout_prints(bot: Bot, capsys: Any) -> None:
-    network = open_network(config_for(bot, "stdout"))
+    network = open_network(config_for(bot, "stdout"), lambda: NOW)
     assert isinstance(network, Stdout)
     assert [network.post("one 🌻"), network.post("two")] == ["1", "2"]
     network.delete("1")
@@ -86,6 +85,6 @@ def test_stdout_prints(bot: Bot, capsys: Any) -> None:
 
 def test_every_network_has_a_name_and_all_that_the_protocol_asks_for(bot: Bot) -> None:
     for name in ("rehearsal", "x", "stdout"):
-        network = open_network(config_for(bot, name))
+        network = open_network(config_for(bot, name), lambda: NOW)
         assert network.name == name
         network.close()

@@ -68,7 +68,7 @@ def test_slots_depend_on_nothing_but_the_settings(zone: str, every: timedelta, m
 def test_quiet_hours_go_over_midnight_and_hold_back_jitter() -> None:
     quiet = ScheduleSettings(every=HOUR, quiet=("23:00-07:00",), timezone="UTC", jitter=HOUR)
     assert upcoming(quiet, "2026-05-01 21:30", 3) == ["01 22:00", "02 07:00", "02 08:00"]
-    soon = ScheduleSettings(every=HOUR, quiet=("22:03-07:00",), timezone="UTC", jitter=HOUR)
+    soon = ScheduleSettings(every=HOUR, quiet=("22:30-07:00",), timezone="UTC", jitter=HOUR)
     found = [schedule.due(soon, at("2026-05-01 22:00"), str(key)) for key in range(50)]
     assert not any(schedule.is_quiet(soon, due) for due in found)
     assert len(set(found)) > 10  # those that do not lead into the quiet hours are late as ever
