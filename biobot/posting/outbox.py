@@ -182,7 +182,27 @@ class Outbox:
             ids = [self._insert(db, draft, state, now, by) for draft in drafts]
         return [None if each is None else self.get(each) for each in ids]
 
-    def _insert(self, db: sqlite3.Connection, draft: Draft, state: State, now: datetime, by: By) -> int | None:
+    def add_posted(self, posts: Iterable[tuple[str, datetime, str]]) -> None:
+        """Store texts that are on the network already, each with its time and id, all in one transaction.
+
+        One that looks the same as another row's is left out.
+        """
+        with self.transaction() as db:
+            for text, at, remote_id in posts:
+                self._insert(
+                    db,
+                    Draft(text),
+                    State.POSTED,
+                    at,
+                    "policy",
+                    attempted=stamp(at),
+                    posted=stamp(at),
+                    remote_id=remote_id,
+                )
+
+    def _insert(
+        self, db: sqlite3.Connection, draft: Draft, state: State, now: datetime, by: By, **more: str
+    ) -> int | None:
         columns = asdict(draft) | {
             "state": state,
             "folded": folded(draft.text),
@@ -190,7 +210,8 @@ class Outbox:
             "network": self.network,
             "account": self.account,
             "created": stamp(now),
-            "approved_by": by if state is State.APPROVED else None,
+            "approved_by": None if state is State.HELD else by,
+            **more,
         }
         try:
             query = f"INSERT INTO post ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"

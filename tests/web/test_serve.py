@@ -19,7 +19,6 @@ import httpx
 import pytest
 
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import stamp
 from tests.web import scene
 
 BIOBOT = [sys.executable, "-m", "biobot"]
@@ -190,15 +189,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bot whose outbox has 10,000 rows."""
     folder = tmp_path_factory.mktemp("busy")
     config = scene.build(folder)
-    with Outbox(config.home / "outbox.db", "rehearsal") as outbox, outbox.transaction() as db:
-        insert = (
-            "INSERT INTO post (state, text, folded, slot, network, created, attempted, posted, remote_id) "
-            "VALUES ('posted', ?, ?, ?, 'rehearsal', ?, ?, ?, ?)"
-        )
-        for number in range(10_000):
-            at = stamp(datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=6 * number))
-            text = f"a bio of long ago, number {number}"
-            db.execute(insert, (text, text, at, at, at, at, str(number)))
+    begin, step = datetime(2020, 1, 1, tzinfo=UTC), timedelta(hours=6)
+    with Outbox(config.home / "outbox.db", "rehearsal") as outbox:
+        outbox.add_posted((f"a bio of long ago, number {n}", begin + n * step, str(n)) for n in range(10_000))
     return folder
 
 
