@@ -57,25 +57,14 @@ def fill_outbox(home: Path, texts: Iterable[str], network: str = "rehearsal") ->
     What looks the same as another is left out. The index of known texts is written as well, as a bot does.
     """
     from biobot.dedupe import known_texts
-    from biobot.posting.outbox import Outbox, stamp
-    from biobot.text.normalize import fold
+    from biobot.posting.outbox import Outbox
 
-    last, unique = datetime.now(UTC) - timedelta(days=1), list(dict.fromkeys(texts))
+    last, step, unique = datetime.now(UTC) - timedelta(days=1), timedelta(days=1) / 17, list(dict.fromkeys(texts))
     with Outbox(home / "outbox.db", network) as outbox:
-        with outbox.transaction() as db:
-            for back, text in zip(reversed(range(len(unique))), unique, strict=True):
-                time = stamp(last - back * timedelta(days=1) / 17)
-                made = db.execute(
-                    "INSERT OR IGNORE INTO post (state, text, folded, network, account, created, approved_by, sending, "
-                    "posted) VALUES ('posted', ?, ?, ?, ?, ?, 'policy', ?, ?)",
-                    (text, fold(text) or text, network, outbox.account, time, time, time),
-                )
-                if made.rowcount:
-                    db.execute(
-                        "INSERT INTO audit (post, at, state, by) VALUES (?, ?, 'posted', 'policy')",
-                        (made.lastrowid, time),
-                    )
-            db.execute("UPDATE post SET remote_id = 'filled-' || id WHERE state = 'posted' AND remote_id IS NULL")
+        before, backwards = sum(outbox.counts().values()), reversed(range(len(unique)))
+        outbox.add_posted(
+            (text, last - back * step, f"filled-{before + back}") for back, text in zip(backwards, unique, strict=True)
+        )
         known_texts.save_own_texts(home / known_texts.OUTBOX_INDEX, outbox.texts())
 
 

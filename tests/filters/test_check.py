@@ -16,7 +16,8 @@ from biobot.cli import main
 from biobot.config import load
 from biobot.dedupe import known_texts
 from biobot.errors import PluginError
-from biobot.posting.outbox import Draft, Outbox, State
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, State
 from biobot.testing import fill_outbox
 from tests.conftest import made_up_bios
 
