@@ -84,7 +84,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from biobot.dedupe import index
     from biobot.model import checkpoint
     from biobot.model.codec import Codec
-    from biobot.model.lstm import ByteLSTM, Shape
+    from biobot.model.lstm import ByteLSTM
+    from biobot.model.shape import Shape
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     folder.mkdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,9 @@ from biobot.app import health
 from biobot.app.models import ModelSummary, summaries
 from biobot.config import Config
 from biobot.errors import BiobotError, ModelError, OutboxError
+from biobot.model import training_state
 from biobot.model.registry import Registry
+from biobot.model.training_state import TrainingState
 from biobot.posting import locks, schedule
 from biobot.posting.budget import Budget, Left
 from biobot.posting.outbox import Outbox
@@ -191,44 +192,31 @@ class TrainingRun:
     """An unfinished training: running, or stopped and ready to be resumed."""
 
     alive: bool
-    step: int
-    steps: int | None
-    seen_bytes: int
-    seconds: float
-    train_bits: float | None
-    best: float | None
-    curve: Sequence[Sequence[float]]
+    state: TrainingState
+
+    @property
+    def train_bits(self) -> float | None:
+        """Return the bits per byte of the latest steps, None before the first one."""
+        return _number(self.state.train_bits)
 
     @property
     def eta(self) -> timedelta | None:
-        """Return how long it will take, at the pace so far."""
-        if not self.steps or not self.step:
+        """Return how long the rest takes, at the rate so far."""
+        state = self.state
+        if not state.steps or not state.step:
             return None
-        return timedelta(seconds=self.seconds / self.step * (self.steps - self.step))
+        return timedelta(seconds=state.seconds / state.step * (state.steps - state.step))
 
 
 def training_run(config: Config, now: datetime) -> TrainingRun | None:
-    """Read the unfinished training from its file's header; None when there is none."""
-    path = config.home / "training" / "state.safetensors"
+    """Return the unfinished training of this home, None if there is none."""
+    folder = config.home / "training"
     try:
-        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            where = json.loads(json.loads(file.read(length))["__metadata__"]["biobot"])["where"]
-        if where["steps"] is not None and where["step"] >= where["steps"]:
-            return None
-        return TrainingRun(
-            now - written < ALIVE,
-            where["step"],
-            where["steps"],
-            where["seen"],
-            where["seconds"],
-            _number(where["train_bits"]),
-            _number(where["best"]),
-            where["curve"],
-        )
-    except (OSError, ValueError, KeyError, struct.error):
-        return None  # no training, or one of another biobot
+        state = training_state.read(folder)
+        written = datetime.fromtimestamp((folder / training_state.FILE).stat().st_mtime, UTC)
+    except (OSError, ModelError):
+        return None  # there is none, or another version of biobot wrote it
+    return None if state.finished else TrainingRun(now - written < ALIVE, state)
 
 
 def _number(value: float | None) -> float | None:

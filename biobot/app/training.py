@@ -1,4 +1,4 @@
-"""Models from bios: measuring one, training one, and deciding whether it may speak."""
+"""Models from bios: measuring one, training one, and deciding whether it becomes active."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from biobot.text.humanize import counted
 if TYPE_CHECKING:
     from biobot.model.checkpoint import Checkpoint
     from biobot.model.evaluate import Bytes, Score
-    from biobot.model.training import Progress, Training
+    from biobot.model.training import Progress, Trainer
 
 
 def open_model(config: Config, name: str | None = None) -> tuple[str, Checkpoint]:
-    """Load the model `name` (None: the one that the config names) where the config wants it to run; give its id."""
+    """Return the id and the checkpoint of the model `name` (None: the configured one), on the configured device."""
     from biobot.model import checkpoint
     from biobot.sampling.sampler import device
 
@@ -39,21 +39,21 @@ def open_model(config: Config, name: str | None = None) -> tuple[str, Checkpoint
 
 
 def evaluate(config: Config, file: Path, name: str | None = None) -> tuple[str, Score, int]:
-    """Measure a model on a file of bios exactly as they stand; give its id, its score and the lines without a bio."""
+    """Score a model on the bios of a file, unchanged; return its id, the score and how many lines hold no bio."""
     from biobot.model import evaluate
 
     model, checkpoint = open_model(config, name)
     skipped: list[Skipped] = []
     score = evaluate.score(checkpoint, texts(file, skipped))
     if not score.bios:
-        raise CorpusError(f"there is no bio in {file}")
+        raise CorpusError(f"{file} holds no bio")
     return model, score, len(skipped)
 
 
 def evaluate_each(
     config: Config, file: Path, name: str | None = None, skipped: list[Skipped] | None = None
 ) -> Iterator[tuple[str, Bytes]]:
-    """Yield each bio of a file with the probability of its every byte; lines without a bio are added to `skipped`."""
+    """Yield each bio of a file with its probabilities by byte; lines without a bio are added to `skipped`."""
     from biobot.model import evaluate
 
     _, checkpoint = open_model(config, name)
@@ -62,7 +62,7 @@ def evaluate_each(
 
 
 def texts(file: Path, skipped: list[Skipped] | None = None) -> Iterator[str]:
-    """Yield the bios of a file as they stand; lines that hold none are added to `skipped`."""
+    """Yield the bios of a file, unchanged; lines without one are added to `skipped`."""
     for found in read(file):
         if isinstance(found, Bio):
             yield found.text
@@ -73,18 +73,18 @@ def texts(file: Path, skipped: list[Skipped] | None = None) -> Iterator[str]:
 # -- training ----------------------------------------------------------------------------------------------
 
 HELD_OUT = 0.05
-"""The share of bios that is held out where no --dev is given."""
+"""The share of bios that is held out without --dev, up to MAX_HELD_OUT of them."""
 
-MOST_HELD_OUT = 5000
+MAX_HELD_OUT = 5000
 
-_GATE = 0.15, 2.0  # this share of --max-minutes, but no more minutes, is kept for the index, the report and the gate
-_GATE_BYTES = 300_000  # of dev are measured when the time is limited
+_GATE = 0.15, 2.0  # the share of --max-minutes, and the most minutes, reserved for index, report and gate
+_GATE_BYTES = 300_000  # how much of dev is measured when the time is limited
 _SAMPLES = 400  # bios that the report draws at each temperature
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What `biobot train` was asked for; `minutes` are for everything, the import and the gate included."""
+class Options:
+    """The options of `biobot train`; `minutes` cover everything, the import and the gate included."""
 
     preset: str | None = None
     epochs: float | None = None
@@ -100,14 +100,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line for the person who waits."""
+    """A line for the person waiting."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
-    """A step was made; `peek` draws a bio from the model as it is now."""
+class StepDone:
+    """A training step is done; `peek` draws a bio from the model as it is now."""
 
     progress: Progress
     peek: Callable[[], str]
@@ -115,7 +115,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How it ended; `card` holds every figure of the model."""
+    """The training is over; `card` is the model card."""
 
     model: str
     card: Mapping[str, Any]
@@ -124,13 +124,13 @@ class Done:
 
 
 def train(
-    config: Config, wanted: Wanted, now: datetime, clock: Callable[[], float], stopped: Callable[[], bool]
-) -> Iterator[Note | Advance | Done]:
-    """Train a model, measure it, and let it speak if it is better; one step at each iteration.
+    config: Config, options: Options, now: datetime, clock: Callable[[], float], stopped: Callable[[], bool]
+) -> Iterator[Note | StepDone | Done]:
+    """Train a model, measure it, and make it active if it is better; one step at each iteration.
 
-    `clock` gives seconds. Once `stopped()` is true the training ends early and the best model so far goes
-    through the gate. Under torchrun the processes beside the first give nothing. What came of it is told by
-    `status`, too; LockHeld when another training runs in this home.
+    `clock` returns seconds. Once `stopped()` is true the training ends early and the best model so far goes through
+    the gate. Under torchrun only the first process yields anything. The outcome is recorded for `status`; LockHeld if
+    another training runs in this home.
     """
     began = clock()
 
@@ -138,56 +138,58 @@ def train(
         return now + timedelta(seconds=clock() - began)
 
     if os.environ.get("RANK", "0") != "0":
-        yield from _train(config, wanted, moment, clock, stopped, training_record.Diary())
+        yield from _train(config, options, moment, clock, stopped, training_record.Record())
         return
-    with training_record.kept(config.home, moment) as notes:
-        for event in _train(config, wanted, moment, clock, stopped, notes):
+    with training_record.recorded(config.home, moment) as record:
+        for event in _train(config, options, moment, clock, stopped, record):
             if isinstance(event, Done):
-                notes.end(event.model, event.promoted, event.why)
+                record.end(event.model, event.promoted, event.why)
             yield event
 
 
 def _train(
     config: Config,
-    wanted: Wanted,
+    options: Options,
     moment: Callable[[], datetime],
     clock: Callable[[], float],
     stopped: Callable[[], bool],
-    notes: training_record.Diary,
-) -> Iterator[Note | Advance | Done]:
+    record: training_record.Record,
+) -> Iterator[Note | StepDone | Done]:
     from biobot.model import checkpoint, processes
     from biobot.model.bytefile import ByteFile
-    from biobot.model.training import PRESETS, Training
+    from biobot.model.recipe import PRESETS
+    from biobot.model.training import Trainer
 
     now, began = moment(), clock()
-    with processes.joined(wanted.device if wanted.device != "auto" else config.settings.model.device) as (rank, device):
+    wanted = options.device if options.device != "auto" else config.settings.model.device
+    with processes.joined(wanted) as (rank, device):
         registry = Registry(config.home)
         folder = config.home / "training"
-        base = registry.find(wanted.start) if wanted.start else None
+        base = registry.find(options.start) if options.start else None
         if rank == 0:
-            if wanted.corpus is None and not wanted.resume:
-                for notes.collected in collecting.before_training(config, moment, stopped):
-                    yield Note(notes.collected)
-            notes.at("read bios")
-            yield from _write_bios(config, wanted, folder)
-        processes.meet()
-        notes.at("learn")
+            if options.corpus is None and not options.resume:
+                for record.collected in collecting.before_training(config, moment, stopped):
+                    yield Note(record.collected)
+            record.at("read bios")
+            yield from _write_bios(config, options, folder)
+        processes.barrier()
+        record.at("learn")
         bios, dev = ByteFile(folder / "bios"), ByteFile(folder / "dev")
-        if wanted.resume:
-            training = Training.resume(folder, bios, dev, device=device, clock=clock)
+        if options.resume:
+            trainer = Trainer.resume(folder, bios, dev, device=device, clock=clock)
         else:
-            recipe = PRESETS[wanted.preset or "base"]
-            if wanted.epochs is not None:
-                recipe = replace(recipe, epochs=wanted.epochs)
+            recipe = PRESETS[options.preset or "base"]
+            if options.epochs is not None:
+                recipe = replace(recipe, epochs=options.epochs)
             left = None
-            if wanted.minutes is not None:
-                left = wanted.minutes - min(_GATE[0] * wanted.minutes, _GATE[1]) - (clock() - began) / 60
-            training = Training(
+            if options.minutes is not None:
+                left = options.minutes - min(_GATE[0] * options.minutes, _GATE[1]) - (clock() - began) / 60
+            trainer = Trainer.begin(
                 folder,
                 bios,
                 dev,
                 recipe,
-                seed=wanted.seed,
+                seed=options.seed,
                 device=device,
                 start=checkpoint.load(base.weights) if base else None,
                 minutes=left,
@@ -195,98 +197,98 @@ def _train(
             )
         yield Note(
             f"{counted(len(bios), 'bio')} ({len(bios.text) / 1e6:.1f} MB) to learn, {len(dev):,} held out; "
-            f"{training.parameters:,} parameters in {training.where.dtype} on {device}"
+            f"{trainer.parameters:,} parameters in {trainer.state.dtype} on {device}"
         )
-        steps = training.run()
+        steps = trainer.run()
         for progress in steps:
             if rank == 0:
-                yield Advance(progress, lambda: _peek(training))
+                yield StepDone(progress, lambda: _peek(trainer))
             if stopped():
                 steps.close()
                 break
         if rank == 0:
-            yield from _judge(config, wanted, training, base, f"{now:%Y%m%d-%H%M%S}", now, notes)
+            yield from _finish(config, options, trainer, base, f"{now:%Y%m%d-%H%M%S}", now, record)
 
 
-def _write_bios(config: Config, wanted: Wanted, folder: Path) -> Iterator[Note]:
-    """Write the bios to learn and those held out; with --resume they are written again, and must be the same."""
+def _write_bios(config: Config, options: Options, folder: Path) -> Iterator[Note]:
+    """Write the training bios and those held out; with --resume they are written again, and must be the same."""
     from biobot.model.bytefile import ByteFile
 
     left_out: Counter[str] = Counter()
 
-    def learnable(file: Path | None) -> Iterator[str]:
+    def cleaned(file: Path | None) -> Iterator[str]:
         with open_store(config) as store:
             bios = read(file) if file else store.bios()
             yield from clean.clean(bios, config.settings.train, left_out, store.forgotten().covers)
 
-    dev = list(learnable(wanted.dev)) if wanted.dev else None
+    dev = list(cleaned(options.dev)) if options.dev else None
     if dev is None:
-        dev = groups.hold_out(learnable(wanted.corpus), share=HELD_OUT, most=MOST_HELD_OUT)
+        dev = groups.hold_out(cleaned(options.corpus), share=HELD_OUT, most=MAX_HELD_OUT)
     left_out.clear()
     ByteFile.build(folder / "dev", (bio.encode() for bio in dev))
-    ByteFile.build(folder / "bios", (bio.encode() for bio in groups.apart(learnable(wanted.corpus), dev, left_out)))
+    ByteFile.build(folder / "bios", (bio.encode() for bio in groups.apart(cleaned(options.corpus), dev, left_out)))
     if left_out:
         yield Note("left out: " + ", ".join(f"{count:,} {why}" for why, count in left_out.most_common()))
 
 
-def _peek(training: Training) -> str:
+def _peek(trainer: Trainer) -> str:
     from biobot.model.checkpoint import Checkpoint
     from biobot.sampling.controls import Request
-    from biobot.sampling.sampler import Engine
+    from biobot.sampling.sampler import Sampler
 
-    training.model.eval()
+    trainer.model.eval()
     try:
-        engine = Engine(Checkpoint(training.model, training.codec), rows=16)
-        return next(iter(engine.draw([Request(training.where.step, 0.8)]))).text
+        sampler = Sampler(Checkpoint(trainer.model, trainer.codec), rows=16)
+        return next(iter(sampler.draw([Request(trainer.state.step, 0.8)]))).text
     finally:
-        training.model.train()
+        trainer.model.train()
 
 
-def _judge(
+def _finish(
     config: Config,
-    wanted: Wanted,
-    training: Training,
+    options: Options,
+    trainer: Trainer,
     base: ModelFolder | None,
     model: str,
     now: datetime,
-    notes: training_record.Diary,
+    record: training_record.Record,
 ) -> Iterator[Note | Done]:
-    """Register the best model of a training, measure it, and let it speak if the gate says so."""
+    """Register the best model of a training, measure it, and make it active if the gate allows it."""
     from biobot.evaluation import gate, plots, report
     from biobot.model import checkpoint, evaluate
-    from biobot.sampling.sampler import Engine, device
+    from biobot.sampling.sampler import Sampler, device
 
-    notes.at("measure")
+    record.at("measure")
     registry = Registry(config.home)
-    folder = registry.folder / model
-    yield Note(f"writing down what {model} learnt")
-    folder.mkdir(parents=True, exist_ok=True)
-    own_index = ModelFolder(model, folder).index
-    learnt = folder / ".new.idx" if base else own_index
-    index.build((_text(each) for each in training.bios), learnt)
+    folder = ModelFolder(model, registry.folder / model)
+    yield Note(f"indexing the training bios of {model}")
+    folder.path.mkdir(parents=True, exist_ok=True)
+    own = folder.path / ".new.idx" if base else folder.index
+    index.build((_text(each) for each in trainer.bios), own)
     if base:
-        index.merge([learnt, base.index], own_index)
-        learnt.unlink()
-    best = checkpoint.load(training.folder / "best.safetensors", device(config.settings.model.device))
+        index.merge([own, base.index], folder.index)
+        own.unlink()
+    on = device(config.settings.model.device)
+    best = checkpoint.load(trainer.folder / "best.safetensors", on)
     card = {**best.card, "id": model, "created": now.isoformat(timespec="seconds"), "from": base.id if base else None}
     best.card = card
-    checkpoint.save(folder / "model.safetensors", best, "bfloat16")
+    checkpoint.save(folder.weights, best, "bfloat16")
 
     yield Note(f"measuring {model}")
-    best = checkpoint.load(folder / "model.safetensors", device(config.settings.model.device))
-    every = 1 if wanted.minutes is None else max(1, len(training.dev.text) // _GATE_BYTES)
-    dev = [_text(training.dev[place]) for place in range(0, len(training.dev), every)]
+    best = checkpoint.load(folder.weights, on)  # as rounded to bfloat16
+    every = 1 if options.minutes is None else max(1, len(trainer.dev.text) // _GATE_BYTES)
+    dev = [_text(trainer.dev[place]) for place in range(0, len(trainer.dev), every)]
     bits = evaluate.score(best, dev).bits_per_byte
-    own = index.Index.open(own_index)
-    judge = Judge(loader.load(config), own, config.settings.filters.timeout)
-    engine = Engine(best)
+    known = index.Index.open(folder.index)
+    judge = Judge(loader.load(config), known, config.settings.filters.timeout)
+    sampler = Sampler(best)
     temperatures = sorted({0.8, *config.settings.sample.temperatures})
     rows = [
-        report.row(engine, each, _SAMPLES, own, lambda candidate: judge.judge(candidate).accepted)
+        report.row(sampler, each, _SAMPLES, known, lambda candidate: judge.judge(candidate).accepted)
         for each in temperatures
     ]
     verbatim = next(row.verbatim for row in rows if row.temperature == 0.8)
-    real, _ = report.verbatim(dev, own)
+    real, _ = report.verbatim(dev, known)
     card |= {"dev_bits_per_byte": bits, "verbatim_rate": verbatim, "real_verbatim_rate": real}
     card["report"] = [row.as_dict() for row in rows]
 
@@ -296,31 +298,28 @@ def _judge(
         current = None
     old, compared, new = None, 0, bits
     if current is not None:
-        known = index.Index.open(current.index)
-        fair = [bio for bio in dev if not _holds(known, bio) and not _holds(own, bio)]
+        theirs = index.Index.open(current.index)
+        fair = [bio for bio in dev if not _holds(theirs, bio) and not _holds(known, bio)]
         compared = len(fair)
-        new, old = (
-            evaluate.score(each, fair).bits_per_byte
-            for each in (best, checkpoint.load(current.weights, device(config.settings.model.device)))
-        )
+        new, old = (evaluate.score(each, fair).bits_per_byte for each in (best, checkpoint.load(current.weights, on)))
         card["compared"] = {"with": current.id, "bios": compared, "new": new, "old": old}
     decision = gate.decide(model, new, old, compared, verbatim, real)
     best.card = card
-    checkpoint.save(folder / "model.safetensors", best, "bfloat16")
-    (folder / "curve.png").write_bytes(plots.png(plots.learning_curve(card["curve"], model)))
+    checkpoint.save(folder.weights, best, "bfloat16")
+    (folder.path / "curve.png").write_bytes(plots.png(plots.learning_curve(card["curve"], model)))
     for line in report.table(card["report"]):
         yield Note(line)
-    notes.at("promote")
-    promote = decision.promote and wanted.promote
+    record.at("promote")
+    promote = decision.promote and options.promote
     if promote:
         registry.promote(model)
         registry.prune(config.settings.model.keep)
-    why = decision.why if wanted.promote else f"--no-promote ({decision.why})"
+    why = decision.why if options.promote else f"--no-promote ({decision.why})"
     yield Done(model, card, promote, why)
 
 
 def _holds(known: index.Index, bio: str) -> bool:
-    """Return whether an index holds a bio, or one so like it that `groups.apart` would not have learnt it."""
+    """Return whether an index holds a bio, or one so similar that `groups.apart` would have left it out."""
     found = known.matches(bio)
     return any(each.layer == "exact" or (each.layer == "near" and each.amount >= groups.ALIKE) for each in found)
 
@@ -332,33 +331,33 @@ def _text(raw: Any) -> str:
 # -- models ------------------------------------------------------------------------------------------------
 
 SHOWN = (0.2, 0.5, 0.8, 1.0, 1.2)
-"""The temperatures at which a model shows what it says."""
+"""The temperatures of the samples that `models show` draws."""
 
 
 def samples(config: Config, model: Path) -> Iterator[tuple[float, str]]:
     """Draw one bio at each of the five temperatures of SHOWN, always the same ones."""
     from biobot.sampling.controls import Request
-    from biobot.sampling.sampler import Engine
+    from biobot.sampling.sampler import Sampler
 
-    engine = Engine(open_model(config, str(model))[1], rows=16)
-    drawn = engine.draw(Request(0, temperature) for temperature in SHOWN)
+    sampler = Sampler(open_model(config, str(model))[1], rows=16)
+    drawn = sampler.draw(Request(0, temperature) for temperature in SHOWN)
     return ((each.temperature, each.text) for each in drawn)
 
 
 def import_legacy(
     config: Config, state_dict: Path, sizes: Path, byte_values: Path, name: str, now: datetime
 ) -> ModelFolder:
-    """Make the blog author's files one of this bot's models, under the id `name`; its index holds nothing."""
+    """Add the blog author's files to this bot's models, under the id `name`, with an empty index."""
     from biobot.model import checkpoint, legacy
 
-    folder = Registry(config.home).folder / name
+    folder = ModelFolder(name, Registry(config.home).folder / name)
     if not re.fullmatch(r"[\w-][\w.-]*", name) or name in ("current", "starter"):
-        raise ModelError(f"{name!r} is no name for a model; use letters, digits, - and _")
-    if folder.exists():
-        raise ModelError(f"there is a model {name} already; give another --name")
+        raise ModelError(f"{name!r} cannot be the name of a model; use letters, digits, - and _")
+    if folder.path.exists():
+        raise ModelError(f"a model {name} exists already; choose another --name")
     imported = legacy.read(state_dict, sizes, byte_values)
     imported.card |= {"id": name, "created": now.isoformat(timespec="seconds")}
-    folder.mkdir(parents=True)
-    index.build([], ModelFolder(name, folder).index)
-    checkpoint.save(folder / "model.safetensors", imported)
-    return ModelFolder(name, folder)
+    folder.path.mkdir(parents=True)
+    index.build([], folder.index)
+    checkpoint.save(folder.weights, imported)
+    return folder

@@ -16,14 +16,14 @@ from biobot.text.humanize import counted
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", help="An id, or the path of a model's folder; by default the bot's model.")
-@click.option("--per-byte", is_flag=True, help="One JSON object a bio instead: every byte's probability and entropy.")
+@click.option("--per-byte", is_flag=True, help="One JSON object per bio instead: every byte's probability and entropy.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(options: Options, file: Path, model: str | None, per_byte: bool, as_json: bool) -> None:
-    """Measure bits per byte on FILE (.jsonl, .csv, .txt, or a .gz of one), bios exactly as they stand.
+    """Measure bits per byte on FILE (.jsonl, .csv, .txt, or a .gz of one), the bios unchanged.
 
-    It is computed in float32, over the UTF-8 bytes and one stop for each bio. A byte value that the model never
-    learnt costs 16 bits.
+    It is computed in float32, over the UTF-8 bytes and one stop per bio. A byte value that is
+    not in the model's table costs 16 bits.
     """
     runtime.prepare()
     from biobot.app import training
@@ -33,10 +33,10 @@ def command(options: Options, file: Path, model: str | None, per_byte: bool, as_
         for bio, found in training.evaluate_each(options.config, file, model, skipped):
             line = {"bio": bio, "probabilities": found.probabilities, "entropies": found.entropies}
             click.echo(json.dumps(line, ensure_ascii=False))
-        _tell(file, len(skipped))
+        _report_skipped(file, len(skipped))
         return
     name, score, without = training.evaluate(options.config, file, model)
-    _tell(file, without)
+    _report_skipped(file, without)
     if as_json:
         facts = {"bits_per_byte": score.bits_per_byte, "bios": score.bios, "bytes": score.bytes, "unseen": score.unseen}
         click.echo(json.dumps({**facts, "model": name}))
@@ -48,6 +48,6 @@ def command(options: Options, file: Path, model: str | None, per_byte: bool, as_
     )
 
 
-def _tell(file: Path, without: int) -> None:
+def _report_skipped(file: Path, without: int) -> None:
     if without:
-        click.echo(f"{counted(without, 'line')} of {file} without a bio, left out", err=True)
+        click.echo(f"{counted(without, 'line')} of {file} without a bio skipped", err=True)

@@ -1,4 +1,4 @@
-"""`biobot models`: the models of this bot, and which of them speaks."""
+"""`biobot models`: the models of this bot, and which of them is active."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from biobot.text.humanize import when
 
 @click.group(cls=Group)
 def command() -> None:
-    """List, show, choose and import models."""
+    """List, show, activate and import models."""
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a model.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per model.")
 @click.pass_obj
 def list_(options: Options, as_json: bool) -> None:
-    """List every model, the newest first; a star marks the one that speaks."""
+    """List every model, the newest first; a star marks the active one."""
     from biobot.app import models
     from biobot.model.registry import Registry
 
@@ -56,11 +56,11 @@ def list_(options: Options, as_json: bool) -> None:
 
 @command.command()
 @click.argument("model", default="current")
-@click.option("--json", "as_json", is_flag=True, help="The whole card as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="The whole model card as one JSON object.")
 @click.option("--no-samples", is_flag=True, help="Draw no bios.")
 @click.pass_obj
 def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
-    """Show a model: its figures, its training's curve, what it copies, and what it says."""
+    """Show a model: its figures, its learning curve, how much it copies, and samples."""
     from biobot.app import models, training
     from biobot.evaluation import plots, report
     from biobot.model.registry import Registry
@@ -68,14 +68,13 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     folder = Registry(options.config.home).find(model)
     header = folder.header()
     if as_json:
-        click.echo(json.dumps({**header.card, "id": folder.id, "shape": dict(header.shape)}, ensure_ascii=False))
+        click.echo(json.dumps({**header.card, "id": folder.id, "shape": header.shape.as_dict()}, ensure_ascii=False))
         return
-    sizes, card = header.shape, dict(header.card)
+    card = dict(header.card)
     click.echo(f"{folder.id}   {folder.path}")
-    more = (", skip connections" if sizes["skip"] else "") + (", n-gram embeddings" if sizes["grams"] else "")
     click.echo(
-        f"{sizes['layers']} x {sizes['hidden']}{more}, embedding {sizes['embedding']}, "
-        f"{header.codec.size - 1} byte values, {header.parameters:,} parameters, {header.size / 1e6:.1f} MB"
+        f"{header.shape}, {header.codec.size - 1} byte values, {header.parameters:,} parameters, "
+        f"{header.size / 1e6:.1f} MB"
     )
     for key, value in card.items():
         if key not in ("id", "curve", "report") and value is not None:
@@ -95,7 +94,7 @@ def _words(key: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Write a value of a card as people read it."""
+    """Return a value of a model card in words."""
     if isinstance(value, dict):
         return ", ".join(f"{_words(key)} {_plain(each)}" for key, each in value.items())
     if isinstance(value, list):
@@ -111,31 +110,31 @@ def _plain(value: Any) -> str:
 @click.argument("model")
 @click.pass_obj
 def use(options: Options, model: str) -> None:
-    """Let MODEL (an id, or `starter`) speak from now on."""
+    """Make MODEL (an id, or `starter`) active."""
     from biobot.model.registry import Registry
 
-    click.echo(f"{Registry(options.config.home).promote(model).id} speaks now")
+    click.echo(f"{Registry(options.config.home).promote(model).id} is now active")
 
 
 @command.command()
 @click.pass_obj
 def rollback(options: Options) -> None:
-    """Let the model before the current one speak again."""
+    """Make the model before the active one active again."""
     from biobot.model.registry import Registry
 
-    click.echo(f"{Registry(options.config.home).rollback().id} speaks now")
+    click.echo(f"{Registry(options.config.home).rollback().id} is now active")
 
 
 @command.command("import-legacy")
 @click.argument("state_dict", type=click.Path(path_type=Path))
 @click.option("--config", "sizes", type=click.Path(path_type=Path), required=True, help="His model_config.json.")
 @click.option("--byte-values", type=click.Path(path_type=Path), required=True, help="His byte_values.txt.")
-@click.option("--name", default="legacy", show_default=True, help="The id that the model gets.")
+@click.option("--name", default="legacy", show_default=True, help="The id of the imported model.")
 @click.pass_obj
 def import_legacy(options: Options, state_dict: Path, sizes: Path, byte_values: Path, name: str) -> None:
-    """Make a model of the blog author's own files; it does not speak until you say `models use`."""
+    """Import the blog author's own files as a model; `models use` makes it active."""
     from biobot.app import training
 
     model = training.import_legacy(options.config, state_dict, sizes, byte_values, name, datetime.now(UTC))
-    click.echo(f"imported as {model.id}; `biobot models use {model.id}` lets it speak")
-    click.echo("nobody knows what it learnt: its index is empty, so the dedupe filter cannot refuse its copies")
+    click.echo(f"imported as {model.id}; `biobot models use {model.id}` makes it active")
+    click.echo("its training bios are unknown: its index is empty, so the dedupe filter cannot refuse copies of them")

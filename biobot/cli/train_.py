@@ -1,4 +1,4 @@
-"""`biobot train`: a model from bios, judged before it may speak."""
+"""`biobot train`: a model from bios, measured before it becomes active."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ from biobot.cli import Options
 from biobot.model import runtime
 
 if TYPE_CHECKING:
-    from biobot.app.training import Advance, Done, Note
+    from biobot.app.training import Done, Note, StepDone
 
 _SAMPLE_EVERY = 20.0  # seconds
 
 
 @click.command()
-@click.option("--preset", type=click.Choice(["tiny", "small", "base", "blog", "large"]), help="How large; else base.")
-@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="How often each bio is learnt.")
-@click.option("--max-minutes", "minutes", type=click.FloatRange(min=0, min_open=True), help="For everything.")
+@click.option("--preset", type=click.Choice(["tiny", "small", "base", "blog", "large"]), help="The size (base).")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the training bios.")
+@click.option(
+    "--max-minutes",
+    "minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The time for all of it.",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with the training that was stopped.")
-@click.option("--from", "start", metavar="MODEL", help="Go on from a model: `starter`, an id, or a path.")
+@click.option("--resume", is_flag=True, help="Continue the training that was stopped.")
+@click.option("--from", "start", metavar="MODEL", help="Start from a model: `starter`, an id, or a path.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="A file of bios instead of the bot's corpus.")
-@click.option("--dev", type=click.Path(path_type=Path), help="A file of bios to measure with; else some are held out.")
+@click.option("--dev", type=click.Path(path_type=Path), help="A file of bios to evaluate on, else some are held out.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--no-promote", is_flag=True, help="Do not let the model speak, however good it is.")
+@click.option("--no-promote", is_flag=True, help="Do not make the model active, however good it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
 @click.pass_obj
 def command(
@@ -51,25 +56,27 @@ def command(
     no_promote: bool,
     as_json: bool,
 ) -> None:
-    """Train a model, measure it, and let it speak if it is no worse than the one that speaks now.
+    """Train a model, measure it, and make it active if it is no worse than the active one.
 
-    Ctrl-C ends the training and keeps the best model so far; a second one leaves at once, and --resume goes on.
+    Ctrl-C ends the training and keeps the best model so far; a second one exits at once, and --resume continues.
     """
     if epochs is not None and minutes is not None:
         raise click.UsageError("give either --epochs or --max-minutes")
     if resume and (preset or epochs or minutes or start):
-        raise click.UsageError("--resume goes on as begun: leave out --preset, --epochs, --max-minutes and --from")
+        raise click.UsageError(
+            "with --resume leave out --preset, --epochs, --max-minutes and --from: it continues as begun"
+        )
     runtime.prepare()
     from biobot.app import training
 
-    wanted = training.Wanted(preset, epochs, minutes, device, resume, start, corpus, dev, seed, not no_promote)
+    wanted = training.Options(preset, epochs, minutes, device, resume, start, corpus, dev, seed, not no_promote)
     with _interrupts() as interrupts, ExitStack() as stack:
         show = _print_json if as_json else stack.enter_context(_bar())
         steps = training.train(options.config, wanted, datetime.now(UTC), time.monotonic, lambda: bool(interrupts))
         for event in steps:
             show(event)
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        # under torchrun a thread of gloo's may outlive the group, and would abort the process at an ordinary exit
+        # under torchrun a thread of gloo may outlive the group and would abort the process at a normal exit
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
@@ -77,13 +84,13 @@ def command(
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Collect the first Ctrl-C; the second one interrupts."""
+    """Yield a list that the first Ctrl-C is added to; the second one interrupts."""
     seen: list[int] = []
 
     def note(number: int, _: object) -> None:
         seen.append(number)
         signal.signal(signal.SIGINT, before)
-        click.echo("\nstopping; the best model so far goes through the gate (Ctrl-C again: leave at once)", err=True)
+        click.echo("\nstopping; the best model so far goes through the gate (Ctrl-C again: exit at once)", err=True)
 
     before = signal.signal(signal.SIGINT, note)
     try:
@@ -92,10 +99,10 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _print_json(event: Note | Advance | Done) -> None:
-    from biobot.app.training import Advance, Done
+def _print_json(event: Note | StepDone | Done) -> None:
+    from biobot.app.training import Done, StepDone
 
-    if isinstance(event, Advance):
+    if isinstance(event, StepDone):
         click.echo(json.dumps(_progress(event)))
     elif isinstance(event, Done):
         card = event.card
@@ -115,7 +122,7 @@ def _print_json(event: Note | Advance | Done) -> None:
         click.echo(event.text, err=True)
 
 
-def _progress(event: Advance) -> dict[str, Any]:
+def _progress(event: StepDone) -> dict[str, Any]:
     progress = event.progress
     facts = {
         "event": "progress",
@@ -131,43 +138,43 @@ def _progress(event: Advance) -> dict[str, Any]:
 
 @contextmanager
 def _bar() -> Iterator[Any]:
-    """Show the training as a bar, and now and then what the model would say."""
+    """Yield what shows the training as a progress bar, with a sample of the model now and then."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from biobot.app.training import Advance, Note
+    from biobot.app.training import Note, StepDone
 
     console = Console(stderr=True)
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=None)
-        spoken = time.monotonic()
+        sampled = time.monotonic()
 
-        def show(event: Note | Advance | Done) -> None:
-            nonlocal spoken
+        def show(event: Note | StepDone | Done) -> None:
+            nonlocal sampled
             if isinstance(event, Note):
                 bar.console.print(escape(event.text), highlight=False)
-            elif isinstance(event, Advance):
+            elif isinstance(event, StepDone):
                 now = event.progress
                 eta = "" if now.eta is None else f" · {now.eta // 60:.0f}:{now.eta % 60:02.0f} to go"
-                said = (
+                description = (
                     f"epoch {now.epoch + 1} · {now.bytes_per_second / 1000:.1f} KB/s · "
                     f"{now.train_bits:.3f} bits per byte{eta}"
                 )
-                bar.update(task, completed=now.step, total=now.steps, description=said)
+                bar.update(task, completed=now.step, total=now.steps, description=description)
                 if now.dev_bits is not None:
                     bar.console.print(f"step {now.step}: dev {now.dev_bits:.4f} bits per byte", highlight=False)
-                    if time.monotonic() - spoken >= _SAMPLE_EVERY:
-                        spoken = time.monotonic()
+                    if time.monotonic() - sampled >= _SAMPLE_EVERY:
+                        sampled = time.monotonic()
                         bar.console.print(f"  [italic]{escape(event.peek())}[/]", highlight=False)
             else:
-                card, verb = event.card, "now speaks" if event.promoted else "does not speak"
+                card, verb = event.card, "is now active" if event.promoted else "is not active"
                 bar.console.print(
                     f"[bold]{event.model} {verb}[/]: {escape(event.why)}\n"
                     f"dev {card['dev_bits_per_byte']:.4f} bits per byte · copies {card['verbatim_rate']:.1%} "
                     f"(of real held-out bios {card['real_verbatim_rate']:.1%}) · "
-                    f"{card['seen_bytes'] / 1e6:.1f} MB learnt in {card['seconds']:.0f} s",
+                    f"{card['seen_bytes'] / 1e6:.1f} MB trained on in {card['seconds']:.0f} s",
                     highlight=False,
                 )
 

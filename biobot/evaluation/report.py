@@ -9,7 +9,7 @@ from typing import Any
 from biobot.candidate import Candidate
 from biobot.dedupe.index import Index
 from biobot.sampling.controls import Request
-from biobot.sampling.sampler import Engine
+from biobot.sampling.sampler import Sampler
 
 COPIED_RUN = 40
 """Characters of the shortest run that makes a bio a copy, if at most two training bios contain it."""
@@ -52,7 +52,7 @@ def verbatim(texts: Iterable[str], seen: Index) -> tuple[float, int]:
 
 
 def row(
-    engine: Engine, temperature: float, bios: int, seen: Index, accepts: Callable[[Candidate], bool], examples: int = 5
+    engine: Sampler, temperature: float, bios: int, seen: Index, accepts: Callable[[Candidate], bool], examples: int = 5
 ) -> Row:
     """Return the report on the bios that the seeds 0 to `bios` - 1 give at a temperature."""
     samples = list(engine.draw(Request(seed, temperature) for seed in range(bios)))

@@ -12,7 +12,7 @@ from typing import Any
 from biobot.candidate import Candidate, KnownTexts, Verdict
 from biobot.evaluation import words
 from biobot.sampling.controls import Request
-from biobot.sampling.sampler import Engine
+from biobot.sampling.sampler import Sampler
 from biobot.text.length import weighted_length
 
 RECOMMENDED_SHARE = 0.9
@@ -56,7 +56,7 @@ class Row:
 
 
 def row(
-    engine: Engine,
+    engine: Sampler,
     temperature: float,
     bios: int,
     seen: KnownTexts,

@@ -1,16 +1,14 @@
 """A model on disk: one safetensors file whose header holds everything that is needed to use it.
 
-The header's metadata has one key, `biobot`, a JSON object: `format`, `shape` (the sizes of a ByteLSTM),
-`values` (the byte table, in hex), `card` (id, figures, the corpus' hash and whatever else a reader of the
-model should know). It is plain JSON at the front of the file, so `read_header` needs no torch.
-
-A file appears whole or not at all: it is written beside its place, flushed to the disk and renamed.
+The header's metadata has one key, `biobot`, a JSON object: `format`, `shape` (the sizes of a ByteLSTM), `values`
+(the byte table, in hex) and `card`, the model card: id, figures, the corpus' hash and whatever else a reader of
+the model should know. It is plain JSON at the front of the file, so `read_header` needs no torch.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -20,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from biobot.errors import ModelError
 from biobot.model.codec import Codec
+from biobot.model.shape import Shape
+from biobot.storage import atomic_write
 
 if TYPE_CHECKING:
     import torch
@@ -27,42 +27,31 @@ if TYPE_CHECKING:
 
     from biobot.model.lstm import ByteLSTM
 
-FORMAT = 3
-"""The newest layout that this code reads; the one it writes. Format 2 had no n-gram embeddings, and in format 1 all
-layers were one `nn.LSTM`."""
+FORMAT = 4
+"""The newest layout that this code reads, and the one it writes. Up to format 3 n-gram embeddings had another name,
+format 2 had none, and in format 1 all layers were one `nn.LSTM`."""
 
-_LONGEST_HEADER = 100_000_000  # safetensors' own limit
-_SIZES = {
-    "vocabulary": int,
-    "embedding": int,
-    "hidden": int,
-    "layers": int,
-    "dropout": float,
-    "skip": bool,
-    "grams": int,
-}
+_MAX_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a model's file says of itself: its sizes, its byte table, its card and the bytes on disk."""
+    """What a model file says of itself: its sizes, its byte table, its model card and its bytes on disk."""
 
-    shape: Mapping[str, Any]
+    shape: Shape
     codec: Codec
     card: Mapping[str, Any]
     size: int
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model has learnt."""
-        v, g, e, h, n = (int(self.shape[name]) for name in ("vocabulary", "grams", "embedding", "hidden", "layers"))
-        width = n * h if self.shape["skip"] else h
-        return (v + g) * e + 4 * h * (e + h + 2) + (n - 1) * 4 * h * (2 * h + 2) + v * (width + 1)
+        """How many parameters the model has."""
+        return sum(map(math.prod, self.shape.tensors().values()))
 
 
 @dataclass
 class Checkpoint:
-    """A model with the table of its bytes and its card: facts that JSON can hold."""
+    """A model with its byte table and its model card: facts that JSON can hold."""
 
     model: ByteLSTM
     codec: Codec
@@ -75,7 +64,6 @@ def save(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Literal["bfloa
 
     dtype = torch.bfloat16 if dtype == "bfloat16" else dtype
     facts = {
-        "format": FORMAT,
         "shape": checkpoint.model.shape.as_dict(),
         "values": checkpoint.codec.values.hex(),
         "card": checkpoint.card,
@@ -92,18 +80,13 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
     """
     import torch
 
-    from biobot.model.lstm import ByteLSTM, Shape
+    from biobot.model.lstm import ByteLSTM
 
     header = read_header(path)
     tensors = read(path)[0]
     # not on the meta device, where the embedding's initialisation imports torch._dynamo: seconds of a cold start
     with torch.random.fork_rng(devices=[]):
-        model = ByteLSTM(Shape(**header.shape), header.codec.values)
-    wanted = {name: tuple(each.shape) for name, each in model.state_dict().items()}
-    found = {name: tuple(each.shape) for name, each in tensors.items()}
-    if wanted != found:
-        odd = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
-        raise ModelError(f"{path}: its weights do not fit its sizes ({', '.join(odd[:3])}); train or fetch it again")
+        model = ByteLSTM(header.shape, header.codec.values)
     model.load_state_dict({name: each.to(dtype or torch.float32) for name, each in tensors.items()}, assign=True)
     model.to(device).eval()
     for parameter in model.parameters():
@@ -115,75 +98,65 @@ def load(path: Path, device: str | torch.device = "cpu", dtype: torch.dtype | No
 
 def read_header(path: Path) -> Header:
     """Read what a model says of itself, without torch; raises ModelError as `load` does."""
-    facts, size = _facts(path)
+    facts, tensors, size = _read_json(path)
     try:
-        shape, values, card = facts["shape"], bytes.fromhex(facts["values"]), facts["card"]
-        shape = {"skip": False, "grams": 0, **shape}  # formats 1 and 2 had none
-        sizes = {name: kind(shape[name]) for name, kind in _SIZES.items()}
-        codec = Codec(values)
-    except (KeyError, TypeError, ValueError):
+        shape, codec, card = Shape.parse(facts["shape"]), Codec(bytes.fromhex(facts["values"])), dict(facts["card"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path}: its config is incomplete or its byte table is wrong; fetch or train it again"
+            f"{path}: its config is incomplete or its byte table is wrong ({error}); fetch or train it again"
         ) from None
-    if codec.size != sizes["vocabulary"]:
+    if codec.size != shape.vocabulary:
         raise ModelError(
-            f"{path}: its byte table has {codec.size - 1} values but its weights know {sizes['vocabulary'] - 1}; "
+            f"{path}: its byte table has {codec.size - 1} values but its weights know {shape.vocabulary - 1}; "
             "it is the table of another model: fetch or train it again"
         )
-    return Header(sizes, codec, card, size)
+    # compared before anything of these sizes is allocated; what they claim may be any number
+    claimed = shape.tensors() if shape.layers <= len(tensors) else {"lstm": (shape.layers,)}
+    if claimed != tensors:
+        odd = sorted(name for name in {*claimed, *tensors} if claimed.get(name) != tensors.get(name))
+        raise ModelError(f"{path}: its weights do not fit its sizes ({', '.join(odd[:3])}); train or fetch it again")
+    return Header(shape, codec, card, size)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Read the JSON that `write` put into a file's header, without torch; raises ModelError as `read` does."""
+    return _read_json(path)[0]
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and facts (JSON) to `path`: whole, on the disk, or not at all."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    """Write tensors and facts (JSON) to `path` atomically; ModelError if the disk refuses."""
+    from safetensors.torch import save
 
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
     plain = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
+    data = save(plain, {"biobot": json.dumps({"format": FORMAT, **facts}, ensure_ascii=False)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(plain, half, {"biobot": json.dumps(facts, ensure_ascii=False)})
-        half.chmod(0o644)  # safetensors writes for the owner alone
-        replace(half, path)
-    except (OSError, SafetensorError) as error:
-        half.unlink(missing_ok=True)
+        with atomic_write(path, 0o644) as file:
+            file.write(data)
+    except OSError as error:
         raise ModelError(f"cannot save {path}: {error}; what was there before is untouched") from None
 
 
-def replace(half: Path, path: Path) -> None:
-    """Put the finished file `half` in the place of `path`, and see to it that both survive a power cut."""
-    with half.open("rb") as file:
-        os.fsync(file.fileno())
-    half.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors and facts that `write` wrote; ModelError for a file that it did not write, or not all of.
-
-    Weights that format 1 named otherwise have the names of today.
-    """
+    """Read the tensors, under their present names, and the facts that `write` wrote; ModelError for any other file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    facts, _ = _facts(path)
+    facts = read_facts(path)
     try:
-        return {unstacked(name): each for name, each in load_file(path).items()}, facts
+        return {present_name(name): each for name, each in load_file(path).items()}, facts
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} is damaged ({error}); fetch or train it again") from None
 
 
-def unstacked(name: str) -> str:
-    """Translate a weight's name where all layers are one `nn.LSTM` to its name in a ByteLSTM; others stay."""
-    return re.sub(r"\blstm\.(\w+_[ih]h)_l(\d+)$", r"lstm.\2.\1_l0", name)
+def present_name(name: str) -> str:
+    """Return the present name of a weight that a file of any format, or the blog's state_dict, calls `name`."""
+    name = re.sub(r"\blstm\.(\w+_[ih]h)_l(\d+)$", r"lstm.\2.\1_l0", name)
+    return re.sub(r"\bgrams\.weight$", "ngram_embedding.weight", name)
 
 
-def _facts(path: Path) -> tuple[dict[str, Any], int]:
-    """Read the JSON under `biobot` in a safetensors header, and the size of the file."""
+def _read_json(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]], int]:
+    """Read the JSON under `biobot` in a safetensors header, each tensor's shape, and the size of the file."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -194,21 +167,23 @@ def _facts(path: Path) -> tuple[dict[str, Any], int]:
                     "(the blog's state_dict: `biobot models import-legacy`)"
                 )
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-            if not 0 < length <= min(size - 8, _LONGEST_HEADER):
+            if not 0 < length <= min(size - 8, _MAX_HEADER):
                 raise ModelError(f"{path} is cut off or no safetensors file ({size} bytes); fetch or train it again")
             header = json.loads(brace + file.read(length - 1))
-            ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
+        metadata = header.pop("__metadata__", {})
+        tensors = {present_name(name): tuple(map(int, each["shape"])) for name, each in header.items()}
+        end = max((int(each["data_offsets"][1]) for each in header.values()), default=0)
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
         raise ModelError(f"{path} is no safetensors file; fetch or train it again") from None
-    if max(ends, default=0) + 8 + length != size:
+    if end + 8 + length != size:
         raise ModelError(f"{path} is cut off: {size} bytes where its header promises more; fetch or train it again")
     try:
-        facts = json.loads(header["__metadata__"]["biobot"])
+        facts = json.loads(metadata["biobot"])
         version = int(facts["format"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise ModelError(f"{path} holds weights but no biobot config; it was not written by biobot") from None
     if version > FORMAT:
         raise ModelError(f"{path} has format {version}, this biobot reads up to {FORMAT}: update biobot")
-    return facts, size
+    return facts, tensors, size

@@ -1,4 +1,4 @@
-"""Text to codes and back: the byte values seen in training, plus one stop code."""
+"""Text to codes and back: a code for each byte value seen in training, plus one stop code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from biobot.errors import UnknownByte
 
 STOP = 0
-"""The code that ends a bio and, since nothing else can stand before its first byte, also starts it."""
+"""The code that ends a bio and also, as the model's first input, starts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Codec:
 
     @classmethod
     def of(cls, texts: Iterable[bytes]) -> Codec:
-        """Make the codec of every byte value that occurs in `texts`."""
+        """Return the codec of the byte values that occur in `texts`."""
         seen: set[int] = set()
         for text in texts:
             seen.update(text)

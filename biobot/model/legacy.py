@@ -1,4 +1,4 @@
-"""The blog author's own model files, read once and made into one of ours.
+"""The blog author's own model files, converted into one of ours.
 
 His model is a one-hot input, an `nn.LSTM` stack and a linear layer. Code i stands for the i-th number in
 `byte_values.txt`, and `model_config.json` names the code that starts and ends a bio. A one-hot input is an
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from biobot.errors import ModelError
-from biobot.model.checkpoint import Checkpoint, unstacked
+from biobot.model.checkpoint import Checkpoint, present_name
 from biobot.model.codec import Codec
-from biobot.model.lstm import ByteLSTM, Shape
+from biobot.model.lstm import ByteLSTM
+from biobot.model.shape import Shape
 
 
 def read(state_dict: Path, config: Path, byte_values: Path) -> Checkpoint:
@@ -31,17 +32,17 @@ def read(state_dict: Path, config: Path, byte_values: Path) -> Checkpoint:
     except OSError as error:
         raise ModelError(f"cannot read {config}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{config} is no model_config.json of the blog's: {error!r}") from None
+        raise ModelError(f"{config} is not a model_config.json as the blog writes it: {error!r}") from None
     values = _values(byte_values, codes, stop)
     weights = _weights(state_dict)
 
-    # his codes in the order of ours: the stop, then the byte values as they grow
+    # his codes in our order: the stop, then the byte values in ascending order
     theirs = [code for code in range(codes) if code != stop]
     order = [stop, *(theirs[values.index(value)] for value in sorted(values))]
     model = ByteLSTM(Shape(len(order), codes, hidden, layers, shape.dropout))
     try:
         ours = {
-            **{unstacked(name): each for name, each in weights.items() if name.startswith("lstm.")},
+            **{present_name(name): each for name, each in weights.items() if name.startswith("lstm.")},
             "embedding.weight": torch.eye(codes)[order],
             "linear.weight": weights["linear.weight"][order],
             "linear.bias": weights["linear.bias"][order],
@@ -61,7 +62,7 @@ def _values(path: Path, codes: int, stop: int) -> list[int]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
-        raise ModelError(f"{path} is no list of byte values from 0 to 255") from None
+        raise ModelError(f"{path} is not a list of byte values from 0 to 255") from None
     if len(set(values)) != len(values) or not 0 < len(values) < codes or not 0 <= stop < codes:
         raise ModelError(
             f"{path} lists {len(values)} byte values and the config has {codes} codes, one of them the stop "
@@ -76,7 +77,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):
-        raise ModelError(f"{path} is no state_dict, or holds more than weights, which is not opened") from None
+        raise ModelError(f"{path} is not a state_dict, or holds more than weights: it is not opened") from None
     if not isinstance(weights, dict) or not all(isinstance(each, Tensor) for each in weights.values()):
-        raise ModelError(f"{path} is no state_dict: it must map names to tensors")
+        raise ModelError(f"{path} is not a state_dict: it must map names to tensors")
     return {name: each.float() for name, each in weights.items()}

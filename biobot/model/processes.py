@@ -1,22 +1,23 @@
-"""Training with several processes, as torchrun starts them: one on each GPU, or some on the CPUs of machines."""
+"""Training with several processes, as torchrun starts them: one per GPU, or some on the CPUs of several machines."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from biobot.errors import ModelError
 
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[int, str]]:
-    """Join the processes that torchrun started, if it did; give this one's number and device.
+    """Join the processes that torchrun started, if it did; yield this process's rank and device.
 
-    `device` is "auto", "cpu" or "cuda"; ModelError when there is no such device here.
+    `device` is "auto", "cpu" or "cuda"; ModelError if this machine has no such device.
     """
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
@@ -32,7 +33,45 @@ def joined(device: str) -> Iterator[tuple[int, str]]:
         distributed.destroy_process_group()
 
 
-def meet() -> None:
-    """Wait until all processes are here."""
-    if distributed.is_available() and distributed.is_initialized():
+def barrier() -> None:
+    """Wait until every process has arrived here."""
+    if _initialized():
         distributed.barrier()
+
+
+def _initialized() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessGroup:
+    """This process among those that train together; alone, it is rank 0 of 1 and nothing is sent."""
+
+    rank: int
+    size: int
+
+    @classmethod
+    def current(cls) -> ProcessGroup:
+        """Return the group that `joined` joined."""
+        return cls(distributed.get_rank(), distributed.get_world_size()) if _initialized() else cls(0, 1)
+
+    def sum_gradients(self, parameters: Sequence[Tensor], numbers: Sequence[float]) -> list[float]:
+        """Replace each gradient by its sum over all processes; return the sums of `numbers`."""
+        if self.size == 1:
+            return list(numbers)
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+        others = torch.tensor(numbers, device=parameters[0].device)
+        flat = torch.cat([*(each.flatten() for each in gradients), others])
+        distributed.all_reduce(flat)
+        *summed, others = torch.split(flat, [*(each.numel() for each in gradients), len(numbers)])
+        for parameter, gradient in zip(parameters, summed, strict=True):
+            parameter.grad = gradient.view_as(parameter)
+        return others.tolist()
+
+    def broadcast(self, number: int, device: torch.device) -> int:
+        """Return the number that the first process has."""
+        if self.size == 1:
+            return number
+        shared = torch.tensor([number], device=device)
+        distributed.broadcast(shared, 0)
+        return int(shared)

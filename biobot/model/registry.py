@@ -1,13 +1,12 @@
-"""The models of a bot: `home/models/<id>/`, and which of them speaks.
+"""The models of a bot: `home/models/<id>/`, and which of them is active.
 
-`home/models/current` is a text file: the id of the model that speaks on its first line, below it those that
-spoke before, latest first. It is replaced in one step, so a reader sees the old model or the new one, never
-a mix (F38). With no such file the starter that ships with biobot speaks.
+`home/models/current` is a text file: the id of the active model on its first line, below it those that were
+active before, latest first. It is replaced atomically, so a reader sees the old model or the new one, never a mix
+(F38). Without this file the starter that ships with biobot is active.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -16,30 +15,31 @@ from pathlib import Path
 from biobot.bundled import STARTER
 from biobot.errors import ModelError
 from biobot.model import checkpoint
+from biobot.storage import atomic_write
 
-_REMEMBERED = 50  # how many of the earlier models `current` names
+_HISTORY = 50  # how many models `current` names
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A model's id and its folder: the weights with all facts, and the index of what it learnt."""
+    """A model's id and its folder: the weights with the model card, and the index of its training bios."""
 
     id: str
     path: Path
 
     @property
     def weights(self) -> Path:
-        """Where the weights and every fact of the model are."""
+        """The file of the weights and the model card."""
         return self.path / "model.safetensors"
 
     @property
     def index(self) -> Path:
-        """Where the fingerprints of the training bios are; an older biobot wrote them to `seen.idx`."""
+        """The file of the fingerprints of its training bios; an older biobot called it `seen.idx`."""
         new, old = self.path / "fingerprints.idx", self.path / "seen.idx"
         return old if old.exists() and not new.exists() else new
 
     def header(self) -> checkpoint.Header:
-        """Read what the model says of itself."""
+        """Read the model's sizes, byte table and model card."""
         return checkpoint.read_header(self.weights)
 
 
@@ -54,7 +54,7 @@ class Registry:
         self.folder = home / "models"
 
     def find(self, name: str) -> ModelFolder:
-        """Find a model: "current", "starter", an id, or the path of a model's folder; else ModelError."""
+        """Return a model: "current", "starter", an id, or the path of a model's folder; else ModelError."""
         if name == "current":
             return self.current()
         if name == "starter":
@@ -70,28 +70,28 @@ class Registry:
         raise ModelError(f"there is no model {name!r}; known here: {known}")
 
     def current(self) -> ModelFolder:
-        """Return the model that speaks: the last promoted, else the starter."""
+        """Return the active model: the last promoted, else the starter."""
         order = self._order()
         if not order or order[0] == "starter":
             return self._starter()
         path = self.folder / order[0]
         if not (path / "model.safetensors").is_file():
-            raise ModelError(f"the current model {order[0]} is gone from {self.folder}; `biobot models rollback`")
+            raise ModelError(f"the active model {order[0]} is gone from {self.folder}; see `biobot models rollback`")
         return ModelFolder(order[0], path)
 
     def promote(self, name: str) -> ModelFolder:
-        """Let the model `name` (an id) speak from now on; the one before it is remembered."""
+        """Make the model `name` (an id) active; `rollback` returns to the one before it."""
         model = self.find(name)
         if model.id != "starter" and model.path.parent != self.folder:
             raise ModelError(f"{model.path} is not among this bot's models in {self.folder}; set model.name to use it")
-        model.header()  # F30, F38: what cannot be read never goes live
+        model.header()  # F30, F38: a model that cannot be read never becomes active
         before = self._order() or ["starter"]
         if before[0] != model.id:
             self._write([model.id, *(each for each in before if each != model.id)])
         return model
 
     def rollback(self) -> ModelFolder:
-        """Let the model before the current one speak again, passing over those that are gone; return it."""
+        """Make the model before the active one active again, skipping those that are gone; return it."""
         for rest in range(1, len(order := self._order() or ["starter"])):
             try:
                 model = self.find(order[rest])
@@ -100,7 +100,7 @@ class Registry:
                 continue
             self._write(order[rest:])
             return model
-        raise ModelError("there is no earlier model to go back to; see `biobot models list`")
+        raise ModelError("there is no earlier model to return to; see `biobot models list`")
 
     def list(self) -> Folders:
         """Return every model, the newest first, the starter last."""
@@ -110,7 +110,7 @@ class Registry:
         return [*models, self._starter()] if (STARTER / "model.safetensors").is_file() else models
 
     def prune(self, keep: int) -> Ids:
-        """Remove all but the newest `keep` models, never the current one; return the ids of those removed."""
+        """Remove all but the newest `keep` models, never the active one; return the ids of those removed."""
         own = [each for each in self.list() if each.id != "starter"]
         own.sort(key=lambda each: each.id not in self._order()[:1])  # stable: the current one first, then by age
         for each in own[keep:]:
@@ -123,7 +123,7 @@ class Registry:
         return ModelFolder("starter", STARTER)
 
     def _order(self) -> Ids:
-        """Return the ids in `current`: the one that speaks, then those that spoke before."""
+        """Return the ids in `current`: the active model, then those that were active before it."""
         try:
             return (self.folder / "current").read_text(encoding="utf-8").split()
         except FileNotFoundError:
@@ -132,11 +132,9 @@ class Registry:
             raise ModelError(f"cannot read {self.folder / 'current'}: {error.strerror}") from None
 
     def _write(self, order: Ids) -> None:
-        half = self.folder / f".current.{os.getpid()}.half"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            half.write_text("".join(f"{each}\n" for each in order[:_REMEMBERED]), encoding="utf-8")
-            checkpoint.replace(half, self.folder / "current")
+            with atomic_write(self.folder / "current", 0o644) as file:
+                file.write("".join(f"{each}\n" for each in order[:_HISTORY]).encode())
         except OSError as error:
-            half.unlink(missing_ok=True)
-            raise ModelError(f"cannot change the current model: {error.strerror}; it stays as it was") from None
+            raise ModelError(f"cannot change the active model: {error.strerror}; it stays as it was") from None

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from biobot.model.lstm import ByteLSTM, opened
+from biobot.model.lstm import ByteLSTM, pad_start
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -165,7 +165,7 @@ class Layer(torch.autograd.Function):
         return downs[:, :inputs], d_w[:, :inputs], d_w[:, inputs:], d_b, d_b.clone(), None, None, None
 
 
-class Engine:
+class TrainingForward:
     """Runs a ByteLSTM for training: on a CPU by `Layer`, with one dropout mask for a whole bio; on a GPU by cuDNN."""
 
     def __init__(self, model: ByteLSTM, dtype: torch.dtype) -> None:
@@ -179,7 +179,7 @@ class Engine:
         if codes.is_cuda:
             with torch.autocast("cuda", self.dtype, enabled=self.dtype != torch.float32):
                 return model(codes.t())[0].transpose(0, 1).flatten(0, 1).float()  # type: ignore[no-any-return]
-        x = model.embed(opened(codes.t())).to(self.dtype).permute(1, 2, 0)  # (time, embedding, batch)
+        x = model.embed(pad_start(codes.t())).to(self.dtype).permute(1, 2, 0)  # (time, embedding, batch)
         outputs = []
         for k, layer in enumerate(model.layers):
             x = Layer.apply(x, *layer.all_weights[0], self.dtype, self.workspace, f"{k}")  # type: ignore[no-untyped-call]

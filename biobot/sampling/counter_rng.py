@@ -1,7 +1,7 @@
-"""Chance without a generator: number t of a bio is a hash of its seed and t, and of nothing else.
+"""A counter-based random generator: number t of a bio is a hash of its seed and t, and of nothing else.
 
-So a bio is the same whatever is drawn beside it, in whatever order (F37). The hash is SplitMix64: the seed,
-mixed, is where the stream starts; the stream's step is the golden ratio's; each state is mixed once more.
+So a bio is the same whatever is drawn beside it, in whatever order (F37). The hash is SplitMix64: the mixed seed
+is the first state, the increment is that of the golden ratio, and each state is mixed once more.
 """
 
 from __future__ import annotations

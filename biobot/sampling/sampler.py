@@ -1,11 +1,11 @@
 """Draws bios: many at once, each as if it were alone.
 
-Up to `rows` bios are drawn side by side. A bio that ends makes room for the next request at once, and when
-none is left the batch shrinks. Bio and batch never touch: a bio is a function of the model, its seed, its
+Up to `rows` bios are drawn side by side. A bio that ends makes room for the next request at once; when there are
+no more, the batch shrinks. A bio does not depend on its batch: it is a function of the model, its seed, its
 temperature, the controls and the numeric kind, whatever is drawn beside it (F37).
 
-At each byte the model's logits z become softmax(z / T) over the codes that the UTF-8 automaton allows, cut
-down by min-p and top-p if asked; the bio's next uniform number picks from it through the inverse of its
+At each byte the model's logits z become softmax(z / T) over the codes that the UTF-8 automaton allows,
+restricted by min-p and top-p if asked; the bio's next uniform number picks from it through the inverse of its
 cumulative sum.
 """
 
@@ -25,22 +25,22 @@ from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import STOP
 from biobot.sampling.controls import Controls, Request
 from biobot.sampling.counter_rng import uniforms
-from biobot.sampling.stepper import LEAST_ROWS, Kind, Stepper, best_kind
+from biobot.sampling.stepper import MIN_ROWS, NumericKind, Stepper, best_kind
 from biobot.sampling.utf8 import NOTHING, Automaton
 from biobot.text.graphemes import whole
 
 _NEVER = -1e6
-"""What is added to a logit that must not be drawn: finite, so that nothing times it is not a number."""
+"""Added to a logit that must not be drawn: finite, so that multiplying it by 0 does not give NaN."""
 
 _ALONE = 8
-"""So few rows are done before a second thread has woken up; one thread draws them faster."""
+"""Up to this many rows are done before a second thread has woken up: one thread draws them faster."""
 
 _COLUMNS = ("code", "probability", "entropy", "bits", "lost")
 """What is recorded of each draw."""
 
 
 def device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """Find the device that the config names; SampleError when there is none such here."""
+    """Return the device that the config names; SampleError if this machine has none."""
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
         raise SampleError('there is no GPU that torch can use; set model.device to "auto" or "cpu"')
@@ -49,13 +49,13 @@ def device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A bio and what it cost.
+    """A drawn bio and its figures.
 
     `bits` is -log2 p of the drawn bytes and the stop (of the kept bytes alone when `cut`), under the model at
-    T = 1 without a mask. `probabilities` and `entropies` (bits) speak, for each UTF-8 byte of `text`, of the
-    distribution that it was drawn from; a byte of the prefix was given, so its probability is 1 and its
+    T = 1 without a mask. `probabilities` and `entropies` (bits) are, for each UTF-8 byte of `text`, those
+    of the distribution that it was drawn from; a byte of the prefix was given, so its probability is 1 and its
     entropy 0. `entropy` is the mean over all distributions that were drawn from, the stop's among them.
-    `lost` is the mean probability that masking took away before each draw. `cut`: the length limit came
+    `lost` is the mean probability that the mask removed before each draw. `cut`: the length limit came
     before the stop.
     """
 
@@ -75,13 +75,13 @@ class Sample:
         return self.bits / (len(self.probabilities) + 1)
 
 
-class Engine:
-    """A checkpoint made ready to draw from."""
+class Sampler:
+    """Draws bios from a checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, rows: int = 256, kind: Kind | None = None) -> None:
-        """Lay out the weights; `rows` is the most bios drawn at once, `kind` the numbers' type (None: the best)."""
+    def __init__(self, checkpoint: Checkpoint, rows: int = 256, kind: NumericKind | None = None) -> None:
+        """Lay out the weights; `rows` is the most bios drawn at once, `kind` the number type (None: the fastest)."""
         self.device = checkpoint.model.linear.weight.device
-        self.rows = max(LEAST_ROWS, -(-rows // LEAST_ROWS) * LEAST_ROWS)
+        self.rows = max(MIN_ROWS, -(-rows // MIN_ROWS) * MIN_ROWS)
         self.codec = checkpoint.codec
         self.automaton = Automaton(checkpoint.codec)
         self._stepper = Stepper(checkpoint.model, self.rows, kind or best_kind(self.device))
@@ -97,14 +97,14 @@ class Engine:
 
     @property
     def kind(self) -> str:
-        """Name the arithmetic: with another, the same seed may give another text."""
+        """The arithmetic by name: with another, the same seed may give another text."""
         isa = torch.cuda.get_device_name() if self.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
         return f"{self._stepper.kind}, {isa}, torch {torch.__version__}"
 
     def draw(self, requests: Iterable[Request], controls: Controls | None = None) -> Iterator[Sample]:
         """Draw a bio for each request, in order, taking requests only as there is room for them.
 
-        Raises SampleError for a prefix that no bio can begin with, and for a model whose logits are no numbers.
+        Raises SampleError for a prefix that no bio can begin with, and for a model whose logits are not finite.
         """
         threads = torch.get_num_threads()
         try:
@@ -117,11 +117,11 @@ class Engine:
         draw.start()
         source = enumerate(requests)
         done: dict[int, Sample] = {}
-        following = 0  # the place in the order of the next bio to leave
+        following = 0  # the index of the next bio to yield
         draw.admit(list(islice(source, self.rows)))
         while draw.active:
             if self._drawing is not draw:
-                raise SampleError("this engine has begun another draw; finish one before the next, or make two engines")
+                raise SampleError("this sampler has begun another draw; finish one first, or make two samplers")
             wanted = 1 if draw.active <= _ALONE else threads
             if torch.get_num_threads() != wanted:
                 torch.set_num_threads(wanted)
@@ -139,9 +139,9 @@ class Engine:
 class _Draw:
     """One call of `draw`: the bios under way, one a row, the first `active` rows in use."""
 
-    def __init__(self, engine: Engine, controls: Controls) -> None:
-        self.engine, self.controls = engine, controls
-        self.stepper, device, rows = engine._stepper, engine.device, engine.rows
+    def __init__(self, sampler: Sampler, controls: Controls) -> None:
+        self.sampler, self.controls = sampler, controls
+        self.stepper, device, rows = sampler._stepper, sampler.device, sampler.rows
         self.limit = controls.max_bytes - len(controls.prefix) + 1  # draws for one bio, the stop's included
         width = self.limit + 1  # rows beyond the active ones go idly on, in the last column
         self.active = 0
@@ -150,7 +150,7 @@ class _Draw:
         self.state = torch.zeros(rows, dtype=torch.int64, device=device)
         self.drawn = torch.zeros(rows, dtype=torch.int64, device=device)
         self.temperature = torch.ones(rows, 1, device=device)
-        self.chance = torch.zeros(rows, width, dtype=torch.float64, device=device)
+        self.uniforms = torch.zeros(rows, width, dtype=torch.float64, device=device)
         self.record = torch.zeros(rows, width, len(_COLUMNS), device=device)
         self.every = torch.arange(rows, device=device)
         self.start_code, self.start_state, self.start_bits = STOP, NOTHING, 0.0
@@ -158,15 +158,15 @@ class _Draw:
 
     @torch.inference_mode()
     def start(self) -> None:
-        """Feed the stop code and all but the last byte of the prefix: the point from which every bio sets out."""
-        engine, stepper, prefix = self.engine, self.stepper, self.controls.prefix
-        codes = [STOP, *engine.codec.encode(prefix)]
-        state = engine.automaton.follow(prefix)
+        """Feed the stop code and all but the last byte of the prefix: the state that every bio starts from."""
+        sampler, stepper, prefix = self.sampler, self.stepper, self.controls.prefix
+        codes = [STOP, *sampler.codec.encode(prefix)]
+        state = sampler.automaton.follow(prefix)
         for each in stepper.state:
             each.zero_()
         bits = 0.0
         for code, following in pairwise(codes):
-            logits = stepper.step(torch.full((LEAST_ROWS,), code, device=engine.device), 1)
+            logits = stepper.step(torch.full((MIN_ROWS,), code, device=sampler.device), 1)
             bits -= float(logits[0].log_softmax(0)[following]) / math.log(2)
         self.start_code, self.start_state, self.start_bits = codes[-1], state, bits
         self.origin = [each[0].clone() for each in stepper.state]
@@ -183,11 +183,11 @@ class _Draw:
         else:
             for row, each in zip(rows, fresh, strict=True):
                 self.requests[row] = each
-        device = self.engine.device
+        device = self.sampler.device
         at = torch.tensor(rows, device=device)
         self.code[at], self.state[at], self.drawn[at] = self.start_code, self.start_state, 0
         self.temperature[at, 0] = torch.tensor([float(each.temperature) for _, each in fresh], device=device)
-        self.chance[at] = uniforms([each.seed for _, each in fresh], self.limit + 1).to(device)
+        self.uniforms[at] = uniforms([each.seed for _, each in fresh], self.limit + 1).to(device)
         for tensor, value in zip(self.stepper.state, self.origin, strict=True):
             tensor[at] = value
 
@@ -198,7 +198,7 @@ class _Draw:
         last = self.active
         if row != last:
             for each in (
-                self.code, self.state, self.drawn, self.temperature, self.chance, self.record, *self.stepper.state
+                self.code, self.state, self.drawn, self.temperature, self.uniforms, self.record, *self.stepper.state
             ):  # fmt: skip
                 each[row] = each[last]
             self.requests[row] = self.requests[last]
@@ -206,26 +206,26 @@ class _Draw:
 
     @torch.inference_mode()
     def step(self) -> list[int]:
-        """Draw one code for every active row; give the rows whose bio has ended."""
-        n = max(LEAST_ROWS, -(-self.active // LEAST_ROWS) * LEAST_ROWS)
+        """Draw one code for every active row; return the rows whose bio has ended."""
+        n = max(MIN_ROWS, -(-self.active // MIN_ROWS) * MIN_ROWS)
         state, drawn = self.state[:n], self.drawn[:n]
         logits = self.stepper.step(self.code[:n], self.active)
         whole = logits.logsumexp(1, keepdim=True)
         if not bool(whole[: self.active].isfinite().all()):
-            raise SampleError("the model answers with something that is no number: its weights are damaged")
-        codes, chance, entropy, lost = self._choose(logits, self.engine._mask[state], n)
+            raise SampleError("the model's logits are not finite: its weights are damaged; fetch or train it again")
+        codes, probability, entropy, lost = self._choose(logits, self.sampler._mask[state], n)
         bits = (whole - logits.gather(1, codes)).div_(math.log(2))
-        self.record[self.every[:n], drawn] = torch.cat([codes, chance, entropy, bits, lost], dim=1)
+        self.record[self.every[:n], drawn] = torch.cat([codes, probability, entropy, bits, lost], dim=1)
         codes = codes.squeeze(1)
         self.code[:n] = codes
-        self.state[:n] = self.engine._after[state, codes]
+        self.state[:n] = self.sampler._after[state, codes]
         drawn.add_(1).clamp_(max=self.limit)
         ended = (codes == STOP).logical_or_(drawn == self.limit)[: self.active]
         rows: list[int] = ended.nonzero().flatten().tolist()
         return rows
 
     def _choose(self, logits: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pick a code a row; give the codes, their probabilities, the entropies in bits, and what the mask took."""
+        """Draw a code for each row; return codes, probabilities, entropies in bits, and the probability masked away."""
         temperature = self.temperature[:n]
         allowed = logits + mask
         best, argmax = allowed.max(dim=1, keepdim=True)
@@ -245,7 +245,7 @@ class _Draw:
             weights = _top(weights, self.controls.top_p)
         sums = weights.cumsum(1, dtype=torch.float64)
         total = sums[:, -1:]
-        target = self.chance[:n].gather(1, self.drawn[:n].unsqueeze(1)) * total
+        target = self.uniforms[:n].gather(1, self.drawn[:n].unsqueeze(1)) * total
         codes = torch.searchsorted(sums, target, right=True)
         total = total.float()
         entropy = (total.log() - (weights * scores).sum(1, keepdim=True) / total).div_(math.log(2))
@@ -253,15 +253,15 @@ class _Draw:
 
     @torch.inference_mode()
     def collect(self, row: int) -> Sample:
-        """Make the sample of a row whose bio has ended."""
+        """Return the sample of a row whose bio has ended."""
         count, request, prefix = int(self.drawn[row]), self.requests[row][1], self.controls.prefix
-        codes, chances, entropies, bits, lost = self.record[row, :count].T.tolist()
+        codes, probabilities, entropies, bits, lost = self.record[row, :count].T.tolist()
         cut = codes[-1] != STOP  # if so, what was drawn instead of the stop is past the limit
-        drawn = self.engine.codec.decode(int(code) for code in codes[:-1])
+        drawn = self.sampler.codec.decode(int(code) for code in codes[:-1])
         raw = whole(prefix + drawn).encode() if cut else prefix + drawn
         kept = max(len(raw) - len(prefix), 0) if cut else count
-        text, chances, entropies = _one_line_end(
-            raw, [1.0] * len(prefix) + chances[:kept], [0.0] * len(prefix) + entropies[:kept]
+        text, probabilities, entropies = _one_line_end(
+            raw, [1.0] * len(prefix) + probabilities[:kept], [0.0] * len(prefix) + entropies[:kept]
         )
         size = len(text)
         return Sample(
@@ -270,26 +270,28 @@ class _Draw:
             request.seed,
             self.start_bits + sum(bits[:kept]),
             sum(entropies) / max(kept, 1),
-            tuple(chances[:size]),
+            tuple(probabilities[:size]),
             tuple(entropies[:size]),
             sum(lost) / count,
             cut,
         )
 
 
-def _one_line_end(text: bytes, chances: list[float], entropies: list[float]) -> tuple[bytes, list[float], list[float]]:
-    """Turn `\\r\\n` and `\\r` into `\\n`; a pair becomes one byte, of their joint probability and summed entropy."""
+def _one_line_end(
+    text: bytes, probabilities: list[float], entropies: list[float]
+) -> tuple[bytes, list[float], list[float]]:
+    """Turn `\\r\\n` and `\\r` into `\\n`; a pair becomes one byte with their joint probability and summed entropy."""
     if b"\r" not in text:
-        return text, chances, entropies
+        return text, probabilities, entropies
     for at in range(len(text) - 2, -1, -1):
         if text[at : at + 2] == b"\r\n":
-            chances[at : at + 2] = [chances[at] * chances[at + 1]]
+            probabilities[at : at + 2] = [probabilities[at] * probabilities[at + 1]]
             entropies[at : at + 2] = [entropies[at] + entropies[at + 1]]
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), chances, entropies
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), probabilities, entropies
 
 
 def _top(weights: Tensor, share: float) -> Tensor:
-    """Keep of each row the largest weights that together reach `share` of their sum."""
+    """Keep the largest weights of each row that together reach `share` of their sum."""
     ordered, places = weights.sort(dim=1, descending=True, stable=True)
     before = ordered.cumsum(1, dtype=torch.float64) - ordered
     ordered = ordered.masked_fill(before >= share * weights.sum(1, keepdim=True, dtype=torch.float64), 0.0)

@@ -1,14 +1,14 @@
 """The byte-LSTM, one byte at a time for many rows at once, as fast as this machine can.
 
 What makes it fast: the first layer's input product is a look-up in a table made once, since an embedding
-times a matrix is one of `vocabulary` vectors (n-grams are too many for that: their embeddings are a small
+times a matrix is one of `vocabulary` vectors (n-grams are too many for that: their embeddings take a small
 product); each other layer is one product of [input, hidden]; weights are bfloat16 where the processor
-multiplies that natively, packed once as its kernels want them; a few rows are computed as few where that
+multiplies it natively, packed once in the layout of its kernels; a few rows are computed as few where that
 gives the same bits; every gate is a sigmoid, which vectorises six times better than tanh; buffers are
 allocated once.
 
-tanh(x) is 2 sigmoid(2x) - 1. To save the factors, the cell is kept doubled and the hidden state halved, and
-the weights make up for it: powers of two, which no rounding sees.
+tanh(x) is 2 sigmoid(2x) - 1. To save the factors, the cell is stored doubled and the hidden state halved, and
+the weights compensate: powers of two, so nothing is rounded differently.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from biobot.model.codec import STOP
-from biobot.model.lstm import LONGEST, ByteLSTM, rows_of_grams
+from biobot.model.lstm import MAX_NGRAM, ByteLSTM, ngram_buckets
 
-Kind = Literal["bfloat16", "float32"]
+NumericKind = Literal["bfloat16", "float32"]
 
-LEAST_ROWS = 16
-"""A step has at least so many rows: with fewer, a kernel may sum in another order, and a bio drawn alone would
-differ in its last digits from the same bio drawn among others. See `Stepper.few` for where it does not."""
+MIN_ROWS = 16
+"""A step has at least this many rows: with fewer, a kernel may sum in another order, and a bio drawn alone would
+differ in its last digits from the same bio drawn among others. `Stepper.few` has the exceptions."""
 
 
-def best_kind(device: torch.device) -> Kind:
-    """Choose bfloat16 where `device` multiplies it natively, else float32."""
+def best_kind(device: torch.device) -> NumericKind:
+    """Return bfloat16 where `device` multiplies it natively, else float32."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     return "bfloat16" if _packs() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
@@ -40,15 +40,15 @@ def best_kind(device: torch.device) -> Kind:
 class Stepper:
     """A ByteLSTM's weights, laid out for single steps, and the state of up to `rows` bios."""
 
-    def __init__(self, model: ByteLSTM, rows: int, kind: Kind) -> None:
+    def __init__(self, model: ByteLSTM, rows: int, kind: NumericKind) -> None:
         shape = model.shape
         self.kind = kind
         self._size = size = shape.hidden
-        self._grams = model.grams.weight.detach().clone() if shape.grams else None
+        self._ngram_table = model.ngram_embedding.weight.detach().clone() if shape.ngram_buckets else None
         dtype, device = getattr(torch, kind), model.linear.weight.device
         self._layers: list[Callable[[Tensor], Tensor]] = []
         self.few: tuple[int, ...] = ()
-        """Numbers of rows below LEAST_ROWS at which this machine gives the very bits that it gives at LEAST_ROWS."""
+        """Numbers of rows below MIN_ROWS at which this machine computes the same bits as at MIN_ROWS."""
         with torch.no_grad():
             for k, layer in enumerate(model.layers):
                 # rows are the gates i, f, g, o; g is doubled, and what a hidden state is multiplied with too
@@ -58,8 +58,8 @@ class Stepper:
                 if k == 0:
                     self._table = (model.embedding.weight @ below.T + bias).to(dtype)
                     self._recurrent = _addition(recurrent.to(dtype))
-                    if self._grams is not None:
-                        self._names = model.names.clone()
+                    if self._ngram_table is not None:
+                        self._byte_ids = model.byte_ids.clone()
                         self._below = _addition(below.to(dtype))
                 else:
                     self._layers.append(_product(torch.cat([below * 2, recurrent], dim=1).to(dtype), bias.to(dtype)))
@@ -68,7 +68,7 @@ class Stepper:
         # the layers' hidden states side by side: layer k multiplies those of layer k - 1 (new) and its own (old)
         self._hidden = torch.zeros(rows, shape.layers * size, dtype=dtype, device=device)
         self._cell = torch.zeros(rows, shape.layers * size, device=device)
-        self._recent = torch.full((rows, LONGEST), STOP, device=device)  # the latest codes, for n-grams
+        self._recent = torch.full((rows, MAX_NGRAM), STOP, device=device)  # the latest codes, for n-grams
         self._first = torch.empty(rows, 4 * size, dtype=dtype, device=device)
         self._gates = torch.empty(rows, 4 * size, device=device)
         self._top = torch.zeros(rows, shape.width, device=device)  # what the linear layer reads
@@ -80,25 +80,26 @@ class Stepper:
 
     @property
     def state(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The tensors that hold the rows' state: (rows, …) each; zeros are where a bio begins."""
+        """The tensors of the rows' state, (rows, …) each; a bio begins with zeros."""
         return self._hidden, self._cell, self._recent
 
     def step(self, codes: Tensor, active: int | None = None) -> Tensor:
-        """Feed one code to each of the first n rows, n = len(codes) >= LEAST_ROWS.
+        """Feed one code to each of the first n rows, n = len(codes) >= MIN_ROWS.
 
-        Gives float32 logits (n, vocabulary), which the next step overwrites; those behind the first `active`
-        rows (None: all count) mean nothing.
+        Returns float32 logits (n, vocabulary), which the next step overwrites; those after the first `active` rows
+        (None: all) are meaningless.
         """
         n, size = len(codes), self._size
         m = next((few for few in self.few if active is not None and few >= active), n)
         gates = self._gates[:m]
         i, f, g, o = gates.chunk(4, dim=1)
         first = torch.index_select(self._table, 0, codes[:m], out=self._first[:m])
-        if self._grams is not None:
+        if self._ngram_table is not None:
             recent = self._recent[:m]
             recent.copy_(torch.cat([recent[:, 1:], codes[:m, None]], 1))
-            read = functional.embedding(rows_of_grams(self._names[recent], len(self._grams)), self._grams).sum(-2)
-            first = self._below(read.to(first.dtype), first)
+            buckets = ngram_buckets(self._byte_ids[recent], len(self._ngram_table))
+            inputs = functional.embedding(buckets, self._ngram_table).sum(-2)
+            first = self._below(inputs.to(first.dtype), first)
         raw = self._recurrent(self._hidden[:m, :size], first)
         for k, place in enumerate(self._places):
             if k > 0:
@@ -113,16 +114,16 @@ class Stepper:
 
     @torch.no_grad()
     def _agrees(self, count: int) -> bool:
-        """Try a step with `count` rows against one with LEAST_ROWS, from a state that is made up."""
+        """Return whether a step of `count` rows equals one of MIN_ROWS bit for bit, from a random state."""
         draw = torch.Generator().manual_seed(count)
-        codes = torch.randint(len(self._table), (LEAST_ROWS,), generator=draw)
-        hidden, cell = (torch.rand(each[:LEAST_ROWS].shape, generator=draw) - 0.5 for each in self.state[:2])
-        recent = torch.randint(len(self._table), (LEAST_ROWS, LONGEST), generator=draw)
+        codes = torch.randint(len(self._table), (MIN_ROWS,), generator=draw)
+        hidden, cell = (torch.rand(each[:MIN_ROWS].shape, generator=draw) - 0.5 for each in self.state[:2])
+        recent = torch.randint(len(self._table), (MIN_ROWS, MAX_NGRAM), generator=draw)
         results = []
         for few in ((), (count,)):
             self.few = few
-            self._hidden[:LEAST_ROWS], self._cell[:LEAST_ROWS] = hidden, cell
-            self._recent[:LEAST_ROWS] = recent
+            self._hidden[:MIN_ROWS], self._cell[:MIN_ROWS] = hidden, cell
+            self._recent[:MIN_ROWS] = recent
             logits = self.step(codes, count)
             results.append([each[:count].clone() for each in (logits, *self.state)])
         self.few = ()
@@ -163,5 +164,5 @@ def _packable(weight: Tensor) -> bool:
 
 
 def _packs() -> bool:
-    """Return whether this torch can pack a weight for oneDNN; it is what its own compiler uses, but not public."""
+    """Return whether this torch can pack a weight for oneDNN, with operators of its compiler that are not public."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]

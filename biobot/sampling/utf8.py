@@ -1,11 +1,11 @@
-"""The automaton that says which bytes may come next, so that what is drawn is always text worth showing.
+"""The automaton of the bytes that may come next, so that what is drawn is always valid, visible text.
 
-Its states are the boundary between two characters and every distinct way to stand inside one. A byte that
-cannot go on to a valid UTF-8 character has no way out of a state: overlong forms, surrogates and what lies
-beyond U+10FFFF are no characters. Nor does anything come out that `unicode_policy.UNSAMPLED` lists (F26).
+Its states are the boundary between two characters and every distinct position inside one. A byte that cannot
+lead to a valid UTF-8 character is not allowed: overlong forms, surrogates and anything beyond U+10FFFF. Neither
+are the code points that `unicode_policy.UNSAMPLED` lists (F26).
 
-A bio may stop at a boundary once it shows something: until then it stands in state 0, where white space and
-invisible characters lead back.
+A bio may stop at a boundary once it has a visible character: until then it is in state 0, to which white space
+and invisible characters lead back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from biobot.model.codec import STOP, Codec
 from biobot.text.unicode_policy import INVISIBLE, UNSAMPLED
 
 NOTHING, TEXT = 0, 1
-"""The two boundary states: nothing to be seen so far, and some text."""
+"""The two boundary states: nothing visible so far, and some text."""
 
 _LEADS = (  # lead bytes, continuation bytes after each, the smallest code point that needs so many
     (range(0x80), 0, 0x00),
@@ -32,10 +32,10 @@ _Special = list[tuple[int, int, int | None]]  # first and last code point, and t
 
 @dataclass(frozen=True)
 class Automaton:
-    """What may follow in each state: `ways[state]` maps a byte value to the state after it.
+    """The transitions: `ways[state]` maps each allowed byte value to the state after it.
 
-    Only bytes of the codec's table occur, and only ways that can be gone to their end: a lead byte whose
-    every character needs a byte that training never saw has none.
+    Only bytes of the codec's table occur, and only where a character can be completed: a lead byte all of whose
+    characters need a byte that training never saw is not allowed.
     """
 
     codec: Codec
@@ -44,13 +44,13 @@ class Automaton:
     def __post_init__(self) -> None:
         known = {value for value in range(256) if self.codec.lookup(value) is not None}
         ways = [{byte: to for byte, to in each.items() if byte in known} for each in _states()]
-        while True:  # close the dead ends, and then what leads to nothing but them
+        while True:  # remove dead ends, and then what leads to nothing else
             dead = {state for state, each in enumerate(ways) if not each and state != TEXT}
             if not any(to in dead for each in ways for to in each.values()):
                 break
             ways = [{byte: to for byte, to in each.items() if to not in dead} for each in ways]
         if not _reaches(ways, NOTHING, TEXT):
-            raise SampleError("this model knows no byte that makes visible text; train it on more than that")
+            raise SampleError("this model knows no byte of visible text; train it on more bios")
         object.__setattr__(self, "ways", tuple(ways))
 
     def allowed(self, state: int) -> list[int]:
@@ -59,19 +59,19 @@ class Automaton:
         return [STOP, *codes] if state == TEXT else codes
 
     def follow(self, text: bytes, state: int = NOTHING) -> int:
-        """Walk `text` and give the state after it; SampleError where it cannot go on."""
+        """Return the state after `text`; SampleError at the first byte that is not allowed."""
         for position, byte in enumerate(text):
             if byte not in self.ways[state]:
                 raise SampleError(
-                    f"byte 0x{byte:02x} at position {position} of {text!r} can never come out of the sampler: it is "
-                    "no valid UTF-8 there, a control character, or nothing that this model could end; leave it out"
+                    f"byte 0x{byte:02x} at position {position} of {text!r} can never be drawn: it is not valid "
+                    "UTF-8 there, a control character, or nothing that this model can complete; remove it"
                 )
             state = self.ways[state][byte]
         return state
 
 
 def _states() -> list[_Ways]:
-    """Build every state over all 256 bytes; those from which the same ways lead on are one."""
+    """Build every state over all 256 bytes; states with the same transitions are one."""
     states: list[_Ways] = [{}, {}]
     known: dict[object, int | None] = {}
 

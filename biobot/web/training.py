@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +50,7 @@ class Training:
     def _facts(self, _: object) -> dict[str, Any]:
         models = console.models(self.config)
         run = console.training_run(self.config, self.context.clock())
-        curves = [("this run", run.curve)] if run else []
+        curves: list[tuple[str, Sequence[Sequence[float]]]] = [("this run", run.state.curve)] if run else []
         curves += [(each.id, each.curve) for each in sorted(models, key=lambda each: not each.active) if each.curve]
         curves = curves[: console.CURVES]
         return {

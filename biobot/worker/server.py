@@ -75,9 +75,9 @@ class Desk:
 
         runtime.load()
         from biobot.model import checkpoint
-        from biobot.sampling.sampler import Engine, device
+        from biobot.sampling.sampler import Sampler, device
 
-        self.engine = Engine(checkpoint.load(folder.weights, device(config.settings.model.device)), rows)
+        self.engine = Sampler(checkpoint.load(folder.weights, device(config.settings.model.device)), rows)
 
     def drafts(self, requests: Iterable[Request], controls: Controls) -> Iterator[Draft]:
         """Draw a bio for each request, in order, and judge it."""

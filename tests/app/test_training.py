@@ -1,4 +1,4 @@
-"""`biobot train` from bios to a model that speaks, through the command itself."""
+"""`biobot train` from bios to an active model, through the command itself."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_bios_become_a_model_that_speaks_and_a_worse_one_does_not(bot: Bot, corpus: Path, home: Path) -> None:
+def test_bios_become_the_active_model_and_a_worse_one_does_not(bot: Bot, corpus: Path, home: Path) -> None:
     bot("")
     here = ("--home", str(home), "train", "--preset", "tiny", "--corpus", str(corpus), "--json")
     first = biobot(*here, "--epochs", "1")
@@ -65,7 +65,7 @@ def test_bios_become_a_model_that_speaks_and_a_worse_one_does_not(bot: Bot, corp
     assert card["verbatim_rate"] == done["verbatim_rate"]
     assert {row["temperature"] for row in card["report"]} >= {0.6, 0.8, 1.0}
 
-    # another training learns less, on the same held-out bios: it is kept, but does not speak
+    # another training learns less, on the same held-out bios: it is kept, but not active
     held_out = [bytes(bio) for bio in ByteFile(home / "training" / "dev")]
     last = events(biobot(*here, "--epochs", "0.2", "--seed", "5"))[-1]
     assert [bytes(bio) for bio in ByteFile(home / "training" / "dev")] == held_out
@@ -110,7 +110,7 @@ def test_the_first_interrupt_keeps_the_model_and_resume_goes_on(bot: Bot, corpus
     assert done["event"] == "done"
     assert not done["promoted"]
     assert (home / "training" / "state.safetensors").exists()
-    assert "no training to go on with" in biobot("--home", str(home / "x"), "train", "--resume", code=1).stderr
+    assert "no training to resume" in biobot("--home", str(home / "x"), "train", "--resume", code=1).stderr
 
 
 def test_two_processes_under_torchrun_learn_as_one_does(bot: Bot, corpus: Path, home: Path) -> None:
@@ -130,6 +130,6 @@ def test_no_bios_and_contradictions_are_said_in_a_line(bot: Bot, home: Path, tmp
     found = biobot("--home", str(home), "train", code=1).stderr
     assert "biobot corpus import" in found
     found = biobot("--home", str(home), "train", "--corpus", str(tmp_path / "one.txt"), code=1).stderr
-    assert "biobot: there is no bio to measure with" in found
+    assert "biobot: there are no bios to evaluate on" in found
     biobot("train", "--epochs", "1", "--max-minutes", "1", code=2)
     biobot("train", "--resume", "--preset", "tiny", code=2)

@@ -1,4 +1,4 @@
-"""A retraining may fail at any step: the bot that speaks is as before, and `status` says what came of it."""
+"""A training may fail at any step: the active model stays as it was, and `status` shows the outcome."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from biobot.cli import main
 from biobot.config import load
 from biobot.errors import BiobotError, LockHeld
 from biobot.evaluation import gate
-from biobot.model import bytefile, evaluate
 from biobot.model.registry import Registry
-from biobot.model.training import Training
 from biobot.text.humanize import when
 from tests.model.conftest import sentences
 
@@ -37,7 +35,7 @@ class Stage:
     capsys: pytest.CaptureFixture[str]
 
     def train(self, now: datetime = NOW) -> Iterator[Any]:
-        wanted = training.Wanted(preset="tiny", corpus=self.file, epochs=1)
+        wanted = training.Options(preset="tiny", corpus=self.file, epochs=1)
         return training.train(load(home=self.home), wanted, now, time.monotonic, lambda: True)
 
     def status(self) -> tuple[dict[str, Any], str]:
@@ -64,7 +62,7 @@ def stage(
     return Stage(file, home, capsys)
 
 
-def test_status_tells_what_came_of_the_last_training(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_shows_the_outcome_of_the_last_training(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert training_record.last(stage.home) is None
     for promote in (True, False):
         monkeypatch.setattr(gate, "decide", lambda *_, promote=promote: gate.Decision(promote, "so said the gate"))
@@ -77,40 +75,57 @@ def test_status_tells_what_came_of_the_last_training(stage: Stage, monkeypatch: 
     assert Registry(stage.home).current().id == "20261122-040000"
 
 
-def broken(*_: object, **__: object) -> Any:
-    raise BiobotError("the ceiling came down")
+def no_file(stage: Stage) -> Path:
+    stage.file.rename(moved := stage.file.with_suffix(".moved"))
+    return moved
+
+
+def a_folder_in_place_of_the_best_model(stage: Stage) -> Path:
+    (folder := stage.home / "training" / "best.safetensors").mkdir(parents=True)
+    return folder
+
+
+def a_broken_plugin(stage: Stage) -> Path:
+    (plugin := stage.file.parent / "plugins" / "broken.py").write_text("raise RuntimeError('the ceiling came down')")
+    return plugin
+
+
+def a_folder_in_place_of_the_name_of_the_active_model(stage: Stage) -> Path:
+    (folder := stage.home / "models" / "current").mkdir(parents=True)
+    return folder
 
 
 @pytest.mark.parametrize(
-    ("step", "owner", "name"),
+    ("step", "harm", "why"),
     [
-        ("read bios", bytefile.ByteFile, "build"),
-        ("learn", Training, "run"),
-        ("measure", evaluate, "score"),
-        ("promote", Registry, "promote"),
+        ("read bios", no_file, "cannot read"),
+        ("learn", a_folder_in_place_of_the_best_model, "cannot save"),
+        ("measure", a_broken_plugin, "the ceiling came down"),
+        ("promote", a_folder_in_place_of_the_name_of_the_active_model, "cannot read"),
     ],
 )
-def test_a_step_that_fails_is_told_and_harms_nothing_that_speaks(
-    stage: Stage, step: str, owner: object, name: str, monkeypatch: pytest.MonkeyPatch
+def test_a_step_that_fails_is_recorded_and_leaves_the_active_model_alone(
+    stage: Stage, step: str, harm: Callable[[Stage], Path], why: str
 ) -> None:
     before = Registry(stage.home).current()
-    monkeypatch.setattr(gate, "decide", lambda *_: gate.Decision(True, "good"))
-    monkeypatch.setattr(owner, name, broken)
-    with pytest.raises(BiobotError, match="ceiling"):
+    harmed = harm(stage)
+    with pytest.raises(BiobotError, match=why):
         list(stage.train())
-    found, line = stage.status()
-    assert (found["outcome"], found["step"], found["model"]) == ("failed", step, None)
-    assert line == f"{when(datetime.fromisoformat(found['ended']))}: failed at the step: {step}; the ceiling came down"
+    record = training_record.last(stage.home)
+    assert record is not None
+    assert (record["outcome"], record["step"], record["model"]) == ("failed", step, None)
+    assert why in record["why"]
+    harmed.rmdir() if harmed.is_dir() else harmed.unlink()
+    assert stage.status()[1].endswith(f": failed at the step: {step}; {record['why']}")
     assert Registry(stage.home).current() == before
-    monkeypatch.undo()
     with pytest.raises(SystemExit) as left:
         main(["--home", str(stage.home), "check", "--text", "Still here, and still listening to old records"])
     assert left.value.code == 0
 
 
-def test_a_training_that_was_interrupted_or_killed_is_told_from_one_that_runs(stage: Stage) -> None:
+def test_a_training_that_was_interrupted_or_killed_is_distinguished_from_one_that_runs(stage: Stage) -> None:
     steps = stage.train()
-    next(each for each in steps if isinstance(each, training.Advance))
+    next(each for each in steps if isinstance(each, training.StepDone))
     assert stage.status()[1] == "running since 2026-11-22 03:00:00 UTC, step: learn"
     with pytest.raises(LockHeld, match="another training"):
         next(stage.train())
@@ -119,9 +134,9 @@ def test_a_training_that_was_interrupted_or_killed_is_told_from_one_that_runs(st
     assert stage.status()[0]["outcome"] == "interrupted"
     script = (
         "import os, sys; from datetime import *; from pathlib import Path; from biobot.app import training_record\n"
-        "with training_record.kept(Path(sys.argv[1]), lambda: datetime.now(UTC)): os._exit(9)"
+        "with training_record.recorded(Path(sys.argv[1]), lambda: datetime.now(UTC)): os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", script, str(stage.home)], check=False).returncode == 9
     found, line = stage.status()
     assert (found["outcome"], found["ended"]) == ("failed", None)
-    assert training_record.NEVER_TOLD in line
+    assert training_record.KILLED in line

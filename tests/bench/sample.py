@@ -21,10 +21,11 @@ from torch import nn
 
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import Codec
-from biobot.model.lstm import ByteLSTM, Shape
+from biobot.model.lstm import ByteLSTM
+from biobot.model.shape import Shape
 from biobot.sampling.controls import Controls, Request
-from biobot.sampling.sampler import Engine
-from biobot.sampling.stepper import LEAST_ROWS
+from biobot.sampling.sampler import Sampler
+from biobot.sampling.stepper import MIN_ROWS
 
 VALUES = bytes(each for each in range(256) if each not in (0xC0, 0xC1) and each < 0xF5)
 LAYERS, HIDDEN = 4, 512
@@ -62,7 +63,7 @@ def rate(block: Callable[[], int]) -> float:
 
 def gemm_rate(rows: int, dtype: torch.dtype) -> float:
     """Return the bytes per second that the products alone would allow at this batch."""
-    n = max(rows, LEAST_ROWS)
+    n = max(rows, MIN_ROWS)
     x, first = torch.randn(n, 2 * HIDDEN, dtype=dtype), torch.randn(HIDDEN, 4 * HIDDEN, dtype=dtype)
     weights = [torch.randn(2 * HIDDEN, 4 * HIDDEN, dtype=dtype) for _ in range(LAYERS - 1)]
     out = torch.empty(n, 4 * HIDDEN, dtype=dtype)
@@ -80,7 +81,7 @@ def gemm_rate(rows: int, dtype: torch.dtype) -> float:
 
 def engine_rate(checkpoint: Checkpoint, rows: int) -> float:
     """Return the bytes per second of the engine with `rows` bios side by side, masks, entropies and chance included."""
-    engine = Engine(checkpoint, rows)
+    engine = Sampler(checkpoint, rows)
     samples = engine.draw((Request(seed, 0.8) for seed in range(10**9)), Controls(max_bytes=120))
     drawn = 0  # bios leave in order, so in bursts: bytes are counted where they are drawn
     next(samples)
@@ -108,7 +109,7 @@ def engine_rate(checkpoint: Checkpoint, rows: int) -> float:
 
 def alone_rate(checkpoint: Checkpoint) -> float:
     """Return the bytes per second of one bio after the other, each the only one under way."""
-    engine = Engine(checkpoint, 1)
+    engine = Sampler(checkpoint, 1)
     seeds = iter(range(10**9))
 
     def block() -> int:
@@ -131,7 +132,7 @@ def main() -> None:
             each.mul_(3)
     checkpoint = Checkpoint(model, codec, {})
     print(
-        f"{LAYERS} x {HIDDEN}, {torch.get_num_threads()} threads, torch {torch.__version__}, {Engine(checkpoint).kind}"
+        f"{LAYERS} x {HIDDEN}, {torch.get_num_threads()} threads, torch {torch.__version__}, {Sampler(checkpoint).kind}"
     )
     with torch.inference_mode():
         plain = blog_loop(codec.size)

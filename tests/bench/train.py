@@ -32,12 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from biobot.model.batches import PADDING, Position, batches, pack
+from biobot.model.batches import PADDING, batches, pack
 from biobot.model.bytefile import ByteFile
 from biobot.model.codec import Codec
 from biobot.model.lstm import ByteLSTM
-from biobot.model.training import PRESETS, Recipe, Training
+from biobot.model.recipe import PRESETS, Plan, Recipe
+from biobot.model.training import Trainer
 from biobot.model.training_forward import rate
+from biobot.model.training_state import Position
 
 WARM_UP = 1
 
@@ -79,22 +81,22 @@ def until(step: Step, bits: float, most: float) -> tuple[float, float]:
 
 def ours(recipe: Recipe, text: ByteFile) -> Step:
     """Train with our engine."""
-    training = Training(Path("never-written"), text, text, recipe, clock=time.perf_counter)
+    trainer = Trainer.begin(Path("never-written"), text, text, recipe, clock=time.perf_counter)
     order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
 
     def step() -> tuple[int, float]:
-        bits, count = training._step(next(order)[0])
-        training.where.step += 1
+        bits, count = trainer.train_step(next(order)[0])
+        trainer.state.step += 1
         return count, bits
 
-    training.where.steps = None  # the rate climbs, and stays
+    trainer.state.plan = Plan(trainer.state.recipe)  # the rate climbs, and stays
     return step
 
 
 def plain(recipe: Recipe, text: ByteFile) -> Step:
     """Train nn.LSTM under bf16 autocast, on the same batches."""
     codec = Codec(text.values())
-    model = ByteLSTM(recipe.shape(codec.size), codec.values)
+    model = ByteLSTM(replace(recipe.shape, vocabulary=codec.size), codec.values)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, fused=True)
     order = batches(text, 0, lambda _: recipe.batch[1], Position(), 0)
 
@@ -115,8 +117,8 @@ def plain(recipe: Recipe, text: ByteFile) -> Step:
 def blog(recipe: Recipe, text: ByteFile) -> Step:
     """Train as the blog did."""
     codes = len(text.values()) + 1
-    lstm = nn.LSTM(codes, recipe.hidden, recipe.layers, dropout=recipe.dropout)
-    linear = nn.Linear(recipe.hidden, codes)
+    lstm = nn.LSTM(codes, recipe.shape.hidden, recipe.shape.layers, dropout=recipe.shape.dropout)
+    linear = nn.Linear(recipe.shape.hidden, codes)
     optimizer = torch.optim.Adam([*lstm.parameters(), *linear.parameters()], lr=1e-3)
     codec = Codec(text.values())
     rows = cycle(text)
@@ -154,8 +156,8 @@ def main() -> None:
     print(f"products: bf16 {products[0] / 1e9:.0f}, fp32 {products[1] / 1e9:.0f} GFLOP/s, {given.threads} threads")
     with tempfile.TemporaryDirectory() as folder:
         text = ByteFile.build(Path(folder) / "bios", bios())
-        sizes = ByteLSTM(recipe.shape(len(text.values()) + 1), text.values())
-        tables = ("embedding.weight", "grams.weight")
+        sizes = ByteLSTM(replace(recipe.shape, vocabulary=len(text.values()) + 1), text.values())
+        tables = ("embedding.weight", "ngram_embedding.weight")
         learnt = sum(each.numel() for name, each in sizes.named_parameters() if each.dim() == 2 and name not in tables)
         loops = (ours, plain, blog)
         steps = (given.steps, given.steps, max(1, given.steps // 2))  # a step of the blog's takes some 20 seconds

@@ -1,4 +1,4 @@
-"""`biobot models`: what there is, what it can do, and which one speaks."""
+"""`biobot models`: the models, their figures, and which one is active."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def run(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int = 0)
 
 
 def test_a_model_is_chosen_and_the_choice_taken_back(here: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "mine speaks now" in run(capsys, [*here, "use", "mine"])[0]
+    assert "mine is now active" in run(capsys, [*here, "use", "mine"])[0]
     listed = [json.loads(line) for line in run(capsys, [*here, "list", "--json"])[0].splitlines()]
     assert [(each["id"], each["current"]) for each in listed] == [("mine", True), ("starter", False)]
     assert "* mine" in run(capsys, [*here, "list"])[0]
-    assert "starter speaks now" in run(capsys, [*here, "rollback"])[0]
+    assert "starter is now active" in run(capsys, [*here, "rollback"])[0]
     assert "no earlier model" in run(capsys, [*here, "rollback"], code=1)[1]
     assert "known here: mine, starter" in run(capsys, [*here, "use", "nobody"], code=1)[1]
 

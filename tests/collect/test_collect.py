@@ -686,7 +686,7 @@ def test_pages_without_an_end_end(stage: Stage, monkeypatch: pytest.MonkeyPatch,
 def learnt(stage: Stage) -> list[str]:
     """Return the notes of a training up to where it begins to learn."""
     notes = []
-    for each in training.train(stage.config, training.Wanted(preset="tiny"), stage.now, time.monotonic, lambda: False):
+    for each in training.train(stage.config, training.Options(preset="tiny"), stage.now, time.monotonic, lambda: False):
         if isinstance(each, training.Note):
             notes.append(each.text)
         if " to learn" in notes[-1]:

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from biobot.model import recipe
 from biobot.model.bytefile import ByteFile
-from biobot.model.training import Recipe, Training
+from biobot.model.recipe import Recipe
+from biobot.model.shape import Shape
+from biobot.model.training import Trainer
 
-SMALL = Recipe(8, 24, 2, 0.1, 1e-2, (400, 800), epochs=5)
+SMALL = Recipe(Shape(0, 8, 24, 2, 0.1), 1e-2, (400, 800), epochs=5)
 
 
 @pytest.fixture(autouse=True)
@@ -33,19 +36,19 @@ def sentences(number: int, seed: int = 0) -> list[str]:
 
 
 @pytest.fixture
-def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Training]:
-    """Begin a training in a folder of its own; the same bios each time, four looks at dev, few saves."""
-    monkeypatch.setattr(Training, "looks", 4)
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
+    """Begin a training in a folder of its own: the same bios each time, four evaluations, few saves."""
+    monkeypatch.setattr(recipe, "EVALUATIONS", 4)
     bios = [each.encode() for each in sentences(130)]
     learnt = ByteFile.build(tmp_path / "bios", bios[:100])
     dev = ByteFile.build(tmp_path / "dev", bios[100:])
 
-    def begin(name: str = "run", *, resume: bool = False, recipe: Recipe = SMALL, **more: object) -> Training:
+    def begin(name: str = "run", *, resume: bool = False, recipe: Recipe = SMALL, **more: object) -> Trainer:
         ticks = count()
-        settings: dict[str, object] = {"clock": lambda: float(next(ticks)), "keep_every": 100.0, **more}
+        settings: dict[str, object] = {"clock": lambda: float(next(ticks)), "save_every": 100.0, **more}
         folder = tmp_path / name
         if resume:
-            return Training.resume(folder, learnt, dev, **settings)  # type: ignore[arg-type]
-        return Training(folder, learnt, dev, recipe, dtype=torch.float32, **settings)  # type: ignore[arg-type]
+            return Trainer.resume(folder, learnt, dev, **settings)  # type: ignore[arg-type]
+        return Trainer.begin(folder, learnt, dev, recipe, dtype=torch.float32, **settings)  # type: ignore[arg-type]
 
     return begin

@@ -19,7 +19,8 @@ from biobot.errors import ModelError
 from biobot.model import checkpoint
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import Codec
-from biobot.model.lstm import ByteLSTM, Shape
+from biobot.model.lstm import ByteLSTM
+from biobot.model.shape import Shape
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_model_of_format_1_whose_layers_were_one_lstm_predicts_the_same(file: 
     wanted, facts = checkpoint.load(file), checkpoint.read(file)[1]
     older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in load_file(file).items()}
     assert {"lstm.weight_ih_l1", "lstm.bias_hh_l0"} <= older.keys()
-    del facts["shape"]["skip"], facts["shape"]["grams"]
+    del facts["shape"]["skip"], facts["shape"]["ngram_buckets"]
     save_file(older, file, {"biobot": json.dumps(facts | {"format": 1})})
     codes = torch.tensor([[0, 1, 2]])
     assert torch.equal(wanted.model(codes)[0], checkpoint.load(file).model(codes)[0])
@@ -81,7 +82,7 @@ def test_a_model_of_format_1_whose_layers_were_one_lstm_predicts_the_same(file: 
 
 def test_a_model_of_format_2_which_knew_no_n_grams_predicts_the_same(file: Path) -> None:
     wanted, (tensors, facts) = checkpoint.load(file), checkpoint.read(file)
-    del facts["shape"]["grams"]
+    del facts["shape"]["ngram_buckets"]
     checkpoint.write(file, tensors, facts | {"format": 2})
     codes = torch.tensor([[0, 1, 2]])
     assert torch.equal(wanted.model(codes)[0], checkpoint.load(file).model(codes)[0])
@@ -100,7 +101,7 @@ def test_the_linear_layer_reads_every_layer_where_the_shape_says_so(file: Path) 
 
 
 def test_n_gram_embeddings_are_kept_and_read(file: Path) -> None:
-    model = ByteLSTM(Shape(6, 4, 6, 2, grams=50), b"\nabc\xf0").eval()
+    model = ByteLSTM(Shape(6, 4, 6, 2, ngram_buckets=50), b"\nabc\xf0").eval()
     checkpoint.save(file, Checkpoint(model, Codec(b"\nabc\xf0")))
     assert checkpoint.read_header(file).parameters == sum(each.numel() for each in model.parameters())
     codes = torch.tensor([[0, 1, 2, 5, 3]])

@@ -8,13 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from biobot.model.batches import PADDING
-from biobot.model.lstm import ByteLSTM, Shape, opened
-from biobot.model.training_forward import Engine, Layer, Workspace
+from biobot.model.lstm import ByteLSTM, pad_start
+from biobot.model.shape import Shape
+from biobot.model.training_forward import Layer, TrainingForward, Workspace
 
 
-def model(dropout: float = 0.0, skip: bool = False, grams: int = 0) -> ByteLSTM:
+def model(dropout: float = 0.0, skip: bool = False, ngram_buckets: int = 0) -> ByteLSTM:
     torch.manual_seed(5)
-    return ByteLSTM(Shape(11, 5, 7, 2, dropout, skip, grams), b"abcdefghij")
+    return ByteLSTM(Shape(11, 5, 7, 2, dropout, skip, ngram_buckets), b"abcdefghij")
 
 
 def gradients(net: ByteLSTM, logits: Tensor, wanted: Tensor) -> list[Tensor]:
@@ -23,14 +24,14 @@ def gradients(net: ByteLSTM, logits: Tensor, wanted: Tensor) -> list[Tensor]:
     return [each.grad.clone() for each in net.parameters() if each.grad is not None]
 
 
-@pytest.mark.parametrize(("skip", "grams"), [(False, 0), (True, 0), (True, 30)])
+@pytest.mark.parametrize(("skip", "ngram_buckets"), [(False, 0), (True, 0), (True, 30)])
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float32, 2e-5), (torch.bfloat16, 0.15)])
 def test_the_layer_gives_the_numbers_and_gradients_of_nn_lstm(
-    dtype: torch.dtype, close: float, skip: bool, grams: int
+    dtype: torch.dtype, close: float, skip: bool, ngram_buckets: int
 ) -> None:
-    net = model(skip=skip, grams=grams).to(torch.promote_types(dtype, torch.float32))
+    net = model(skip=skip, ngram_buckets=ngram_buckets).to(torch.promote_types(dtype, torch.float32))
     codes, wanted = torch.randint(0, 11, (2, 9, 4))
-    ours = Engine(net, dtype).logits(codes)
+    ours = TrainingForward(net, dtype).logits(codes)
     theirs = net(codes.t())[0].transpose(0, 1).flatten(0, 1)
     assert torch.allclose(ours, theirs, atol=close)
     for mine, right in zip(gradients(net, ours, wanted), gradients(net, theirs, wanted), strict=True):
@@ -51,28 +52,28 @@ def test_the_hand_written_backward_passes_gradcheck() -> None:
 
 
 def test_a_buffer_that_served_a_larger_batch_serves_a_smaller_one() -> None:
-    net, engine = model(), None
-    engine = Engine(net, torch.float32)
-    engine.logits(torch.randint(0, 11, (20, 8)))
+    net = model()
+    forward = TrainingForward(net, torch.float32)
+    forward.logits(torch.randint(0, 11, (20, 8)))
     codes = torch.randint(0, 11, (6, 3))
-    assert torch.equal(engine.logits(codes), Engine(net, torch.float32).logits(codes))
+    assert torch.equal(forward.logits(codes), TrainingForward(net, torch.float32).logits(codes))
 
 
 def test_changing_a_byte_leaves_all_predictions_before_it_unchanged() -> None:  # F33
-    net = model(grams=30)
+    net = model(ngram_buckets=30)
     codes = torch.randint(0, 11, (12, 1))
     other = codes.clone()
     other[7:] = (other[7:] + 1) % 11
-    engine = Engine(net, torch.float32)
-    first, second = engine.logits(codes).clone(), engine.logits(other)
+    forward = TrainingForward(net, torch.float32)
+    first, second = forward.logits(codes).clone(), forward.logits(other)
     assert torch.equal(first[:7], second[:7])
     assert not torch.equal(first[7:], second[7:])
     assert torch.equal(net(codes.t())[0][:, :7], net(other.t())[0][:, :7])
 
 
-@pytest.mark.parametrize("grams", [0, 30])
-def test_a_bio_cut_in_two_is_predicted_as_in_one_piece(grams: int) -> None:
-    net = model(grams=grams)
+@pytest.mark.parametrize("ngram_buckets", [0, 30])
+def test_a_bio_cut_in_two_is_predicted_as_in_one_piece(ngram_buckets: int) -> None:
+    net = model(ngram_buckets=ngram_buckets)
     codes = torch.randint(0, 11, (3, 12))
     whole = net(codes)[0]
     first, state = net(codes[:, :2])
@@ -81,32 +82,32 @@ def test_a_bio_cut_in_two_is_predicted_as_in_one_piece(grams: int) -> None:
 
 
 def test_an_n_gram_is_told_from_another_by_any_of_its_last_four_codes_and_by_none_before() -> None:
-    net = model(grams=100_000)
+    net = model(ngram_buckets=100_000)
     codes = torch.tensor([[1, 2, 3, 4, 5]])
-    read = net.embed(opened(codes))[0, -1]
+    read = net.embed(pad_start(codes))[0, -1]
     for place in range(5):
         other = codes.clone()
         other[0, place] = 9
-        assert torch.equal(net.embed(opened(other))[0, -1], read) == (place == 0)
+        assert torch.equal(net.embed(pad_start(other))[0, -1], read) == (place == 0)
 
 
 def test_padding_changes_neither_loss_nor_gradient() -> None:  # F35
-    net = model(grams=30)
-    engine = Engine(net, torch.float32)
+    net = model(ngram_buckets=30)
+    forward = TrainingForward(net, torch.float32)
     codes, wanted = torch.randint(1, 11, (2, 6, 3))
     longer = torch.cat([codes, torch.randint(0, 11, (4, 3))])
     padded = torch.cat([wanted, torch.full((4, 3), PADDING)])
-    plain = gradients(net, engine.logits(codes), wanted)
-    for mine, right in zip(gradients(net, engine.logits(longer), padded), plain, strict=True):
+    plain = gradients(net, forward.logits(codes), wanted)
+    for mine, right in zip(gradients(net, forward.logits(longer), padded), plain, strict=True):
         assert torch.allclose(mine, right, atol=1e-5)
 
 
 def test_dropout_hides_the_same_units_at_every_step_and_none_when_predicting() -> None:
     net = model(dropout=0.5)
-    engine = Engine(net, torch.float32)
-    hidden = engine._drop(torch.ones(5, 7, 4))
+    forward = TrainingForward(net, torch.float32)
+    hidden = forward._drop(torch.ones(5, 7, 4))
     assert torch.equal(hidden, hidden[:1].expand_as(hidden))
     assert set(hidden.flatten().tolist()) == {0.0, 2.0}
     net.eval()
     codes = torch.randint(0, 11, (5, 2))
-    assert torch.equal(engine.logits(codes), engine.logits(codes))
+    assert torch.equal(forward.logits(codes), forward.logits(codes))

@@ -18,24 +18,24 @@ from biobot.model import checkpoint as files
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import STOP
 from biobot.sampling.controls import Controls, Request
-from biobot.sampling.sampler import Engine, Sample
-from biobot.sampling.stepper import Kind, Stepper
+from biobot.sampling.sampler import Sample, Sampler
+from biobot.sampling.stepper import NumericKind, Stepper
 from biobot.text.unicode_policy import UNSAMPLED
 from tests.conftest import made_up_bios
 from tests.sampling.made import EVERY, checkpoint
 
 
-def draw(engine: Engine, seeds: range, temperature: float = 0.8, **controls: object) -> list[Sample]:
+def draw(engine: Sampler, seeds: range, temperature: float = 0.8, **controls: object) -> list[Sample]:
     return list(engine.draw((Request(seed, temperature) for seed in seeds), Controls(**controls)))  # type: ignore[arg-type]
 
 
-KINDS: tuple[Kind, Kind] = ("float32", "bfloat16")
+KINDS: tuple[NumericKind, NumericKind] = ("float32", "bfloat16")
 SHORT = Controls(max_bytes=60)
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(checkpoint(EVERY), rows=64)
+def engine() -> Sampler:
+    return Sampler(checkpoint(EVERY), rows=64)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "hidden", "layers", "skip", "grams"),
+    ("kind", "hidden", "layers", "skip", "ngram_buckets"),
     [
         ("bfloat16", 128, 3, True, 0),
         ("bfloat16", 128, 3, False, 500),
@@ -58,19 +58,19 @@ def threads() -> Iterator[None]:
     ],
 )
 def test_a_bio_is_the_same_in_every_batch_and_at_every_thread_count(  # F37
-    kind: Kind, hidden: int, layers: int, skip: bool, grams: int, threads: None
+    kind: NumericKind, hidden: int, layers: int, skip: bool, ngram_buckets: int, threads: None
 ) -> None:
-    made = checkpoint(EVERY, hidden, layers, skip=skip, grams=grams)
+    made = checkpoint(EVERY, hidden, layers, skip=skip, ngram_buckets=ngram_buckets)
     torch.set_num_threads(1)
-    alone = draw(Engine(made, rows=1, kind=kind), range(100, 110), max_bytes=16)
+    alone = draw(Sampler(made, rows=1, kind=kind), range(100, 110), max_bytes=16)
     for count in (1, 2):
         torch.set_num_threads(count)
         for rows, seeds in ((1, range(100, 103)), (7, range(95, 120)), (64, range(60, 140)), (512, range(520))):
-            found = {each.seed: each for each in draw(Engine(made, rows=rows, kind=kind), seeds, max_bytes=16)}
+            found = {each.seed: each for each in draw(Sampler(made, rows=rows, kind=kind), seeds, max_bytes=16)}
             assert [found[each.seed] for each in alone if each.seed in seeds] == [e for e in alone if e.seed in seeds]
 
 
-def test_a_bio_alone_is_drawn_by_one_thread_and_the_others_are_given_back(engine: Engine, threads: None) -> None:
+def test_a_bio_alone_is_drawn_by_one_thread_and_the_others_are_given_back(engine: Sampler, threads: None) -> None:
     torch.set_num_threads(2)
     bios = engine.draw([Request(1, 0.8), Request(2, 0.8)], Controls(max_bytes=16))
     next(bios)
@@ -80,7 +80,7 @@ def test_a_bio_alone_is_drawn_by_one_thread_and_the_others_are_given_back(engine
     assert torch.get_num_threads() == 2
 
 
-def test_bios_leave_in_the_order_of_their_requests_which_are_taken_only_when_there_is_room(engine: Engine) -> None:
+def test_bios_leave_in_the_order_of_their_requests_which_are_taken_only_when_there_is_room(engine: Sampler) -> None:
     taken: list[int] = []
 
     def requests() -> Iterator[Request]:
@@ -93,13 +93,13 @@ def test_bios_leave_in_the_order_of_their_requests_which_are_taken_only_when_the
     assert len(taken) < 1000
 
 
-def test_temperatures_mix_in_one_batch_and_neighbouring_seeds_have_nothing_in_common(engine: Engine) -> None:
+def test_temperatures_mix_in_one_batch_and_neighbouring_seeds_have_nothing_in_common(engine: Sampler) -> None:
     mixed = list(engine.draw((Request(seed, t) for seed in range(20) for t in (0.0, 0.5, 1.0)), SHORT))
     assert [each for each in mixed if each.temperature == 0.5] == draw(engine, range(20), 0.5, max_bytes=60)
     assert len({each.text for each in mixed if each.temperature == 1.0}) == 20
 
 
-def test_a_second_draw_on_one_engine_ends_the_first_with_a_clear_line(engine: Engine) -> None:
+def test_a_second_draw_on_one_engine_ends_the_first_with_a_clear_line(engine: Sampler) -> None:
     first = engine.draw((Request(seed, 1.0) for seed in range(1000)), SHORT)
     next(first)
     draw(engine, range(2), max_bytes=60)
@@ -162,11 +162,11 @@ def exact(made: Checkpoint, temperature: float, limit: int, top_p: float = 1.0, 
 def test_batched_draws_follow_the_distribution_that_trying_everything_gives(
     temperature: float, top_p: float, min_p: float, skip: bool
 ) -> None:
-    made, count = checkpoint("ab é™".encode(), scale=2.0, skip=skip, grams=50 if skip else 0), 8_000
+    made, count = checkpoint("ab é™".encode(), scale=2.0, skip=skip, ngram_buckets=50 if skip else 0), 8_000
     expected = exact(made, temperature, 3, top_p, min_p)
     assert math.isclose(sum(expected.values()), 1.0, rel_tol=1e-6)
     samples = draw(
-        Engine(made, rows=512, kind="float32"), range(count), temperature, max_bytes=3, top_p=top_p, min_p=min_p
+        Sampler(made, rows=512, kind="float32"), range(count), temperature, max_bytes=3, top_p=top_p, min_p=min_p
     )
     found = Counter(each.text for each in samples)
     assert set(found) <= set(expected)
@@ -181,7 +181,7 @@ def test_batched_draws_follow_the_distribution_that_trying_everything_gives(
 
 def test_bits_are_those_of_the_unmasked_model_and_entropies_those_of_softmax_of_z_over_t() -> None:
     made = checkpoint(EVERY.replace(b"\r", b""))  # which would come out as a line feed
-    engine = Engine(made, kind="float32")
+    engine = Sampler(made, kind="float32")
     for sample in draw(engine, range(6), 0.7, max_bytes=80, prefix=b"Hi"):
         codes = made.codec.encode(sample.text.encode())
         with torch.no_grad():
@@ -215,7 +215,7 @@ def test_bfloat16_speaks_like_float32_on_a_trained_model() -> None:
 # -- always text -------------------------------------------------------------------------------------
 
 
-def test_whatever_the_model_says_what_comes_out_is_visible_text(engine: Engine) -> None:  # F26
+def test_whatever_the_model_says_what_comes_out_is_visible_text(engine: Sampler) -> None:  # F26
     for sample in draw(engine, range(200), 100.0, max_bytes=40):
         assert len(sample.text.encode()) == len(sample.probabilities) == len(sample.entropies) <= 40
         assert not any(first <= ord(each) <= last for each in sample.text for first, last in UNSAMPLED)
@@ -227,14 +227,14 @@ def test_whatever_the_model_says_what_comes_out_is_visible_text(engine: Engine) 
 
 def test_both_kinds_of_line_end_become_a_line_feed() -> None:
     made = checkpoint(b"a\r\n")
-    samples = draw(Engine(made, kind="float32"), range(60), 3.0, max_bytes=30)
+    samples = draw(Sampler(made, kind="float32"), range(60), 3.0, max_bytes=30)
     assert any("\n" in each.text for each in samples)
     assert all("\r" not in each.text and len(each.probabilities) == len(each.text) for each in samples)
 
 
 @pytest.mark.parametrize(("letters", "limit"), [("🌻", 7), ("🇵🇹", 20), ("a\u200d", 30)])
 def test_a_cut_bio_keeps_its_last_whole_grapheme(letters: str, limit: int) -> None:
-    for sample in draw(Engine(checkpoint(letters.encode()), kind="float32"), range(40), 1.0, max_bytes=limit):
+    for sample in draw(Sampler(checkpoint(letters.encode()), kind="float32"), range(40), 1.0, max_bytes=limit):
         assert len(sample.text.encode()) <= limit
         if sample.cut:
             assert not sample.text.endswith("\u200d")
@@ -245,7 +245,7 @@ def test_a_cut_bio_keeps_its_last_whole_grapheme(letters: str, limit: int) -> No
 # -- odd wishes --------------------------------------------------------------------------------------
 
 
-def test_zero_is_the_argmax_and_almost_zero_too(engine: Engine) -> None:  # F27
+def test_zero_is_the_argmax_and_almost_zero_too(engine: Sampler) -> None:  # F27
     first, *rest = draw(engine, range(5), 0.0, max_bytes=60)
     assert all(each.text == first.text for each in rest)
     assert {*first.probabilities} == {1.0}
@@ -267,30 +267,34 @@ def test_a_damaged_model_is_a_clear_line(broken: float, temperature: float) -> N
     with torch.no_grad():
         made.model.linear.bias.fill_(broken)
     with pytest.raises(SampleError, match="weights are damaged"):
-        draw(Engine(made), range(3), temperature)
+        draw(Sampler(made), range(3), temperature)
 
 
 def test_one_logit_of_infinity_below_zero_is_a_byte_that_never_comes() -> None:  # F27
     made = checkpoint(b"abc")
     with torch.no_grad():
         made.model.linear.bias[made.codec.encode(b"b")[0]] = -math.inf
-    assert all("b" not in each.text for each in draw(Engine(made), range(50), 5.0, max_bytes=20))
+    assert all("b" not in each.text for each in draw(Sampler(made), range(50), 5.0, max_bytes=20))
 
 
-def test_every_bio_begins_with_the_prefix(engine: Engine) -> None:  # F28
+def test_every_bio_begins_with_the_prefix(engine: Sampler) -> None:  # F28
     assert all(each.text.startswith("I am ") for each in draw(engine, range(20), prefix=b"I am ", max_bytes=30))
     assert draw(engine, range(3), prefix=b"", max_bytes=30) == draw(engine, range(3), max_bytes=30)
 
 
-def test_a_prefix_may_end_inside_a_character(engine: Engine) -> None:  # F28
+def test_a_prefix_may_end_inside_a_character(engine: Sampler) -> None:  # F28
     half = "🌻".encode()[:2]
     for sample in draw(engine, range(20), prefix=b"x" + half, max_bytes=30):
         assert sample.text[0] == "x"
         assert sample.text[1].encode().startswith(half)
 
 
-def test_a_prefix_that_cannot_be_is_a_clear_line(engine: Engine) -> None:  # F28
-    for prefix, problem in ((b"\xff", "never seen"), (b"a\x80", "never come out"), (b"\x1b[31m", "never come out")):
+def test_a_prefix_that_cannot_be_is_a_clear_line(engine: Sampler) -> None:  # F28
+    for prefix, problem in (
+        (b"\xff", "never seen"),
+        (b"a\x80", "can never be drawn"),
+        (b"\x1b[31m", "can never be drawn"),
+    ):
         with pytest.raises((SampleError, ModelError), match=problem):
             draw(engine, range(1), prefix=prefix)
     with pytest.raises(SampleError, match="prefix has 9 bytes"):
@@ -319,7 +323,7 @@ def resident() -> int:
 
 def steady(count: int, blocks: int) -> tuple[list[int], list[float]]:
     """Draw `count` bios in `blocks` blocks; give the memory and the processor's seconds per byte after each."""
-    engine, memory, pace = Engine(checkpoint(EVERY), rows=128), [], []
+    engine, memory, pace = Sampler(checkpoint(EVERY), rows=128), [], []
     samples = engine.draw((Request(seed, 0.8) for seed in range(count)), SHORT)
     start, size = time.process_time(), 0
     for number, sample in enumerate(samples, start=1):
