@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -34,7 +33,7 @@ def duration(text: str) -> timedelta:
 
 
 def _number(default: Number, least: Number) -> Number:
-    """Declare a number with its default and its lower bound."""
+    """Declare a number with its default and lower bound."""
     return field(default=default, metadata={"least": least})
 
 
@@ -44,23 +43,34 @@ def _duration(*default: str, least: str = "1ms", most: str = "3650d") -> Any:
     return field(default=values if len(values) > 1 else values[0], metadata={"least": least, "most": most})
 
 
+def _strings(pattern: str, meaning: str) -> tuple[str, ...]:
+    """Declare a list of strings, by default empty, that all match `pattern` and are `meaning`."""
+    return field(default=(), metadata={"pattern": pattern, "meaning": meaning})
+
+
 class _Section:
-    """Checks the bounds of a section's keys."""
+    """Checks what the keys of a section were declared with."""
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for each in fields(self):  # type: ignore[arg-type]
-            value, least, most = getattr(self, each.name), each.metadata.get("least"), each.metadata.get("most")
-            for one in value if isinstance(value, tuple) else (value,):
-                if least is not None and one is not None and one < _limit(least):
-                    raise ValueError(f"{each.name}: it must be at least {least}")
-                if most is not None and one is not None and one > _limit(most):
-                    raise ValueError(f"{each.name}: it must be at most {most}")
+        for key in fields(self):  # type: ignore[arg-type]
+            value, rules = getattr(self, key.name), key.metadata
+            for each in value if isinstance(value, tuple) else () if value is None else (value,):
+                if "least" in rules and each < _limit(rules["least"]):
+                    raise ValueError(f"{key.name}: it must be at least {rules['least']}")
+                if "most" in rules and each > _limit(rules["most"]):
+                    raise ValueError(f"{key.name}: it must be at most {rules['most']}")
+                if "pattern" in rules and not re.fullmatch(rules["pattern"], each):
+                    raise ValueError(f'{key.name}: "{each:.60}" is not {rules["meaning"]}')
 
 
 def _limit(bound: Any) -> Any:
     return duration(bound) if isinstance(bound, str) else bound
+
+
+_TIME = r"([01]\d|2[0-3]):[0-5]\d"
+_ACCOUNT = (r"@[A-Za-z0-9_]{1,15}|[1-9][0-9]{0,18}", "an @handle or an id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,7 @@ class ScheduleSettings(_Section):
     every: timedelta | None = field(default=None, metadata={"least": "1s", "most": "3650d"})
     cron: str | None = None
     jitter: timedelta = _duration("10m", least="0s")
-    quiet: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = _strings(f"{_TIME}-{_TIME}", 'a span such as "23:00-07:00"')
     timezone: str = "local"
     min_gap: timedelta = _duration("0s", least="0s")
     catch_up: Literal["one", "skip"] = "one"
@@ -144,8 +154,6 @@ class ScheduleSettings(_Section):
         if self.every is not None and self.every.microseconds:
             raise ValueError("every: it must be whole seconds")
         for span in self.quiet:
-            if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
-                raise ValueError(f'quiet: "{span}" is not a span such as "23:00-07:00"')
             if span[:5] == span[6:]:
                 raise ValueError(f'quiet: "{span}" ends when it begins; to stop all posts use `biobot pause`')
         if self.timezone != "local":
@@ -243,30 +251,17 @@ class CollectSettings(_Section):
     """
 
     enabled: bool = False
-    followers: tuple[str, ...] = ()
-    following: tuple[str, ...] = ()
-    friends: tuple[str, ...] = ()
+    followers: tuple[str, ...] = _strings(*_ACCOUNT)
+    following: tuple[str, ...] = _strings(*_ACCOUNT)
+    friends: tuple[str, ...] = _strings(*_ACCOUNT)
     depth: int = _number(2, least=1)
-    lists: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
+    lists: tuple[str, ...] = _strings(r"[1-9][0-9]{0,18}", "the id of a list")
+    search: tuple[str, ...] = _strings(r"(?s).{1,512}", "a query of 1 to 512 characters")
     ids: tuple[str, ...] = ()
     limit: int = _number(10_000, least=1)
     usd_per_month: float = _number(20.0, least=0)
     again: timedelta = _duration("30d")
     pace: PaceSettings = field(default_factory=PaceSettings)
-
-    def __post_init__(self) -> None:
-        _Section.__post_init__(self)
-        for key in ("followers", "following", "friends"):
-            for account in getattr(self, key):
-                if not re.fullmatch(r"@\w{1,15}|[1-9]\d{0,18}", account, re.ASCII):  # a handle as X allows it
-                    raise ValueError(f'{key}: "{account}" is neither an @handle nor an id')
-        for each in self.lists:
-            if not re.fullmatch(r"[1-9]\d{0,18}", each):
-                raise ValueError(f'lists: "{each}" is not the id of a list')
-        for query in self.search:
-            if not 1 <= len(query) <= 512:
-                raise ValueError("search: a query must have 1 to 512 characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,13 +284,3 @@ class Settings:
     x: XSettings = field(default_factory=XSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
-
-
-def every_key(section: type[Any] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of every key, for the tests that keep config/biobot.toml and the docs complete."""
-    hints = typing.get_type_hints(section)
-    for each in fields(section):
-        if is_dataclass(hints[each.name]):
-            yield from every_key(hints[each.name], (*above, each.name))
-        elif each.name != "tables":
-            yield (*above, each.name)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+import typing
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from biobot import config, settings
+from biobot import config
 from biobot.bundled import bundled
 from biobot.errors import ConfigError
 from biobot.settings import Settings
@@ -23,6 +26,16 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
+def every_key(section: type[Any] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every key that there is."""
+    hints = typing.get_type_hints(section)
+    for each in dataclasses.fields(section):
+        if dataclasses.is_dataclass(hints[each.name]):
+            yield from every_key(hints[each.name], (*above, each.name))
+        elif each.name != "tables":
+            yield (*above, each.name)
+
+
 def test_the_shipped_file_says_exactly_the_defaults() -> None:
     found = config.read(SHIPPED)
     assert found.filters.tables == {"length": {"min": 20, "max": 280}}
@@ -33,7 +46,7 @@ def test_the_shipped_file_says_exactly_the_defaults() -> None:
 def test_the_shipped_file_explains_every_key() -> None:
     text = SHIPPED.read_text(encoding="utf-8")
     table = tomllib.loads(text)
-    for *sections, key in settings.every_key():
+    for *sections, key in every_key():
         place = table
         for section in sections:
             place = place[section]
@@ -78,6 +91,11 @@ def test_the_shipped_file_explains_every_key() -> None:
         ('[schedule]\nevery = "999999999d"', "line 2: schedule.every: it must be at most 3650d"),
         (f'[schedule]\nevery = "{"9" * 400}w"', "line 2: schedule.every: it must be at most 3650d"),
         ('[schedule]\nevery = "0.5s"', "schedule.every: it must be at least 1s"),
+        ('[collect]\nfollowers = ["@ok", "me"]', 'line 2: collect.followers: "me" is not an @handle or an id'),
+        ('[collect]\nlists = ["0"]', 'collect.lists: "0" is not the id of a list'),
+        (f'[collect]\nsearch = ["{"x" * 513}"]', "is not a query of 1 to 512 characters"),
+        ('[post.prices]\nas_of = "today"', '"today" is not a day such as "2026-08-13"'),
+        ('[schedule]\nquiet = ["23:00-23:00"]', "`biobot pause`"),
         ('[schedule]\nevery = "1.5s"', "schedule.every: it must be whole seconds"),
         ('[x]\ntimeout = "99999999d"', "line 2: x.timeout: it must be at most 1h"),
         ('[x]\ntimeout = "0s"', "line 2: x.timeout: it must be at least 1ms"),
@@ -95,7 +113,7 @@ def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: 
 
 def test_an_error_names_the_line_wherever_toml_lets_a_key_stand(tmp_path: Path) -> None:
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
-    for *sections, key in settings.every_key():
+    for *sections, key in every_key():
         if key != "cron":
             where = config.Where(str(SHIPPED), (*sections, key))
             line = int(str(where.error("")).split("line ")[1].split(":")[0])
