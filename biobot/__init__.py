@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from biobot.text.language import language, scripts
     from biobot.text.length import weighted_length
     from biobot.text.links import Span, links
-    from biobot.text.normalize import fold
+    from biobot.text.normalize import caseless, fold
 
 __version__ = "0.1.0"
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "KnownTexts",
     "Match",
     "Span",
+    "caseless",
     "fold",
     "has_email",
     "has_phone",
@@ -34,6 +35,7 @@ _HOMES = {
     "Match": "biobot.candidate",
     "KnownTexts": "biobot.candidate",
     "Span": "biobot.text.links",
+    "caseless": "biobot.text.normalize",
     "fold": "biobot.text.normalize",
     "has_email": "biobot.text.contacts",
     "has_phone": "biobot.text.contacts",

@@ -1,4 +1,4 @@
-"""Where the things that ship beside the code are: in the wheel, or in the checkout."""
+"""Where the files that ship with the code are: in the wheel, or in the checkout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 PACKAGE = Path(__file__).parent
 STARTER = PACKAGE / "starter"
-"""The folder of the starter model, a model folder like any other."""
+"""The folder of the starter model."""
 
 
 def bundled(folder: Literal["plugins", "config", "systemd"]) -> Path:
-    """Find `folder` inside an installed wheel, or beside the package in a checkout."""
+    """Return the path of `folder`: inside an installed wheel, or beside the package in a checkout."""
     installed = PACKAGE / "_bundled" / folder
     return installed if installed.is_dir() else PACKAGE.parent / folder

@@ -1,23 +1,23 @@
-"""Everything that biobot raises on purpose; each message says what happened, where, and how to mend it.
+"""Everything that biobot raises on purpose; each message says what happened, where, and how to fix it.
 
 BiobotError                 it could not be done: one line on stderr, exit code 1
 ├── ConfigError             biobot.toml, .env or the command line is wrong: exit code 2
 ├── SecretsError            a key is missing, or its file can be read by others
 ├── CorpusError             bios cannot be read, stored or found
 ├── ModelError              a model cannot be loaded, trained, saved or promoted
-│   └── UnknownByte         a byte value that the model never saw
-├── SampleError             the sampler was asked for something that cannot be
-├── PluginError             a plugin cannot be loaded, or answers nonsense
-├── OutboxError             the outbox cannot do what was asked (wrong state, stale revision, full disk)
+│   └── UnknownByte         a byte value that the model never saw in training
+├── SampleError             invalid sampling parameters, or nothing that the model could sample
+├── PluginError             a plugin cannot be loaded, or does not keep to its hook
+├── OutboxError             a post cannot be changed as asked (wrong state, stale revision, full disk)
 ├── LockHeld                another process holds this bot's lock
-└── NetworkError            the network did not do it; `biobot.networks.errors` sorts these further
+└── NetworkError            a network did not do what was asked; `biobot.networks.errors` divides these
 """
 
 from __future__ import annotations
 
 
 class BiobotError(Exception):
-    """What, where and the mend, in one line for a person."""
+    """It could not be done; the message is one line for a person."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ class ConfigError(BiobotError):
 
 
 class SecretsError(BiobotError):
-    """A secret is missing, or lies where others can read it."""
+    """A key is missing, or others can read its file."""
 
 
 class CorpusError(BiobotError):
@@ -41,7 +41,7 @@ class ModelError(BiobotError):
 
 
 class UnknownByte(ModelError):
-    """A text holds a byte value that the model never saw in training."""
+    """A text holds a byte value that the model never saw in training: `value`, at `position`."""
 
     def __init__(self, value: int, position: int) -> None:
         super().__init__(f"byte 0x{value:02x} at position {position} was never seen in training; leave it out")
@@ -50,15 +50,15 @@ class UnknownByte(ModelError):
 
 
 class SampleError(BiobotError):
-    """The sampler was asked for something that cannot be."""
+    """Sampling parameters are invalid, or the model can sample nothing with them."""
 
 
 class PluginError(BiobotError):
-    """A plugin cannot be loaded, or answers nonsense."""
+    """A plugin cannot be loaded, or does not keep to its hook."""
 
 
 class OutboxError(BiobotError):
-    """The outbox cannot do what was asked of it."""
+    """A post cannot be changed as asked."""
 
 
 class LockHeld(BiobotError):
@@ -66,4 +66,4 @@ class LockHeld(BiobotError):
 
 
 class NetworkError(BiobotError):
-    """The network did not do what was asked of it."""
+    """A network did not do what was asked."""

@@ -12,10 +12,11 @@ SHARE = 0.1
 
 @dataclass(frozen=True)
 class Language:
-    """`[filters.language]`: the allowed scripts and languages.
+    """`[filters.language]`: the allowed scripts and languages; none named: all.
 
-    scripts: "latin", "han", "hiragana", "katakana", "hangul", "arabic", "cyrillic", "thai" …; none: all;
-    languages: codes such as "en"; none: all; a text too short to tell its language passes unless `strict`.
+    scripts: "latin", "han", "hiragana", "katakana", "hangul", "arabic", "cyrillic", "thai" …;
+    languages: codes such as "en";
+    strict: also refuse a text whose language is not recognised, as that of a very short one.
     """
 
     scripts: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from biobot import Candidate, hookimpl, weighted_length
 
 @dataclass(frozen=True)
 class Length:
-    """`[filters.length]`: bounds in X's weighted length (an emoji or a CJK character counts 2, a URL 23)."""
+    """`[filters.length]`: bounds of X's weighted length (an emoji or a CJK character counts 2, a link 23)."""
 
     min: int = 20
     max: int = 280

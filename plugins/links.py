@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from biobot import Candidate, hookimpl, links
 
-SCHEME = re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://|\bwww\.|\bt\.co\b")
+SCHEME = re.compile(r"(?i)[a-z0-9+.-]://|\bwww\.|\bt\.co\b")
 HOST = re.compile(r"(?i)^(?:https?://)?(?:www\.)?([^/:?#]+)")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biobot.cli import Options
-from biobot.text.humanize import counted
+from biobot.text.humanize import counted, lasting
 
 if TYPE_CHECKING:
     from biobot.collect.collector import Step, Tally
@@ -67,7 +67,7 @@ def tell(estimate: Estimate, as_json: bool) -> None:
         click.echo(f"  {source.kind:<10} {source.target:<30} {left}", err=True)
     click.echo(
         f"at most {estimate.people:,} people in {counted(estimate.requests, 'request')}, ${estimate.usd:,.2f}, "
-        f"about {_clock(estimate.time)}",
+        f"about {lasting(estimate.time)}",
         err=True,
     )
 
@@ -94,7 +94,7 @@ def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
                 click.echo(f"{start}{line}  {step.source}", err=True, nl=not live)
             continue
         if step.event == "wait":
-            click.echo(f"{start}waiting {_clock(step.wait)}: {step.why}", err=True)
+            click.echo(f"{start}waiting {lasting(step.wait)}: {step.why}", err=True)
         elif step.event == "source":
             click.echo(f"{start}{step.source}: {step.why}", err=True)
         else:
@@ -114,10 +114,3 @@ def stopper() -> Callable[[timedelta], bool]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     return lambda wait: over.wait(wait.total_seconds()) if wait else over.is_set()
-
-
-def _clock(time: timedelta) -> str:
-    seconds = round(time.total_seconds())
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h {seconds % 3600 // 60} min"

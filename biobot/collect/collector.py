@@ -24,7 +24,7 @@ from biobot.networks import rate_limits
 from biobot.networks.errors import Kind, Refused
 from biobot.networks.x.client import Page, Person, XClient
 from biobot.settings import Settings
-from biobot.text.humanize import counted
+from biobot.text.humanize import counted, lasting
 
 BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 15, 60))
 """Waits after calls without an answer; then the run ends, and another one goes on."""
@@ -114,7 +114,7 @@ class Collector:
             if row is None:
                 assert wait is not None
                 if wait > MAX_WAIT:
-                    yield Step("end", why=f"X asks for a pause of {_hours(wait)}; run this again then")
+                    yield Step("end", why=f"X asks for a pause of {lasting(wait)}; run this again then")
                     return
                 yield Step("wait", why="X's rate limit", wait=wait)
                 self.pause(wait)
@@ -389,8 +389,3 @@ def _position(token: str | None, file_version: str) -> int:
     """Return how many ids of a file were looked up; none if it has changed since."""
     position, _, of = (token or "").partition("@")
     return int(position) if of == file_version else 0
-
-
-def _hours(wait: timedelta) -> str:
-    minutes = math.ceil(wait.total_seconds() / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

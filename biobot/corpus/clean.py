@@ -1,4 +1,4 @@
-"""What a bio goes through before it is learnt; the store keeps bios as they were found."""
+"""Which bios are left out of training, by the policy in `[train]`; the store keeps them as they were found."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from biobot.text.links import links
 
 URL, EMAIL, PHONE = 1, 2, 4
 TRAITS = {"url": URL, "email": EMAIL, "phone": PHONE}
-"""What a bio may hold that `[train]` can leave out, as bits; the names are the keys of the policy."""
+"""What a bio may hold that the policy can leave out: a key of `[train]`, and the bit that stands for it."""
 
 LANGUAGE = 3
-"""From this bit on the traits hold the number of the bio's language."""
+"""The first bit of the number of the bio's language."""
 
 STORED_LANGUAGES = (
     *("en", "es", "fr", "de", "pt", "it", "nl", "sv", "da", "no", "fi", "pl", "cs", "tr", "hu", "fil", "id"),
     *("ja", "ko", "th", "ru", "ar", "hi", "he", "el", "zh", "und"),
 )
-"""The language of each number, "und" where it is unknown. corpus.db holds the numbers: only ever append."""
+"""Languages by their number, "und" for an unknown one. corpus.db holds the numbers: append, never reorder."""
 
 RULES = 2
-"""Counts up when `traits` changes its mind, so that a store counts its bios anew."""
+"""The version of `traits`: bump it when they change, so that stores recompute them."""
 
 _DOT = re.compile(r"\.\w")
 
 
 def traits(text: str) -> int:
-    """Return what `holds` does, and the language: all that the policies ask for, but the size."""
+    """Return the bits of `holds`, and above them the number of the language: all that a policy needs but the size."""
     return holds(text) | STORED_LANGUAGES.index(language(text) or "und") << LANGUAGE
 
 
@@ -50,7 +50,7 @@ def holds(text: str) -> int:
 
 
 def reason(found: int, size: int, policy: TrainSettings) -> str | None:
-    """Say why a bio with these traits and `size` bytes of UTF-8 is not learnt: a key of the policy, or None."""
+    """Return the key of the policy that leaves out a bio with these traits and `size` bytes of UTF-8, or None."""
     if size < policy.min_bytes:
         return "min_bytes"
     if size > policy.max_bytes:
@@ -66,19 +66,19 @@ def clean(
     left_out: Counter[str],
     forgotten: Callable[[Bio], bool] = lambda _: False,
 ) -> Iterator[str]:
-    """Yield the texts to learn from, in order, and count in `left_out` why others are not learnt.
+    """Yield the texts to train on, in order, and count in `left_out` why others are left out.
 
-    What a reader skipped is counted as "skipped", whom `forgotten` knows as "forgotten"; the other reasons are
-    keys of `[train]`. With `line_ends = "newline"` every line end becomes a single newline.
+    The reasons are keys of `[train]`, "skipped" for what a reader skipped, and "forgotten" for whom `forgotten`
+    knows. With `line_ends = "newline"` every line end becomes a single newline.
     """
-    look = traits if policy.languages else holds  # telling the language takes as long as all the rest
+    find = traits if policy.languages else holds  # the language takes as long as all the rest
     for bio in bios:
         if isinstance(bio, Skipped):
             if bio.why != BLANK:
                 left_out["skipped"] += 1
         elif forgotten(bio):  # F41
             left_out["forgotten"] += 1
-        elif why := reason(look(bio.text), len(bio.text.encode()), policy):
+        elif why := reason(find(bio.text), len(bio.text.encode()), policy):
             left_out[why] += 1
         elif policy.line_ends == "newline":
             yield bio.text.replace("\r\n", "\n").replace("\r", "\n")

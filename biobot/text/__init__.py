@@ -1,1 +1,1 @@
-"""What a text is: X-weighted length, URLs, graphemes, and the fold that look-alikes share."""
+"""What a text is: its characters and graphemes, what counts as the same, links, contacts, length, language."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-# a pattern that begins with a set of characters is searched for many times faster than one that looks back first
+# patterns that begin with a set of characters are found many times faster than those that look back first
 _EMAIL = re.compile(
     r"[\w.+-](?<![\w.+-][\w.+-])[\w.+-]*+(?:@| @ )[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""Graphemes: what a reader sees as one sign, however many code points it is made of."""
+"""Graphemes: what a reader sees as one character, however many code points it has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 JOINER = "\u200d"
-"""ZERO WIDTH JOINER: makes one emoji of its neighbours."""
+"""ZERO WIDTH JOINER: makes one emoji of the two beside it."""
 
 
 def split(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a text is written in: its scripts, and a guess at its language by its most common words.
 
-The guess is meant for choosing word lists and for a coarse filter: bios are short, and of many it says None.
+The guess serves to choose word lists and to filter coarsely: many bios are too short for one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WORDS: dict[str, list[str]] = {}
 for _code, _words in _COMMON.items():
     for _word in _words.split():
         _WORDS.setdefault(_word, []).append(_code)
-_OF_SCRIPT = {
+_BY_SCRIPT = {
     "hiragana": "ja",
     "katakana": "ja",
     "hangul": "ko",
@@ -45,16 +45,16 @@ _OF_SCRIPT = {
     "greek": "el",
     "han": "zh",
 }
-LANGUAGES = (*_COMMON, *_OF_SCRIPT.values())
+LANGUAGES = (*_COMMON, *_BY_SCRIPT.values())
 """The codes that `language` may return."""
 _ASCII = re.compile("[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _OTHER = re.compile(r"[^\W\d_\x00-\x7f]")
-_NAMES = {"cjk": "han", "katakana-hiragana": "katakana", "halfwidth": "katakana", "fullwidth": "latin"}
+_SCRIPTS = {"cjk": "han", "katakana-hiragana": "katakana", "halfwidth": "katakana", "fullwidth": "latin"}
 
 
 def scripts(text: str) -> dict[str, int]:
-    """Count the letters of each script, by its name in lower case ("latin", "han", "hiragana", "arabic" ...)."""
+    """Return the number of letters of each script, by its name: "latin", "han", "hiragana", "arabic" …"""
     latin = sum(map(len, _ASCII.findall(text)))
     found = {"latin": latin} if latin else {}
     if not text.isascii():
@@ -67,11 +67,11 @@ def scripts(text: str) -> dict[str, int]:
 @lru_cache(maxsize=8192)
 def _script(character: str) -> str:
     first = unicodedata.name(character, "").partition(" ")[0].lower()
-    return _NAMES.get(first, first)
+    return _SCRIPTS.get(first, first)
 
 
 def language(text: str) -> str | None:
-    """Guess the language, as a two- or three-letter code, or None when there is too little to tell."""
+    """Return the code of the language that a text seems to be in, or None where there is too little to tell."""
     if not text.isascii():
         found = scripts(text)
         if not found:
@@ -81,7 +81,7 @@ def language(text: str) -> str | None:
         if script == "han" and kana:
             return "ja"
         if script != "latin":
-            return _OF_SCRIPT.get(script)
+            return _BY_SCRIPT.get(script)
     return _by_words(_WORD.findall(text.lower()))
 
 
@@ -91,7 +91,7 @@ def _by_words(words: list[str]) -> str | None:
         for name in _WORDS[word]:
             scores[name] = scores.get(name, 0) + 1
     best = max(scores.values(), default=0)
-    if best < 2:  # one common word is no answer
+    if best < 2:  # one common word proves nothing
         return None
     leaders = [name for name, score in scores.items() if score == best]
-    return leaders[0] if len(leaders) == 1 else None  # nor is a tie between, say, Danish and Norwegian
+    return leaders[0] if len(leaders) == 1 else None  # nor does a tie, as between Danish and Norwegian

@@ -1,7 +1,7 @@
 """A text's length as X counts it: most letters 1, CJK and emoji 2, every link 23, an emoji sequence as a whole 2.
 
-Written from the rules of twitter-text's configuration v3 and held to its version 3.1.0 by a test. An emoji
-sequence newer than that library counts as its parts, which is never too little.
+Follows configuration v3 of twitter-text; a test compares it with version 3.1.0 of that library. An emoji sequence
+that the library does not know counts as its parts, which is never too little.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from pathlib import Path
 from biobot.text.links import links
 
 URL = 23
-"""The weight of a link, however long it is."""
+"""The weight of a link of any length."""
 _HEAVY = re.compile("[^\x00-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]+")
 _SECOND = re.compile("[\u200d\u20e3\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
-"""What an emoji sequence has in the second place."""
+"""The second code point of an emoji sequence."""
 
 
 def weighted_length(text: str) -> int:
-    """Count `text` as X does; X takes up to 280."""
+    """Return the length of `text` as X counts it; a post may have 280."""
     if text.isascii() and "." not in text:
         return len(text)
     text = unicodedata.normalize("NFC", text)
     weight = end = 0
     for link in links(text):
-        cut = link.text[-1] > "\uffff"  # maybe within an emoji, whose other half then counts besides
+        cut = link.text[-1] > "\uffff"  # a link may end within an emoji, whose other half then counts besides
         weight += _plain(text[end : link.start]) + URL + 2 * cut
         end = link.end
     return weight + _plain(text[end:])
 
 
 def _plain(text: str) -> int:
-    """Count a piece without links."""
+    """Return the weight of a piece without links."""
     if text.isascii():
         return len(text)
     saved = end = 0
@@ -49,13 +49,13 @@ def _plain(text: str) -> int:
 
 
 def _weight(text: str) -> int:
-    """Count a piece without links as if its emoji were single."""
+    """Return the weight of a piece without links, each part of an emoji sequence counted by itself."""
     return len(text) + len("".join(_HEAVY.findall(text)))
 
 
 @cache
 def _sequences() -> dict[str, list[str]]:
-    """Read the emoji sequences: by their first character, the longest first."""
+    """Return the known emoji sequences by their first character, the longest first."""
     sequences: dict[str, list[str]] = {}
     for line in Path(__file__).with_name("emoji.txt").read_text(encoding="ascii").splitlines():
         if not line.startswith("#"):

@@ -1,4 +1,4 @@
-"""What X makes a link of: URLs, and bare domains too ("gmail.com" becomes a link and costs as much as one)."""
+"""What X turns into a link: URLs, and bare domains too ("gmail.com" counts, and costs, as much as a URL)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 LINK_LIKE = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
 """Whatever a network might turn into a link: more than `links` finds, which knows X's rules alone."""
 
-LONGEST = 4096
+_MAX_URL = 4096
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _DIRECTION = "\u202a-\u202e\u061c\u200e\u200f\u2066-\u2069"
 _NEVER = "\ufffe\ufeff\uffff"
@@ -31,7 +31,7 @@ _QUERY_END = r"[A-Za-z0-9\-_&=#/]"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a text and where it begins and ends."""
+    """A piece of a text, with where it begins and ends."""
 
     text: str
     start: int
@@ -39,12 +39,12 @@ class Span:
 
 
 def links(text: str) -> tuple[Span, ...]:
-    """Find what X would make a link of, in the text as it is (X looks at its NFC form)."""
+    """Return what X would turn into links; X looks at the text's NFC form, this at the text as it is."""
     found: list[Span] = []
     done = 0
     for ending in _ending().finditer(text) if "." in text else ():
         if ending.start() >= done:
-            # no link reaches over a space; but the one before it tells where it may begin
+            # no link holds a space, but a link may depend on the space before it
             begun = max(0, text.rfind(" ", 0, ending.start()))
             done = text.find(" ", ending.start())
             done = len(text) if done < 0 else done
@@ -54,7 +54,7 @@ def links(text: str) -> tuple[Span, ...]:
 
 
 def _in_units(text: str) -> Iterable[tuple[int, int]]:
-    """Find links as X does, which looks at UTF-16 code units, and may take half of an emoji for a letter."""
+    """Yield where links begin and end. Like X, look at UTF-16 code units, so half an emoji may count as a letter."""
     if max(text) <= "\uffff":
         return _links(text)
     units = text.encode("utf-16-le", "surrogatepass")
@@ -81,27 +81,27 @@ def _links(text: str) -> Iterator[tuple[int, int]]:
                 end = shortened.end()
             yield start, end
         elif before not in ("-", "_", ".", "/"):
-            # of a bare domain only its ASCII part becomes a link: the last one of them with the path
+            # of a bare domain only the ASCII parts become links, the last of them with the path
             spans = [(start + part.start(), start + part.end()) for part in ascii_domain.finditer(domain)]
             if spans and path:
-                # X adds the path's length to the ASCII part's, even where something stands between them
+                # X adds the length of the path to that of the ASCII part, even with something between them
                 spans[-1] = spans[-1][0], spans[-1][1] + end - match.end("domain")
             yield from spans
 
 
 def _encodable(domain: str, rest: int) -> bool:
-    """Return whether every label of a domain fits the DNS, in the form that it takes there."""
+    """Return whether a link fits X's limit, and each label of its domain the limit of the DNS, once encoded for it."""
     length = rest + domain.count(".")
     for label in domain.split("."):
         size = len(label) if label.isascii() else sum(_encoded(part) + 1 for part in _DOTS.split(label)) - 1
         if size > 63:
             return False
         length += size
-    return length <= LONGEST
+    return length <= _MAX_URL
 
 
 def _encoded(label: str) -> int:
-    """Return the length of a label in the form that it takes in the DNS."""
+    """Return the length of a label as the DNS encodes it."""
     if label.isascii():
         return len(label)
     whole = label.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
@@ -110,7 +110,7 @@ def _encoded(label: str) -> int:
 
 @cache
 def _top() -> str:
-    """Write the pattern of a top-level domain: a large one, which takes long to compile."""
+    """Return the pattern of a top-level domain; it is large and takes long to compile."""
     lines = Path(__file__).with_name("tlds.txt").read_text(encoding="utf-8").splitlines()
     names = _alternatives(line for line in lines if not line.startswith("#"))
     return rf"(?:{names}(?=[^0-9A-Za-z@+-]|$)|xn--[-0-9a-z]+)"
@@ -118,16 +118,16 @@ def _top() -> str:
 
 @cache
 def _ending() -> re.Pattern[str]:
-    """Compile the pattern of a domain's end, which every link holds: it spares most texts, and processes, the others.
+    """Return the pattern of a domain's end, which every link holds, so that most texts need no other.
 
-    It begins with a dot, for which alone it looks.
+    It begins with a literal dot, which makes the search fast.
     """
     return re.compile(rf"\.(?=[^\W\d_])(?<={_LABEL}\.){_top()}", re.IGNORECASE)
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Compile the patterns of a URL, of an ASCII domain, and of X's own short URL."""
+    """Return the patterns of a URL, of an ASCII domain, and of X's own short URL."""
     top = _top()
     subdomain, name = (rf"{_LABEL}(?:[{marks}]*+{_LABEL})*+\." for marks in ("_-", "-"))
     path = rf"/(?:{_PATH}*(?:{_BRACKETS}{_PATH}*)*{_PATH_END}|{_BRACKETS})*"
@@ -143,7 +143,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
 
 
 def _alternatives(words: Iterable[str]) -> str:
-    """Write a pattern that matches any of the words, the longest first, by their common beginnings."""
+    """Return a pattern that matches any of the words, the longest first; it branches where words differ."""
     tree: dict[str, dict[str, object]] = {}
     for word in words:
         node: dict[str, object] = tree  # type: ignore[assignment]

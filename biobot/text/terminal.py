@@ -1,4 +1,4 @@
-"""Bios on a terminal: tinted by entropy, wrapped by what they show, harmless."""
+"""Bios on a terminal: made harmless, tinted by entropy, wrapped at the width that they take there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from biobot.text import graphemes
 from biobot.text.unicode_policy import CONTROLS, DIRECTION_CONTROLS, DIRECTION_MARKS, SURROGATES, character_class
 
 _RAMP = (27, 33, 39, 45, 50, 84, 154, 190, 226, 220, 214, 208, 202, 196)
-"""Colours of the 256-colour cube from cold to hot: sure of itself to anything goes."""
+"""Colours of the 256-colour palette from cold to hot: from a sure choice to a random one."""
 
 HOT = 7.0
-"""The entropy in bits at which a sign is tinted hottest: a choice among 128."""
+"""The entropy in bits from which a grapheme has the hottest colour: a choice among 128."""
 
 _RESET = "\x1b[0m"
 _LTR = "\u200e"  # makes a terminal that knows bidi lay out the line from the left, where the margin is
@@ -37,7 +37,7 @@ def clean(text: str) -> str:
 
 
 def tint(text: str, entropies: Sequence[float]) -> str:
-    """Colour each grapheme of `text` by the entropy (bits) of its UTF-8 bytes, summed: blue is sure, red is bold."""
+    """Return `text` with each grapheme coloured by the summed entropy (bits) of its bytes: blue is low, red is high."""
     return _paint(_measured(text, entropies))
 
 
@@ -56,9 +56,9 @@ def draft(
     colour: bool,
     columns: int | None = None,
 ) -> str:
-    """Lay out one bio: a line with the verdict (None: not judged) and `label`, the text, and each objection.
+    """Return one bio as lines: the verdict (None: not judged) and `label`, the text, and each objection.
 
-    `columns` is the width to wrap to, the terminal's by default.
+    `columns` is the width to wrap at, by default the terminal's.
     """
     columns = columns or shutil.get_terminal_size((80, 24)).columns
     reasons = None if objections is None else list(objections)
@@ -94,7 +94,7 @@ def _measured(text: str, entropies: Sequence[float]) -> Iterator[tuple[str, floa
 
 
 def _wrap(text: str, entropies: Sequence[float], columns: int) -> Iterator[list[tuple[str, float]]]:
-    """Break a text into lines of at most `columns`, at spaces where there are some."""
+    """Yield the lines of a text, each at most `columns` wide, broken at spaces where there are some."""
     line: list[tuple[str, float]] = []
     used = space = 0  # columns in use; where the last space stands in the line, plus one
     for each, entropy in _measured(text, entropies):
