@@ -55,7 +55,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An authenticated call: who makes it, with which parameters, and when by the fake's clock."""
+    """An admitted call: who makes it, with which parameters, and when by the fake's clock."""
 
     auth: Auth
     params: Mapping[str, str]

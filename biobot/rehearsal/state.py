@@ -129,7 +129,7 @@ class State:
             return int(count)
 
     def calls(self) -> int:
-        """Return the number of authenticated calls, to all routes."""
+        """Return the number of admitted calls, to all routes."""
         return int(self._row("SELECT coalesce(sum(count), 0) FROM calls")[0])
 
     def count(self, name: str, amount: float = 1.0) -> None:
