@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -82,6 +83,25 @@ class DraftRequest:
     temperature: float
     seed: int
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class DraftResult:
+    """What came of a request: the verdict on the chosen candidate, or None where all of them were refused.
+
+    `tries` is how many candidates were drawn, `refused` how many of them each filter refused; one may fall to several.
+    """
+
+    request: str
+    verdict: Verdict | None
+    tries: int
+    refused: Mapping[str, int]
+
+    @property
+    def reason(self) -> str:
+        """Return why there is no draft."""
+        filters = sorted(self.refused.items(), key=lambda each: -each[1])
+        return f"all {self.tries} drafts were refused: {', '.join(f'{name} {count}' for name, count in filters)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,15 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from biobot.app.posting import one, open_poster, spawn
+from biobot.app.posting import one, open_poster
 from biobot.config import Config
 from biobot.errors import ConfigError
 from biobot.posting import locks, schedule
 from biobot.posting.bot import Bot, Drafter
-from biobot.posting.drafts import Draw
 from biobot.posting.post import PENDING, Post
 from biobot.posting.poster import Poster
 from biobot.text.humanize import when
+from biobot.worker.client import Worker
 
 log = logging.getLogger("biobot")
 
@@ -44,19 +44,20 @@ def run(
     config: Config,
     *,
     opened: Callable[..., Poster] = open_poster,
-    drawing: Callable[[Config], Draw] = spawn,
+    worker: Callable[[Config], Worker] = Worker,
     clock: Callable[[], datetime] = clock,
 ) -> None:
     """Be the daemon of this home until SIGTERM or SIGINT; raise LockHeld when there is one already.
 
-    `opened`, `drawing` and `clock` are what tests put other things in place of.
+    Tests replace `opened`, `worker` and `clock`.
     """
     stop, wake = threading.Event(), threading.Event()
     with locks.lock(config.home, locks.DAEMON, "the daemon", clock()), _signals(stop, wake):
-        check(config, clock())
+        workers = worker(config)
+        check(config, workers, clock())
         poster = opened(config, clock, who="the daemon", stop=stop)
         try:
-            bot = Bot(config, poster, Drafter(drawing(config), wake.set))
+            bot = Bot(config, poster, Drafter(workers.draw, wake.set))
             _greet(config, bot, clock())
             serve(bot, stop, wake, clock)
         finally:
@@ -69,25 +70,25 @@ def run(
 def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
     """Fill one slot now: the one that came last, if it is open still; else make one post more."""
     with locks.lock(config.home, locks.DAEMON, "`biobot run --once`", clock()):
-        check(config, clock())
+        worker = Worker(config)
+        check(config, worker, clock())
         poster = open_poster(config, clock, who="`biobot run --once`")
         try:
             now, settings = clock(), config.settings.schedule
             last = schedule.slots_between(settings, now - 2 * schedule.interval(settings, now), now, 1)[-1:]
             row = poster.outbox.at(last[0]) if last else None
             open_still = last and (row is None or (row.state in PENDING and not row.attempted))
-            return one(config, poster, spawn(config), None, last[0] if open_still else None)
+            return one(poster, worker, None, last[0] if open_still else None)
         finally:
             poster.close()
             poster.outbox.close()
 
 
-def check(config: Config, now: datetime) -> None:
+def check(config: Config, worker: Worker, now: datetime) -> None:
     """Raise what would keep the bot from ever posting: a schedule without slots, filters or keys that lack."""
-    from biobot.filters import loader
     from biobot.networks.secrets import POSTING, load
 
-    loader.load(config)
+    worker.check_plugins()
     if next(schedule.slots(config.settings.schedule, now), None) is None:
         raise ConfigError("schedule: no slot ever comes; look at `schedule.cron` and `schedule.quiet`")
     if config.settings.post.network == "x":

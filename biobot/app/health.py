@@ -23,12 +23,15 @@ from biobot.model.registry import Registry
 from biobot.posting import locks, schedule
 from biobot.posting.blocks import PROBLEMS, posting_block
 from biobot.posting.budget import Budget
+from biobot.posting.drafts import SamplingRecord
 from biobot.posting.notices import problems
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State, slot_key, stamp
 from biobot.settings import XSettings
 from biobot.text.humanize import when
-from biobot.worker import server
+from biobot.text.terminal import clean
+from biobot.worker.client import Worker
+from biobot.worker.protocol import Replay
 
 
 def look(config: Config) -> Outbox:
@@ -104,9 +107,9 @@ def next_slot(config: Config, outbox: Outbox, now: datetime) -> datetime | None:
 
 
 def why(config: Config, post: int) -> dict[str, Any]:
-    """Return a post's whole story, and draw its text again from model, seed and temperature.
+    """Return a post's whole story, and draw its text again with all that is on record about how it was drawn.
 
-    `same` is whether that gives the same text; None when it cannot be drawn, and `note` says why.
+    `same` is whether that gives the same text; None when it cannot be drawn again. `note` says why, or what differs.
     """
     with look(config) as outbox:
         row, audit = outbox.get(post), outbox.audit(post)
@@ -128,18 +131,46 @@ def why(config: Config, post: int) -> dict[str, Any]:
     if row.text is None:
         return story | {"note": "a skipped slot has no text"}
     if row.seed is None or row.temperature is None or row.model is None:
-        return story | {"note": "the text was given by hand"}
-    order = {"id": str(post), "temperature": row.temperature, "seed": row.seed, "n": 1}
+        return story | {"note": "a person wrote the text"}
     try:
+        record = SamplingRecord.read(row.controls)
         Registry(config.home).find(row.model)
-        found = next(server.spawn(config, [order], config.settings.sample.deadline, row.model))
+        again = Worker(config).replay(Replay(row.model, row.temperature, row.seed, record.controls, record.numerics))
     except ModelError:
         return story | {"note": f"the model {row.model} is no longer here"}
-    except (BiobotError, StopIteration) as error:
+    except BiobotError as error:
         return story | {"note": f"it could not be drawn again: {error}"}
-    same = found["text"] == row.text
-    edited = "a person has edited it since" if row.edited else "this machine's arithmetic, or the settings, differ"
-    return story | {"same": same, "drawn_again": found["text"], "note": "" if same else edited}
+    same = again.text == row.text
+    if row.edited:
+        note = "a person has edited it"
+    elif record.numerics not in (None, again.numerics):
+        note = f"it was drawn with {record.numerics}; here it is {again.numerics}, which can give another text"
+    elif same:
+        note = ""
+    elif record.numerics is None:
+        note = "the arithmetic it was drawn with is not on record; with other arithmetic a seed can give another text"
+    else:
+        note = "with everything on record the same, so the model's file or biobot itself has changed since"
+    return story | {"same": same, "drawn_again": again.text, "note": note}
+
+
+def story_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what `why` returns as lines for people."""
+    yield f"post {found['id']} is {found['state']}" + (f" as {found['remote_id']}" if found["remote_id"] else "")
+    yield f"  {clean(found['text'] or '(no text)')}"
+    if found["seed"] is not None:
+        yield f"model {found['model']}, temperature {found['temperature']:g}, seed {found['seed']}"
+    for each in found["story"]:
+        reason = f": {each['reason']}" if each["reason"] else ""
+        yield f"{when(datetime.fromisoformat(each['at']))}  {each['state']:<11}  by {each['by']}{reason}"
+    note = f" ({found['note']})" if found["note"] else ""
+    if found["same"] is None:
+        yield found["note"]
+    elif found["same"]:
+        yield f"redrawn: the same text{note}"
+    else:
+        yield f"redrawn: a different text{note}:"
+        yield f"  {clean(found['drawn_again'])}"
 
 
 def row_facts(row: Post) -> dict[str, Any]:

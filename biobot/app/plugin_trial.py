@@ -1,4 +1,4 @@
-"""Trying out one plugin against texts: with all the bot's other filters, and what was seen."""
+"""Trying out one plugin on texts, beside all the bot's other filters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from biobot.worker.known import known_texts
 
 
 def trial(config: Config, plugin: str, texts: Iterable[str], examples: int) -> Trial:
-    """Run the plugin that `plugin` names, or the file at that path, against texts."""
+    """Run the plugin that `plugin` names, or the file at that path, on texts.
+
+    Raises PluginError if there is no such filter, or it is off.
+    """
     found = loader.load(config, require=False)
     name = plugin
     if plugin.endswith(".py"):
@@ -24,18 +27,18 @@ def trial(config: Config, plugin: str, texts: Iterable[str], examples: int) -> T
         own = loader.load_file(Path(plugin), config.settings.filters.tables.get(Path(plugin).stem))
         name = own.name
         found = loader.Plugins((*(each for each in found if each.name != name), own))
-    if name not in {each.name for each, _ in found.with_hook("biobot_filter")}:
-        known = ", ".join(each.name for each, _ in found.with_hook("biobot_filter"))
-        raise PluginError(f"there is no filter {name!r} that is on; these are: {known}")
+    known = [each.name for each, _ in found.with_hook("biobot_filter")]
+    if name not in known:
+        raise PluginError(f"there is no filter {name!r} that is on; these are: {', '.join(known)}")
     model = Registry(config.home).find(config.settings.model.name)
     judge = Judge(found, known_texts(config, model), config.settings.filters.timeout)
     return try_out(name, judge, texts, examples)
 
 
 def samples(config: Config, count: int, temperature: float, seed: int) -> Iterator[str]:
-    """Draw bios for a trial, unjudged."""
+    """Yield bios for a trial, unjudged."""
     from biobot.sampling.controls import Controls
-    from biobot.worker.server import Desk, requests
+    from biobot.worker.server import Generator, seeds
 
-    desk = Desk(config, judge=False)
-    return (draft.sample.text for draft in desk.drafts(requests([temperature], count, seed), Controls()))
+    generator = Generator(config)
+    return (each.text for each in generator.draw(seeds(temperature, count, seed), Controls()))

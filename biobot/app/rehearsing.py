@@ -12,13 +12,13 @@ import random
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from biobot.candidate import Candidate
+from biobot.candidate import Candidate, DraftRequest, DraftResult, Objection
 from biobot.config import Config
 from biobot.dedupe.index import Index
 from biobot.dedupe.known_texts import OUTBOX_INDEX, CombinedIndex, Part, own_texts
@@ -30,12 +30,13 @@ from biobot.networks.x.client import XClient
 from biobot.posting import bot_state, schedule, transitions
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import Post, State
+from biobot.posting.post import State
 from biobot.posting.poster import Poster
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
 from biobot.settings import NotifySettings
 from biobot.text.humanize import counted
+from biobot.worker.double import FakeWorker
 
 PATIENCE = timedelta(seconds=0.3)
 """What stands for `x.timeout`, in real time: a fault that hangs takes this long."""
@@ -139,7 +140,9 @@ class Stage:
         self.chance = chance
         self.fake = FakeX(lambda: self.now)
         self.report = Report(span / timedelta(days=1))
-        self.words = Words(random.Random(chance.random()))
+        words = Words(random.Random(chance.random()))
+        self._worker = FakeWorker(config, lambda _temperature, _seed: words.bio(), self._judge)
+        self._barren = False
         self._plugins = loader.load(config)
         self._learnt = Index.open(Registry(config.home).find(config.settings.model.name).index)
         self._deck = list(faults)
@@ -176,7 +179,12 @@ class Stage:
         self.network = XClient(KEYS, self.fake.address, PATIENCE, lambda: self.now)
         outbox = Outbox(self.config.home / "outbox.db", "rehearsal")
         poster = Poster(
-            self.config, outbox, lambda: self.network, self._objections, lambda: self.now, who="the rehearsal"
+            self.config,
+            outbox,
+            lambda: self.network,
+            lambda row: self._worker.judge(row.text or "", row.id),
+            lambda: self.now,
+            who="the rehearsal",
         )
         return Bot(self.config, poster, Drafter(self._draw, threaded=False))
 
@@ -228,36 +236,21 @@ class Stage:
             self.network._session.move(f"http://127.0.0.1:{nobody.getsockname()[1]}" if offline else self.fake.address)
         self.fake.off_by = timedelta(hours=2) if self.now < self._wrong_until else timedelta(0)
 
-    # -- what stands in for the child ------------------------------------------------------------------
+    # -- what stands in for the worker ----------------------------------------------------------------
 
-    def _draw(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Answer requests for drafts as `biobot preview --json --requests -` does."""
-        for request in requests:
-            fruitless, self._fruitless = self._fruitless > 0, max(self._fruitless - 1, 0)
-            for number in range(request["n"]):
-                text = self.words.bio()
-                said = ["the rehearsal: nothing passes today"] if fruitless else self._judged(text, None)
-                yield {
-                    "request": request["id"],
-                    "text": text,
-                    "temperature": request["temperature"],
-                    "seed": request["seed"] + number,
-                    "model": "made up",
-                    "accepted": not said,
-                    "objections": [dict(zip(("filter", "reason"), each.split(": ", 1), strict=True)) for each in said],
-                }
-                if not said:
-                    break
+    def _draw(self, requests: Sequence[DraftRequest]) -> Iterator[DraftResult]:
+        for each in requests:
+            self._barren, self._fruitless = self._fruitless > 0, max(self._fruitless - 1, 0)
+            yield from self._worker.draw([each])
+        self._barren = False
 
-    def _objections(self, row: Post) -> list[str]:
-        return self._judged(row.text or "", row.id)
-
-    def _judged(self, text: str, row: int | None) -> list[str]:
+    def _judge(self, text: str, row: str | None) -> Sequence[Objection]:
+        if self._barren:
+            return (Objection("the rehearsal", "nothing passes today"),)
         own = own_texts(self.config.home / OUTBOX_INDEX, self.bot.outbox.texts, may_write=True)
         known = CombinedIndex([Part(self._learnt, "learnt"), *own])
-        others = known if row is None else known.without(str(row))
-        judge = Judge(self._plugins, others, self.config.settings.filters.timeout)
-        return [f"{each.filter}: {each.reason}" for each in judge.judge(Candidate(text)).objections]
+        judge = Judge(self._plugins, known if row is None else known.without(row), self.config.settings.filters.timeout)
+        return judge.judge(Candidate(text)).objections
 
     # -- the judgement ---------------------------------------------------------------------------------
 

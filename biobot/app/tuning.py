@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,29 +10,9 @@ from biobot.config import Config
 from biobot.errors import ConfigError, SampleError
 from biobot.model.registry import Registry
 from biobot.storage import atomic_write
-from biobot.worker import server
 
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
-
-ROWS = 256
-"""Bios drawn at once; more at once are not faster."""
-
-
-def sweep(
-    config: Config,
-    temperatures: Sequence[float],
-    bios: int,
-    model: str | None = None,
-    tick: Callable[[float], object] = lambda _: None,
-) -> Iterator[Row]:
-    """Yield a row for each temperature, measured on `bios` bios; `tick(temperature)` is called after each bio."""
-    desk = server.Desk(config, model, rows=min(bios, ROWS))
-
-    from biobot.evaluation import tune
-
-    for temperature in temperatures:
-        yield tune.row(desk.engine, temperature, bios, desk.seen, desk.judge, tick)
 
 
 def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Path, model: str | None = None) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from biobot.cli import Options
+from biobot.cli.common import json_line
 
 if TYPE_CHECKING:
     from biobot.candidate import Verdict
-    from biobot.worker.check import Given
+    from biobot.worker.protocol import Text
 
 
 @click.command()
@@ -28,61 +28,61 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
     FILE holds one text per line, or one JSON object per line with "text" and, for the text of an outbox row, its
     "id": that row is not compared with itself. The exit code is 0 even if texts are refused.
     """
-    from biobot.worker import check, client
+    from biobot.filters import output
+    from biobot.worker.protocol import Text
+    from biobot.worker.server import verdicts
 
-    client.tie()
     if bool(texts) == bool(file):
         raise click.UsageError("give either a FILE (- for standard input) or --text")
-    given: Iterable[Given] = map(check.Given, texts) if file is None else _read(file)
-    for verdict in check.check(options.config, given, model):
-        click.echo(_json(verdict) if as_json else _line(verdict))
+    given: Iterable[Text] = map(Text, texts) if file is None else _read(file)
+    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+        for verdict in verdicts(options.config, given, model, score=as_json):
+            click.echo(json_line(_facts(verdict), stdout) if as_json else _line(verdict), file=stdout)
 
 
-def _read(file: str) -> Iterator[Given]:
-    from biobot.worker.check import Given
+def _read(file: str) -> Iterator[Text]:
+    from biobot.worker.protocol import Text
 
     try:
         with click.open_file(file, "rb") as lines:
             for number, raw in enumerate(lines, start=1):
-                # bytes that are no UTF-8 come through as lone surrogates, which the judge refuses
+                # bytes that are not UTF-8 become lone surrogates, which the judge refuses
                 line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
                 if line.startswith("{"):
                     yield _object(line, file, number)
                 elif line:
-                    yield Given(line)
+                    yield Text(line)
     except OSError as error:
         raise click.UsageError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _object(line: str, file: str, number: int) -> Given:
-    from biobot.worker.check import Given
+def _object(line: str, file: str, number: int) -> Text:
+    from biobot.worker.protocol import Text
 
     try:
         found = json.loads(line)
-    except ValueError:
-        return Given(line)  # a text may begin with a brace
+    except (ValueError, RecursionError):
+        return Text(line)  # a text may begin with a brace
     if not isinstance(found, dict) or not isinstance(found.get("text"), str):
         raise click.UsageError(f'{file}, line {number}: the JSON object has no "text"')
     identity = found.get("id")
-    return Given(found["text"], None if identity is None else str(identity))
+    return Text(found["text"], None if identity is None else str(identity))
 
 
-def _json(verdict: Verdict) -> str:
-    from biobot import weighted_length
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    from biobot.text.length import weighted_length
 
-    return json.dumps(
-        {
-            "text": verdict.candidate.text,
-            "weighted_length": weighted_length(verdict.candidate.text),
-            "accepted": verdict.accepted,
-            "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
-            "filters": [name for name, _ in verdict.seconds],
-        },
-        ensure_ascii=not sys.stdout.encoding.lower().startswith("utf"),
-    )
+    return {
+        "text": verdict.candidate.text,
+        "weighted_length": weighted_length(verdict.candidate.text),
+        "accepted": verdict.accepted,
+        "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
+        "filters": [name for name, _ in verdict.seconds],
+        "score": verdict.score,
+    }
 
 
 def _line(verdict: Verdict) -> str:
     text = " ".join(verdict.candidate.text.split())
-    objections = (f"\n    {each.filter}: {each.reason}" for each in verdict.objections)
+    objections = (f"\n    {each}" for each in verdict.objections)
     return f"{'✓' if verdict.accepted else '✗'} {text}{''.join(objections)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -15,7 +16,6 @@ from biobot.errors import OutboxError
 if TYPE_CHECKING:
     from biobot.posting.outbox import Outbox
     from biobot.posting.post import Post
-    from biobot.posting.poster import Poster
 
 
 def clock() -> datetime:
@@ -30,17 +30,9 @@ def said(stamp: str | None, never: str = "never") -> str:
     return never if stamp is None else when(datetime.fromisoformat(stamp))
 
 
-@contextmanager
-def opened_poster(options: Options, who: str) -> Iterator[Poster]:
-    """Open a poster and its outbox for one command."""
-    from biobot.app.posting import open_poster
-
-    opened = open_poster(options.config, clock, who=who)
-    try:
-        yield opened
-    finally:
-        opened.close()
-        opened.outbox.close()
+def json_line(found: Mapping[str, Any], stream: TextIO) -> str:
+    """Return an object as one line of JSON, in ASCII where the stream is not UTF-8."""
+    return json.dumps(found, ensure_ascii=not stream.encoding.lower().startswith("utf"))
 
 
 @contextmanager

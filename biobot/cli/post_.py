@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import opened_poster, tell
+from biobot.cli.common import clock, tell
 
 
 @click.command()
@@ -13,7 +13,8 @@ from biobot.cli.common import opened_poster, tell
 @click.pass_obj
 def command(options: Options, text: str | None) -> None:
     """Make one post now. Schedule and quiet hours are ignored, filters and budget are not."""
-    from biobot.app import posting
+    from biobot.app.posting import one, opened_poster
+    from biobot.worker.client import Worker
 
-    with opened_poster(options, "`biobot post`") as writer:
-        tell(posting.one(options.config, writer, posting.spawn(options.config), text))
+    with opened_poster(options.config, clock, who="`biobot post`") as writer:
+        tell(one(writer, Worker(options.config), text))

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import sys
 from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from biobot.cli import Options
+from biobot.cli.common import json_line
 from biobot.errors import SampleError
 from biobot.sampling.controls import MAX_BYTES, Controls, Request
 
 if TYPE_CHECKING:
-    from biobot.cli import Options
-    from biobot.worker.server import Draft
-
-_REQUESTS = (
-    'With --json: fill orders, JSON lines {"id", "temperature", "seed", "n"}, each up to its first accepted bio.'
-)
+    from biobot.candidate import Verdict
 
 
 @click.command()
@@ -37,7 +32,6 @@ _REQUESTS = (
 @click.option("--no-filters", is_flag=True, help="Judge nothing.")
 @click.option("--per-byte", is_flag=True, help="With --json: each byte's probability and entropy.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--requests", type=click.File(encoding="utf-8"), help=_REQUESTS)
 @click.pass_obj
 def command(
     options: Options,
@@ -52,57 +46,68 @@ def command(
     no_filters: bool,
     per_byte: bool,
     as_json: bool,
-    requests: IO[str] | None,
 ) -> None:
     """Print bios and what the filters make of them; post nothing."""
-    from biobot.worker import client, server
+    from biobot.filters import output
+    from biobot.worker.protocol import Preview
+    from biobot.worker.server import preview
 
-    client.tie()
-    config = options.config
-    temperatures = temperatures or tuple(config.settings.sample.temperatures)
+    temperatures = temperatures or tuple(options.config.settings.sample.temperatures)
+    seed = secrets.randbits(32) if seed is None else seed
     try:
         controls = Controls(top_p, min_p, os.fsencode(prefix), max_bytes)
         for temperature in temperatures:
             Request(0, temperature)
-        if requests is not None and not as_json:
-            raise SampleError("--requests needs --json")
-        orders = [server.Order.read(line) for line in requests if line.strip()] if requests else []
     except SampleError as error:
         raise click.UsageError(str(error)) from None
-
-    if requests is not None:
-        desk = server.Desk(config, model, judge=not no_filters, rows=16, may_write=True)
-        for each in server.fill(desk, orders, controls):
-            _print(each)
-        return
-    seed = secrets.randbits(32) if seed is None else seed
-    wanted = server.requests(temperatures, count, seed)
-    desk = server.Desk(config, model, judge=not no_filters, rows=min(count * len(temperatures), 1024))
-    if as_json:
-        for draft in desk.drafts(wanted, controls):
-            _print(draft.as_dict(per_byte=per_byte))
-        return
-    _show(desk.drafts(wanted, controls), judged=not no_filters)
+    wanted = Preview(temperatures, count, seed, controls, model, not no_filters)
+    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+        verdicts = preview(options.config, wanted)
+        if as_json:
+            for verdict in verdicts:
+                click.echo(json_line(_facts(verdict, per_byte=per_byte), stdout), file=stdout)
+        else:
+            _show(verdicts, stdout, judged=not no_filters)
 
 
-def _print(found: dict[str, Any]) -> None:
-    click.echo(json.dumps(found, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+def _facts(verdict: Verdict, *, per_byte: bool) -> dict[str, Any]:
+    from biobot.text.length import weighted_length
+
+    candidate = verdict.candidate
+    facts: dict[str, Any] = {
+        "text": candidate.text,
+        "temperature": candidate.temperature,
+        "seed": candidate.seed,
+        "model": candidate.model,
+        "bits": candidate.bits,
+        "bits_per_byte": candidate.bits_per_byte,
+        "entropy": candidate.entropy,
+        "weighted_length": weighted_length(candidate.text),
+        "accepted": verdict.accepted,
+        "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
+        "score": verdict.score,
+    }
+    if per_byte:
+        columns = zip(candidate.text.encode(), candidate.probabilities, candidate.entropies, strict=True)
+        facts["bytes"] = [{"byte": b, "probability": p, "entropy": e} for b, p, e in columns]
+    return facts
 
 
-def _show(drafts: Iterable[Draft], *, judged: bool) -> None:
+def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
     from biobot.text import terminal
 
-    colour = terminal.colours(sys.stdout)
-    shown, accepted, lost = 0, 0, 0.0
-    for draft in drafts:
-        sample = draft.sample
-        label = f"T {sample.temperature:g} · seed {sample.seed} · {sample.bits_per_byte:.2f} bits a byte"
-        objections = [f"{each.filter}: {each.reason}" for each in draft.verdict.objections] if judged else None
-        click.echo(terminal.draft(sample.text, sample.entropies, label, objections, colour=colour), color=colour)
-        shown, accepted, lost = shown + 1, accepted + draft.verdict.accepted, lost + sample.lost
+    colour = terminal.colours(stdout)
+    shown, accepted, masked = 0, 0, 0.0
+    for verdict in verdicts:
+        bio = verdict.candidate
+        label = f"T {bio.temperature:g} · seed {bio.seed} · {bio.bits_per_byte:.2f} bits a byte"
+        objections = map(str, verdict.objections) if judged else None
+        text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
+        click.echo(text, file=stdout, color=colour)
+        shown, accepted, masked = shown + 1, accepted + verdict.accepted, masked + (bio.masked or 0.0)
     click.echo(
         (f"{accepted} of {shown} accepted · " if judged else "")
-        + f"masking took {lost / shown:.2%} of the probability"
+        + f"masking took {masked / shown:.2%} of the probability"
         + (f" · entropy {terminal.legend()}" if colour else ""),
         color=colour,
         err=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import opened_poster, tell
+from biobot.cli.common import clock, tell
 
 
 @click.command()
@@ -17,9 +17,11 @@ def command(options: Options, post: int | None, resend: bool) -> None:
 
     A post that is not found stays unconfirmed, since a timeline may lag; only --resend sends a text again.
     """
+    from biobot.app.posting import opened_poster
+
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
-    with opened_poster(options, "`biobot reconcile`") as writer:
+    with opened_poster(options.config, clock, who="`biobot reconcile`") as writer:
         if resend and post is not None:
             tell(writer.send(post, resend=True))
             return

@@ -19,9 +19,6 @@ from biobot.sampling.controls import Request
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
 
-TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
-"""The temperatures of a sweep by default."""
-
 
 @click.command()
 @click.option(
@@ -48,10 +45,10 @@ def command(
 ) -> None:
     """Measure each temperature: how many bios pass, how novel they are, what they cost; recommend some."""
     from biobot.app import tuning
-    from biobot.worker import client
+    from biobot.worker.protocol import Sweep
+    from biobot.worker.server import sweep
 
-    client.tie()
-    wanted = sorted(set(temperatures or TEMPERATURES))
+    wanted = tuple(sorted(set(temperatures or Sweep().temperatures)))
     try:
         for temperature in wanted:
             Request(0, temperature)
@@ -59,7 +56,7 @@ def command(
         raise click.UsageError(str(error)) from None
     config, rows = options.config, []
     with _progress(count * len(wanted)) as (tick, tell):
-        for row in tuning.sweep(config, wanted, count, model, tick):
+        for row in sweep(config, Sweep(wanted, count, model), tick):
             rows.append(row)
             if as_json:
                 click.echo(json.dumps(row.as_dict()))

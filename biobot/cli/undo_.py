@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import opened_poster
+from biobot.cli.common import clock
 
 
 @click.command()
@@ -13,6 +13,8 @@ from biobot.cli.common import opened_poster
 @click.pass_obj
 def command(options: Options, post: int) -> None:
     """Delete a post from the network. It must be one that this bot is known to have posted."""
-    with opened_poster(options, "`biobot undo`") as writer:
+    from biobot.app.posting import opened_poster
+
+    with opened_poster(options.config, clock, who="`biobot undo`") as writer:
         row = writer.undo(post)
     click.echo(f"deleted {row.id} ({row.remote_id})")

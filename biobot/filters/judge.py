@@ -43,7 +43,7 @@ class Judge:
     def __init__(self, plugins: Plugins, known: KnownTexts, timeout: timedelta) -> None:
         self._filters = tuple(plugins.with_hook("biobot_filter"))
         self._scorers = tuple(plugins.with_hook("biobot_score"))
-        self._known = known
+        self.known = known
         self._timeout = timeout.total_seconds()
 
     def judge(self, candidate: Candidate) -> Verdict:
@@ -87,7 +87,7 @@ class Judge:
         start = time.perf_counter()
         try:
             with output.logged_as(plugin.name), _alarm(self._timeout):
-                answer = hook(candidate=candidate, settings=plugin.settings, seen=self._known)
+                answer = hook(candidate=candidate, settings=plugin.settings, seen=self.known)
         except _TimeUp:
             return f"took longer than {self._timeout:g} s and was cut off"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin is someone else's code

@@ -11,19 +11,19 @@ import json
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
 
+from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError
 from biobot.posting import bot_state, locks, poster, reconcile, schedule, transitions
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
-from biobot.posting.drafts import Draw, Drawn, drawn, request
+from biobot.posting.drafts import Draw, request, to_draft
 from biobot.posting.notices import Notices
 from biobot.posting.outbox import Outbox, Replaced, WrongAccount
 from biobot.posting.post import PENDING, Draft, Post, State, moment, slot_key
@@ -77,20 +77,20 @@ class Drafter:
         self.threaded = threaded
         self._draw = draw
         self._woken = woken
-        self._found: deque[Drawn] = deque()
+        self._found: deque[DraftResult] = deque()
         self._ended: BiobotError | bool = False
         self.busy = False
         """Whether drafts are being drawn, or were drawn and not all fetched."""
 
-    def ask(self, requests: Sequence[Mapping[str, Any]], slots: Mapping[str, datetime | None]) -> None:
+    def ask(self, requests: Sequence[DraftRequest]) -> None:
         """Begin to draw drafts."""
         self.busy = True
         if self.threaded:
-            threading.Thread(target=self._run, args=(requests, slots), name="drafts", daemon=True).start()
+            threading.Thread(target=self._run, args=[requests], name="drafts", daemon=True).start()
         else:
-            self._run(requests, slots)
+            self._run(requests)
 
-    def fetch(self) -> tuple[list[Drawn], BiobotError | bool]:
+    def fetch(self) -> tuple[list[DraftResult], BiobotError | bool]:
         """Return what was drawn since the last time, and whether that is all: True, or the error that ended it."""
         ended = self._ended
         found = [self._found.popleft() for _ in range(len(self._found))]
@@ -98,11 +98,11 @@ class Drafter:
             self.busy, self._ended = False, False
         return found, ended
 
-    def _run(self, requests: Sequence[Mapping[str, Any]], slots: Mapping[str, datetime | None]) -> None:
+    def _run(self, requests: Sequence[DraftRequest]) -> None:
         ended: BiobotError | bool = True
         answered = 0
         try:
-            for each in drawn(requests, self._draw, slots):
+            for each in self._draw(requests):
                 self._found.append(each)
                 answered += 1
             if answered < len(requests):
@@ -351,11 +351,12 @@ class Bot:
         if found:
             poster.failpoint("drawn")
             state = State.HELD if self._review else State.APPROVED
-            self.outbox.add(list(self._placed([each.draft for each in found if each.draft], now)), state, now)
+            drafts = [to_draft(each.verdict.candidate, moment(each.request)) for each in found if each.verdict]
+            self.outbox.add(list(self._placed(drafts, now)), state, now)
             poster.failpoint("stored")
             self.outbox.count_refused(sum((Counter(each.refused) for each in found), Counter()))
         for each in found:
-            if each.draft is None:
+            if each.verdict is None:
                 self.outbox.skip([moment(each.request)], each.reason, now)
                 log.warning("slot %s is skipped: %s", each.request, each.reason)
         self._failure = str(ended) if isinstance(ended, BiobotError) else self._failure * (not ended)
@@ -385,8 +386,7 @@ class Bot:
             self.outbox.skip(spent, f"{MAX_TEXTS} texts lost this slot", now)
         names = {slot_key(slot): slot for slot in slots if slot not in spent}
         if names:
-            requests = [request(self.config, name, slot, tries[slot]) for name, slot in names.items()]
-            self.drafter.ask(requests, names)
+            self.drafter.ask([request(self.config, name, slot, tries[slot]) for name, slot in names.items()])
             self._again = self._again or not self.drafter.threaded
 
     def _undrafted(self, now: datetime) -> list[datetime]:

@@ -1,39 +1,27 @@
-"""Drafts for slots: what is asked of the sampler, and the first accepted candidate of each request."""
+"""Drafts: what is asked of a worker for a slot, and what of its answer becomes a row of the outbox."""
 
 from __future__ import annotations
 
 import json
 from bisect import bisect
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
 
+from biobot.candidate import Candidate, DraftRequest, DraftResult
 from biobot.config import Config
+from biobot.errors import OutboxError, SampleError
 from biobot.posting import schedule
 from biobot.posting.post import Draft
+from biobot.sampling.controls import Controls
 
-Draw = Callable[[Sequence[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
-"""What samples and judges: requests to candidates, as a worker process does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What came of one request: a draft; or, with `draft` None, why there is none.
-
-    `refused` counts, by filter, the candidates that came before it and were refused.
-    """
-
-    request: str
-    draft: Draft | None
-    reason: str = ""
-    refused: Mapping[str, int] = field(default_factory=dict)
+Draw = Callable[[Sequence[DraftRequest]], Iterable[DraftResult]]
+"""What samples and judges, as `biobot.worker.client.Worker.draw` does: a result for each request, as it comes."""
 
 
-def request(config: Config, name: str, slot: datetime | None, *salt: object) -> dict[str, Any]:
-    """Make the request for one draft: temperature and seed are a hash of the home and the slot.
+def request(config: Config, name: str, slot: datetime | None, *salt: object) -> DraftRequest:
+    """Return the request for one draft: temperature and seed are a hash of the home and the slot.
 
     A run that is repeated after a crash asks for the same draft. `salt` tells the drafts of one slot apart.
     """
@@ -41,38 +29,58 @@ def request(config: Config, name: str, slot: datetime | None, *salt: object) -> 
     where = (str(config.home.resolve()), slot or name, *salt)
     totals = list(accumulate(weights.values()))
     drawn = bisect(totals, schedule.chance(*where, "temperature") * totals[-1])
-    return {
-        "id": name,
-        "temperature": list(weights)[min(drawn, len(totals) - 1)],
-        "seed": int(schedule.chance(*where, "seed") * 2**48),
-        "n": config.settings.sample.max_tries,
-    }
+    return DraftRequest(
+        name,
+        temperature=list(weights)[min(drawn, len(totals) - 1)],
+        seed=int(schedule.chance(*where, "seed") * 2**48),
+        tries=config.settings.sample.max_tries,
+    )
 
 
-def drawn(requests: Sequence[Mapping[str, Any]], draw: Draw, slots: Mapping[str, datetime | None]) -> Iterator[Drawn]:
-    """Have drafts drawn; give each request's first accepted one as it comes, or why there is none.
+def to_draft(candidate: Candidate, slot: datetime | None, controls: Controls | None = None) -> Draft:
+    """Return a candidate as a text that may become a row; `controls` are those it was drawn with."""
+    record = SamplingRecord(
+        controls or Controls(), candidate.numerics, candidate.bits, candidate.bits_per_byte, candidate.entropy
+    )
+    return Draft(candidate.text, slot, candidate.temperature, candidate.seed, candidate.model, record.write())
 
-    A request that the sampler did not get to the end of is not given: it may be asked again.
+
+@dataclass(frozen=True, slots=True)
+class SamplingRecord:
+    """What a row keeps of how its text was drawn, beside model, seed and temperature.
+
+    `controls` and `numerics` (None: not recorded) decide, with those, what the text is. `bits`, `bits_per_byte` and
+    `entropy` are the candidate's.
     """
-    tries = Counter[str]()
-    objected: dict[str, Counter[str]] = {each["id"]: Counter() for each in requests}
-    limits = {each["id"]: each["n"] for each in requests}
-    done: set[str] = set()
-    for found in draw(requests):
-        name = found["request"]
-        if name in done:
-            continue
-        tries[name] += 1
-        if found["accepted"]:
-            done.add(name)
-            text, temperature, seed, model = (found[key] for key in ("text", "temperature", "seed", "model"))
-            noted = {key: found[key] for key in ("bits", "bits_per_byte", "entropy") if key in found}
-            controls = json.dumps({**found.get("controls", {}), **noted})
-            draft = Draft(text, slots[name], temperature, seed, model, controls)
-            yield Drawn(name, draft, refused=objected[name])
-            continue
-        objected[name].update({each["filter"] for each in found["objections"]})
-        if tries[name] >= limits[name]:
-            done.add(name)
-            why = ", ".join(f"{by} {count}" for by, count in objected[name].most_common())
-            yield Drawn(name, None, f"all {tries[name]} drafts were refused: {why}", objected[name])
+
+    controls: Controls = field(default_factory=Controls)
+    numerics: str | None = None
+    bits: float | None = None
+    bits_per_byte: float | None = None
+    entropy: float | None = None
+
+    def write(self) -> str:
+        """Return the record as the JSON of the column `controls`."""
+        controls = self.controls
+        facts = {
+            "top_p": controls.top_p,
+            "min_p": controls.min_p,
+            "prefix": controls.prefix.decode(errors="surrogateescape"),
+            "max_bytes": controls.max_bytes,
+            "kind": self.numerics,
+            "bits": self.bits,
+            "bits_per_byte": self.bits_per_byte,
+            "entropy": self.entropy,
+        }
+        return json.dumps({name: value for name, value in facts.items() if value is not None})
+
+    @classmethod
+    def read(cls, text: str) -> SamplingRecord:
+        """Read the column `controls`; older rows hold only some of the keys. Raises OutboxError for nonsense."""
+        try:
+            facts = json.loads(text)
+            given = {name: facts[name] for name in ("top_p", "min_p", "max_bytes") if name in facts}
+            controls = Controls(prefix=facts.get("prefix", "").encode(errors="surrogateescape"), **given)
+            return cls(controls, facts.get("kind"), *(facts.get(name) for name in ("bits", "bits_per_byte", "entropy")))
+        except (ValueError, TypeError, AttributeError, SampleError) as error:
+            raise OutboxError(f"the row does not say how its text was drawn: {error}") from None

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from biobot.app import console
+from biobot.app import console, corpus, health, posting
+from biobot.corpus.store import Stats
 from biobot.errors import BiobotError
 from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post
+from biobot.posting.poster import Poster
 from biobot.web.page_context import PageContext, integer, post_id
-
-TIMEOUT = timedelta(minutes=2)
-"""How long a network, or a model that draws a text again, may take."""
 
 PARTS = "history_parts.html"
 
@@ -68,34 +68,45 @@ class History:
         )
 
     async def again(self, request: Request) -> Response:
-        """Draw a text once more from its model, seed and temperature, as `biobot why` does."""
-        lines = await self.context.jobs.said(["why", str(post_id(request))], "", TIMEOUT)
-        return HTMLResponse(self.render.part(PARTS, "said", lines))
+        """Draw a text once more with all that is on record about it, as `biobot why` does."""
+        found = await run_in_threadpool(health.why, self.context.config, post_id(request))
+        return HTMLResponse(self.render.part(PARTS, "said", list(health.story_lines(found))))
 
     async def undo(self, request: Request) -> Response:
         """Delete a post from the network."""
-        return await self._settle("undo", str(post_id(request)))
+        return await self._settle(request, lambda poster, post: poster.undo(post))
 
     async def reconcile(self, request: Request) -> Response:
         """Look for a post on the timeline now."""
-        return await self._settle("reconcile", str(post_id(request)))
+        return await self._settle(request, lambda poster, post: poster.reconcile(post)[0])
 
     async def resend(self, request: Request) -> Response:
         """Send a text of unknown fate again, because a person wants it."""
-        return await self._settle("reconcile", str(post_id(request)), "--resend")
+        return await self._settle(request, lambda poster, post: poster.send(post, resend=True))
 
-    async def _settle(self, *command: str) -> Response:
-        """Run a command that reaches the network, in a child, and show what it says on a fresh page."""
-        lines = await self.context.jobs.said(command, "", TIMEOUT, secrets=True)
-        said = " ".join(line.strip() for line in lines) or "done"
+    async def _settle(self, request: Request, act: Callable[[Poster, int], Post]) -> Response:
+        """Do something on the network, and show on a fresh page what became of the row."""
+        config, post = self.context.config, post_id(request)
+
+        def run() -> Post:
+            stop = self.context.jobs.stopping
+            with posting.opened_poster(config, self.context.clock, who="the console", stop=stop) as poster:
+                return act(poster, post)
+
+        row = await run_in_threadpool(run)
+        said = f"{row.id} is {row.state}{f': {row.reason}' if row.reason else ''}"
         return Response(status_code=204, headers={"hx-trigger": json.dumps({"settled": said})})
 
     async def corpus(self, _request: Request) -> Response:
         """Answer with the corpus' figures."""
-        found: dict[str, Any] | None = None
-        if (self.context.config.home / "corpus.db").exists():
+        config = self.context.config
+
+        def read() -> Stats | None:
             try:
-                found = (await self.context.jobs.objects(["corpus", "stats", "--json"], "", TIMEOUT))[0]
+                with corpus.open_store(config) as store:
+                    return store.stats(config.settings.train)
             except BiobotError:
-                found = None
+                return None
+
+        found = await run_in_threadpool(read) if (config.home / "corpus.db").exists() else None
         return HTMLResponse(self.render.part(PARTS, "corpus", found))

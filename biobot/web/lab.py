@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -18,12 +17,16 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from biobot.app import console, posting
+from biobot.candidate import Candidate, Verdict
 from biobot.errors import BiobotError
-from biobot.posting.post import Draft
+from biobot.posting.drafts import to_draft
+from biobot.sampling.controls import Controls
+from biobot.text.length import weighted_length
 from biobot.web.page_context import PageContext, form, integer, number
 from biobot.web.tuning import Tuner
+from biobot.worker.protocol import Preview
 
-PATIENCE = timedelta(minutes=2)
+STREAM_TIMEOUT = timedelta(minutes=2)
 """How long one request for bios may take."""
 
 PARTS = "lab_parts.html"
@@ -31,7 +34,7 @@ PARTS = "lab_parts.html"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the lab is asked for; whatever is out of range is left to `biobot preview`, which says so."""
+    """What the lab is asked for; whatever is out of range is left to the sampler, which says so."""
 
     temperature: float = 0.8
     prefix: str = ""
@@ -47,41 +50,43 @@ class Wish:
             return cls(
                 temperature=float(query.get("temperature") or 0.8),
                 prefix=query.get("prefix", "").replace("\0", ""),
-                seed=query.get("seed", "").strip(),
+                seed=str(int(query["seed"])) if query.get("seed", "").strip() else "",
                 top_p=float(query.get("top_p") or 1),
                 n=max(1, min(200, int(query.get("n") or 12))),
                 model=query.get("model", ""),
             )
         except ValueError as error:
-            raise BiobotError(f"temperature, top-p and the number of bios are numbers: {error}") from None
+            raise BiobotError(f"temperature, top-p, seed and the number of bios are numbers: {error}") from None
 
-    def command(self) -> list[str]:
-        """Return the command that grants it."""
-        seed = self.seed or str(secrets.randbits(32))
-        words = ["preview", "--json", "--per-byte", f"--temperature={self.temperature:g}", f"-n{self.n}"]
-        words += [f"--seed={seed}", f"--top-p={self.top_p:g}"]
-        words += [f"--prefix={self.prefix}"] if self.prefix else []
-        return [*words, f"--model={self.model}"] if self.model else words
+    def request(self) -> Preview:
+        """Return the request for a worker; raise SampleError for what is out of range."""
+        return Preview(
+            (self.temperature,),
+            self.n,
+            int(self.seed) if self.seed else secrets.randbits(32),
+            Controls(top_p=self.top_p, prefix=self.prefix.encode()),
+            self.model or None,
+        )
 
 
 @dataclass
 class Tally:
-    """How many bios were drawn, how many were accepted, and by which filters the others fell."""
+    """How many bios were drawn and accepted, and how many each filter refused."""
 
     drawn: int = 0
     accepted: int = 0
-    fallen: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
 
-    def add(self, found: Mapping[str, Any]) -> None:
+    def add(self, verdict: Verdict) -> None:
         """Count a bio."""
         self.drawn += 1
-        self.accepted += bool(found["accepted"])
-        self.fallen.update({each["filter"] for each in found["objections"]})
+        self.accepted += verdict.accepted
+        self.refused.update({each.filter for each in verdict.objections})
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
         """Return the filters, the strictest first."""
-        return self.fallen.most_common()
+        return self.refused.most_common()
 
 
 def routes(context: PageContext) -> list[Route]:
@@ -125,17 +130,17 @@ class Lab:
         return await self.context.live(request, "lab_live.html", lambda _: {"tuned": self.tuner.shown()})
 
     async def stream(self, request: Request) -> Response:
-        """Answer with bios as they are drawn, as server-sent events; the child ends with the connection."""
+        """Answer with bios as they are drawn, as server-sent events; the worker ends with the connection."""
         return StreamingResponse(self._events(Wish.read(request.query_params)), media_type="text/event-stream")
 
     async def _events(self, wish: Wish) -> AsyncIterator[str]:
         tally = Tally()
         try:
-            async with aclosing(self.context.jobs.lines(wish.command(), "", PATIENCE)) as lines:
-                async for line in lines:
-                    found = json.loads(line)
-                    tally.add(found)
-                    yield event("bio", self.render.part(PARTS, "sample", found, wish))
+            async with aclosing(self.context.jobs.stream(wish.request(), STREAM_TIMEOUT)) as verdicts:
+                async for verdict in verdicts:
+                    tally.add(verdict)
+                    weight = weighted_length(verdict.candidate.text)
+                    yield event("bio", self.render.part(PARTS, "sample", verdict, weight, wish))
                     yield event("tally", self.render.part(PARTS, "tally", tally))
         except BiobotError as error:
             yield event("trouble", str(error))
@@ -143,21 +148,25 @@ class Lab:
         yield event("done", f"{tally.drawn} bios, {tally.accepted} accepted.")
 
     async def queue(self, request: Request) -> Response:
-        """Put a bio into the queue, if the filters let it pass now."""
+        """Put a bio into the queue, if the filters accept it now."""
         fields = await form(request)
-        facts = {key: number(fields.get(key, "")) for key in ("bits_per_byte", "top_p")}
-        draft = Draft(
+        bio = Candidate(
             fields.get("text", "").replace("\r\n", "\n"),
             temperature=number(fields.get("temperature", "")),
             seed=integer(fields.get("seed", "")),
+            bits=number(fields.get("bits", "")),
+            entropy=number(fields.get("entropy", "")),
             model=fields.get("model"),
-            controls=json.dumps(facts | ({"prefix": fields["prefix"]} if fields.get("prefix") else {})),
+            numerics=fields.get("numerics"),
         )
+        controls = Controls(top_p=number(fields.get("top_p", "")), prefix=fields.get("prefix", "").encode())
 
         def make() -> str:
             try:
                 with self.context.outbox(write=True) as outbox:
-                    row = posting.submit(self.context.config, outbox, draft, self.context.clock())
+                    row = posting.submit(
+                        self.context.config, outbox, to_draft(bio, None, controls), self.context.clock()
+                    )
             except BiobotError as error:
                 return self.render.part(PARTS, "refused", str(error))
             return self.render.part(PARTS, "queued", row)

@@ -18,6 +18,7 @@ from biobot.posting import transitions
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post
 from biobot.web.page_context import PageContext, form, integer, post_id
+from biobot.worker.protocol import Judge, Text
 
 JUDGE_TIMEOUT = timedelta(seconds=20)
 """How long the filters may take to judge the drafts on the page."""
@@ -156,9 +157,10 @@ class Queue:
 
     async def _verdicts(self, rows: list[tuple[int, str]]) -> str:
         """Have texts judged by a worker; a row's own text does not count as known."""
-        lines = "".join(json.dumps({"text": text, "id": str(post)}) + "\n" for post, text in rows)
+        request = Judge(tuple(Text(text, str(post)) for post, text in rows))
+        found: list[Any]
         try:
-            found = await self.context.jobs.objects(["check", "--json", "-"], lines, JUDGE_TIMEOUT) if rows else []
+            found = await self.context.jobs.answers(request, JUDGE_TIMEOUT) if rows else []
         except BiobotError as error:
             found = [{"error": str(error)}] * len(rows)
         judged = zip(found, rows, strict=True)

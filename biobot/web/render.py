@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from biobot.app import console
+from biobot.candidate import Candidate
 from biobot.text import graphemes
 from biobot.text.length import weighted_length
 from biobot.web.assets import Assets
@@ -33,17 +34,17 @@ class Run:
     surprisal: int
 
 
-def runs(text: str, columns: Sequence[Mapping[str, float]]) -> Iterator[Run]:
-    """Yield the stretches of `text` that have one tint; `columns` has each byte's `entropy` (bits) and `probability`.
+def runs(bio: Candidate) -> Iterator[Run]:
+    """Yield the stretches of a bio that have one tint.
 
     A grapheme has one tint: the mean entropy of its bytes, and the sum of their surprisal.
     """
     at, last = 0, Run("", -1, -1)
-    for grapheme in graphemes.split(text):
-        mine = columns[at : at + len(grapheme.encode())]
-        at += len(mine)
-        entropy = sum(each["entropy"] for each in mine) / max(len(mine), 1)
-        surprisal = -sum(math.log2(max(each["probability"], 1e-12)) for each in mine)
+    for grapheme in graphemes.split(bio.text):
+        size = len(grapheme.encode())
+        entropy = sum(bio.entropies[at : at + size]) / size
+        surprisal = -sum(math.log2(max(each, 1e-12)) for each in bio.probabilities[at : at + size])
+        at += size
         run = Run(grapheme, _level(entropy, MAX_ENTROPY), _level(surprisal, MAX_SURPRISAL))
         if (run.entropy, run.surprisal) == (last.entropy, last.surprisal):
             last = Run(last.text + grapheme, last.entropy, last.surprisal)

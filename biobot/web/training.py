@@ -17,6 +17,7 @@ from biobot.app import console
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
 from biobot.web.page_context import PageContext, form, number
+from biobot.worker.protocol import Preview
 
 TIMEOUT = timedelta(minutes=2)
 """How long a model may take to draw a few bios."""
@@ -80,9 +81,9 @@ class Training:
         return HTMLResponse(self.render.part(PARTS, "pair", list(zip(names, drawn, strict=True))))
 
     async def _bios(self, model: str, temperature: float) -> dict[str, Any]:
-        command = ["preview", "--json", f"--temperature={temperature:g}", f"-n{SAMPLES}", "--seed=1"]
         try:
-            return {"bios": await self.context.jobs.objects([*command, f"--model={model}"], "", TIMEOUT)}
+            request = Preview((temperature,), SAMPLES, seed=1, model=model)
+            return {"bios": await self.context.jobs.answers(request, TIMEOUT)}
         except BiobotError as error:
             return {"bios": [], "error": str(error)}
 

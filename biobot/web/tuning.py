@@ -1,4 +1,4 @@
-"""The curves over temperature: measured by `biobot tune` in a child, kept in the home until the next time."""
+"""The curves over temperature: measured by a worker, kept in the home until the next time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from typing import Any
 from biobot.config import Config
 from biobot.errors import BiobotError
 from biobot.web.jobs import Jobs
+from biobot.worker.protocol import Sweep
 
-PATIENCE = timedelta(hours=1)
+SWEEP = Sweep()
+"""What is measured."""
+
+SWEEP_TIMEOUT = timedelta(hours=1)
 """The longest that a sweep may take."""
 
 
@@ -37,9 +41,6 @@ class Tuned:
     error: str
     words: str
 
-
-COMMAND = ("tune", "--json")
-"""What measures."""
 
 FIGURES = (
     ("accepted", "Accepted", True),
@@ -72,9 +73,9 @@ class Tuner:
 
     async def _run(self) -> None:
         try:
-            async with aclosing(self._jobs.lines(COMMAND, "", PATIENCE)) as lines:
-                async for line in lines:
-                    self._rows.append(json.loads(line))
+            async with aclosing(self._jobs.stream(SWEEP, SWEEP_TIMEOUT)) as found:
+                async for each in found:
+                    self._rows.append(dict(each.values))
             self._kept = self._rows
             self._file.write_text(json.dumps(self._kept), encoding="utf-8")
         except BiobotError as error:

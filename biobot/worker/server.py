@@ -1,169 +1,178 @@
-"""Drafts: bios drawn and judged, in this process or in a child of it.
+"""What a worker does: bios drawn and judged, texts judged, one bio drawn again.
 
-Nothing heavy is imported until something is drawn here: the daemon and the console use `spawn`, whose child
-pays for torch, and ends. What the child prints is the contract of `biobot preview --json`.
+`biobot preview`, `check` and `tune` do the same in their own process. Nothing imports torch until something is drawn.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
-from biobot.candidate import Candidate, Verdict
+from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
 from biobot.config import Config
-from biobot.errors import SampleError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model import runtime
 from biobot.model.registry import Registry
 from biobot.sampling.controls import Controls, Request
-from biobot.text.length import weighted_length
-from biobot.worker import client
+from biobot.worker import protocol
 from biobot.worker.known import known_texts
 
 if TYPE_CHECKING:
-    from biobot.sampling.sampler import Sample
+    from biobot.evaluation.tune import Row
+
+DRAFT_ROWS = 16
+"""Bios drawn at once for a draft, the first accepted of which ends the drawing."""
+
+SWEEP_ROWS = 256
+"""Bios drawn at once by a sweep: more are not faster."""
+
+MAX_ROWS = 1024
+"""The most bios that a preview draws at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A bio that was drawn, and what the filters hold against it."""
-
-    sample: Sample
-    verdict: Verdict
-
-    def as_dict(self, *, per_byte: bool = False) -> dict[str, Any]:
-        """Return the object that `biobot preview --json` prints."""
-        sample, verdict = self.sample, self.verdict
-        found: dict[str, Any] = {
-            "text": sample.text,
-            "temperature": sample.temperature,
-            "seed": sample.seed,
-            "model": verdict.candidate.model,
-            "bits": sample.bits,
-            "bits_per_byte": sample.bits_per_byte,
-            "entropy": sample.entropy,
-            "weighted_length": weighted_length(sample.text),
-            "accepted": verdict.accepted,
-            "objections": [asdict(each) for each in verdict.objections],
-        }
-        if per_byte:
-            columns = zip(sample.text.encode(), sample.probabilities, sample.entropies, strict=True)
-            found["bytes"] = [{"byte": b, "probability": p, "entropy": e} for b, p, e in columns]
-        return found
+def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
+    """Yield the answers to a request."""
+    match request:
+        case protocol.Draw(requests):
+            yield from drafts(config, requests)
+        case protocol.Preview():
+            yield from preview(config, request)
+        case protocol.Judge(texts, model, score):
+            yield from verdicts(config, texts, model, score)
+        case protocol.Replay():
+            yield replay(config, request)
+        case protocol.Sweep():
+            yield from _figures(sweep(config, request))
+        case protocol.LoadPlugins():
+            yield from (protocol.Loaded(each.name, tuple(each.hooks)) for each in loader.load(config) if each.enabled)
 
 
-class Desk:
-    """One model with the filters that judge it, ready to draft."""
+def drafts(config: Config, requests: Iterable[DraftRequest]) -> Iterator[DraftResult]:
+    """Yield a draft for each request: its first accepted candidate, or where plugins score the best of `best_of`."""
+    judge = open_judge(config, may_write=True)
+    generator = Generator(config, rows=DRAFT_ROWS)
+    best_of = config.settings.sample.best_of if judge.scores else 1
+    for each in requests:
+        yield _draft(each, generator, judge, best_of)
 
-    def __init__(
-        self, config: Config, model: str | None = None, *, judge: bool = True, rows: int = 256, may_write: bool = False
-    ) -> None:
+
+def _draft(request: DraftRequest, generator: Generator, judge: Judge, best_of: int) -> DraftResult:
+    accepted: list[Verdict] = []
+    refused = Counter[str]()
+    tries = 0
+    for candidate in generator.draw(seeds(request.temperature, request.tries, request.seed), Controls()):
+        tries += 1
+        verdict = judge.judge(replace(candidate, probabilities=(), entropies=()))
+        if verdict.accepted:
+            accepted.append(judge.score(verdict) if best_of > 1 else verdict)
+            if len(accepted) == best_of:
+                break
+        else:
+            refused.update({each.filter for each in verdict.objections})
+    best = max(accepted, key=lambda each: each.score or 0.0, default=None)  # of equals the earliest
+    return DraftResult(request.id, best, tries, refused)
+
+
+def preview(config: Config, request: protocol.Preview) -> Iterator[Verdict]:
+    """Yield `count` bios for each temperature with verdict and score; without filters all of them are accepted."""
+    judge = open_judge(config, request.model) if request.filters else None
+    generator = Generator(config, request.model, rows=min(request.count * len(request.temperatures), MAX_ROWS))
+    wanted = (each for T in request.temperatures for each in seeds(T, request.count, request.seed))
+    for candidate in generator.draw(wanted, request.controls):
+        yield judge.score(judge.judge(candidate)) if judge else Verdict(candidate)
+
+
+def verdicts(
+    config: Config, texts: Iterable[protocol.Text], model: str | None = None, score: bool = False
+) -> Iterator[Verdict]:
+    """Yield the verdict on each text, compared with what `model` learnt; by default the model that the config names."""
+    plugins = loader.load(config)
+    known = known_texts(config, Registry(config.home).find(model or config.settings.model.name))
+    for each in texts:
+        others = known if each.row is None else known.without(each.row)
+        judge = Judge(plugins, others, config.settings.filters.timeout)
+        verdict = judge.judge(Candidate(each.text))
+        yield judge.score(verdict) if score else verdict
+
+
+def sweep(config: Config, request: protocol.Sweep, tick: Callable[[float], object] = lambda _: None) -> Iterator[Row]:
+    """Yield what `biobot tune` measures at each temperature, calling `tick(temperature)` at each bio."""
+    judge = open_judge(config, request.model)
+    generator = Generator(config, request.model, rows=min(request.bios, SWEEP_ROWS))
+
+    from biobot.evaluation import tune
+
+    for temperature in request.temperatures:
+        yield tune.row(generator.sampler, temperature, request.bios, judge.known, judge.judge, tick)
+
+
+def _figures(rows: Iterator[Row]) -> Iterator[protocol.Figures]:
+    from biobot.evaluation import tune
+
+    measured = []
+    for row in rows:
+        measured.append(row)
+        yield protocol.Figures(row.as_dict())
+    yield protocol.Figures({"recommended": tune.recommend(measured)})
+
+
+def replay(config: Config, request: protocol.Replay) -> Candidate:
+    """Return a bio drawn again."""
+    numbers = (request.numerics or "").partition(",")[0]
+    generator = Generator(config, request.model, rows=1, numbers=numbers)
+    (candidate,) = generator.draw([Request(request.seed, request.temperature)], request.controls)
+    return candidate
+
+
+def open_judge(config: Config, model: str | None = None, *, may_write: bool = False) -> Judge:
+    """Load the plugins and open the known texts of a bot with that model (None: the one that the config names).
+
+    `may_write` is for work that posts: what is computed then is saved for the next time.
+    """
+    folder = Registry(config.home).find(model or config.settings.model.name)
+    known = known_texts(config, folder, may_write=may_write)
+    return Judge(loader.load(config), known, config.settings.filters.timeout)
+
+
+class Generator:
+    """A model ready to draw from."""
+
+    def __init__(self, config: Config, model: str | None = None, *, rows: int = 256, numbers: str = "") -> None:
         """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once.
 
-        Only a process that draws for a post `may_write`: it then keeps what it computes for the next one.
+        `numbers` is the type to compute with, "float32" or "bfloat16"; for any other it is the fastest one here.
         """
-        # the filters come first: what is wrong with them is said before torch is imported
         folder = Registry(config.home).find(model or config.settings.model.name)
         self.model = folder.id
-        self.seen = known_texts(config, folder, may_write=may_write)
-        self._best_of = config.settings.sample.best_of
-        self._judge = Judge(loader.load(config), self.seen, config.settings.filters.timeout) if judge else None
-
         runtime.load()
         from biobot.model import checkpoint
         from biobot.sampling.sampler import Sampler, device
+        from biobot.sampling.stepper import NumericKind
 
-        self.engine = Sampler(checkpoint.load(folder.weights, device(config.settings.model.device)), rows)
+        kind: NumericKind | None = next((each for each in get_args(NumericKind) if each == numbers), None)
+        self.sampler = Sampler(checkpoint.load(folder.weights, device(config.settings.model.device)), rows, kind)
 
-    def drafts(self, requests: Iterable[Request], controls: Controls) -> Iterator[Draft]:
-        """Draw a bio for each request, in order, and judge it."""
-        for sample in self.engine.draw(requests, controls):
-            candidate = Candidate(sample.text, sample.temperature, sample.seed, sample.bits, sample.entropy, self.model)
-            yield Draft(sample, self.judge(candidate))
-
-    def judge(self, candidate: Candidate) -> Verdict:
-        """Ask every filter about a candidate; without filters there are no objections."""
-        return self._judge.judge(candidate) if self._judge else Verdict(candidate)
-
-    @property
-    def best_of(self) -> int:
-        """How many accepted drafts an order's one is chosen from: one, unless a plugin scores them."""
-        return self._best_of if self._judge and self._judge.scores else 1
-
-    def score(self, draft: Draft) -> float:
-        """Add up what the plugins think of a draft; raise PluginError if one cannot say."""
-        return (self._judge.score(draft.verdict).score or 0.0) if self._judge else 0.0
-
-
-def requests(temperatures: Iterable[float], count: int, seed: int) -> Iterator[Request]:
-    """Ask for `count` bios of each temperature: bio i of each has the seed `seed` + i."""
-    return (Request(seed + i, temperature) for temperature in temperatures for i in range(count))
+    def draw(self, requests: Iterable[Request], controls: Controls) -> Iterator[Candidate]:
+        """Yield the bio of each request, in order."""
+        for each in self.sampler.draw(requests, controls):
+            yield Candidate(
+                each.text,
+                each.temperature,
+                each.seed,
+                each.bits,
+                each.entropy,
+                self.model,
+                self.sampler.kind,
+                each.probabilities,
+                each.entropies,
+                each.lost,
+                each.cut,
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A draft that somebody needs: the first accepted of at most `n` bios, of the seeds from `seed` on."""
-
-    id: str
-    temperature: float
-    seed: int
-    n: int
-
-    @classmethod
-    def read(cls, line: str) -> Order:
-        """Read a JSON line; SampleError says what is wrong with it."""
-        try:
-            found = json.loads(line)
-            order = cls(str(found["id"]), float(found["temperature"]), int(found["seed"]), int(found["n"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise SampleError(
-                f'{line.strip()!r} is no request such as {{"id": "1", "temperature": 0.8, "seed": 0, "n": 200}}: '
-                f"{type(error).__name__} {error}"
-            ) from None
-        if order.n < 1:
-            raise SampleError(f"the request {order.id} asks for {order.n} bios; ask for at least one")
-        Request(order.seed, order.temperature)
-        return order
-
-
-def fill(desk: Desk, orders: Iterable[Order], controls: Controls) -> Iterator[dict[str, Any]]:
-    """Yield the candidates of each order up to its first accepted one, as `preview --json --requests` prints them.
-
-    Where plugins score and `sample.best_of` is above one, the accepted one is the best of so many (or of those
-    that the order's `n` bios hold, the earliest of equals); the others are not given. Beside the keys of
-    `preview --json` each has `request`, the order's id, and `controls`, all that a bio depends on besides model,
-    seed and temperature.
-    """
-    facts = asdict(controls) | {"prefix": controls.prefix.decode(errors="replace"), "kind": desk.engine.kind}
-    for order in orders:
-        accepted = []
-        for draft in desk.drafts(requests([order.temperature], order.n, order.seed), controls):
-            if not draft.verdict.accepted:
-                yield draft.as_dict() | {"request": order.id, "controls": facts}
-                continue
-            accepted.append(draft)
-            if len(accepted) == desk.best_of:
-                break
-        if accepted:
-            best = max(accepted, key=desk.score) if len(accepted) > 1 else accepted[0]
-            yield best.as_dict() | {"request": order.id, "controls": facts}
-
-
-def spawn(
-    config: Config, orders: Iterable[Mapping[str, Any]], deadline: timedelta, model: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """Have orders filled by a child process, and give its candidates as they come.
-
-    An order is a mapping with the fields of `Order`. The child has none of this process's secrets, dies with
-    it, and is killed when the iterator is closed. Raises SampleError when it is not done within `deadline`
-    or fails.
-    """
-    command = [*(["--config", str(config.file)] if config.file else []), "--home", str(config.home)]
-    command += ["preview", "--json", "--requests", "-", *(["--model", model] if model else [])]
-    lines = "".join(json.dumps(dict(order)) + "\n" for order in orders)
-    for line in client.run(command, lines, deadline, "drawing bios"):
-        yield json.loads(line)
+def seeds(temperature: float, count: int, seed: int) -> Iterator[Request]:
+    """Yield requests for `count` bios, bio i with the seed `seed` + i."""
+    return (Request(seed + i, temperature) for i in range(count))

@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from biobot.candidate import Objection
 from biobot.cli import main
 from biobot.config import load
 from biobot.posting import locks
 from biobot.posting.notices import Notices
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
-from biobot.worker import client, server
+from biobot.worker.client import Call, Worker
+from biobot.worker.double import FakeWorker
+from biobot.worker.protocol import Request
 
 Bot = Callable[[str], Path]
 Said = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def cheap_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Children that cost nothing: drafts by their seed, and a judge that dislikes the word "crypto"."""
+def cheap_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that cost nothing: drafts by their seed, and a judge that dislikes the word "crypto"."""
 
-    def draw(_: object, orders: list[Mapping[str, Any]], *__: object) -> Iterator[dict[str, Any]]:
-        for each in orders:
-            yield {**each, "request": each["id"], "text": f"draft {each['seed']}", "accepted": True, "model": "starter"}
+    def objections(text: str, _: str | None) -> list[Objection]:
+        return [Objection("taste", "talks about crypto")] if "crypto" in text else []
 
-    def judge(command: list[str], given: str, *_: object) -> Iterator[str]:
-        assert command[-3:] == ["check", "--json", "-"]
-        bad = "crypto" in json.loads(given)["text"]
-        objections = [{"filter": "taste", "reason": "talks about crypto"}] if bad else []
-        yield json.dumps({"accepted": not bad, "objections": objections})
+    def ask(worker: Worker, request: Request[Any], deadline: timedelta | None = None) -> Call[Any]:
+        return FakeWorker(worker.config, lambda _, seed: f"draft {seed}", objections).ask(request, deadline)
 
-    monkeypatch.setattr(server, "spawn", draw)
-    monkeypatch.setattr(client, "run", judge)
+    monkeypatch.setattr(Worker, "ask", ask)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,7 @@ from biobot.posting import poster
 from biobot.posting.outbox import Outbox
 from biobot.posting.poster import Poster
 from biobot.rehearsal.server import KEYS
-
-
-def drafts(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in requests:
-        yield {**each, "request": each["id"], "text": f"draft {each['seed']}", "accepted": True, "model": "m"}
+from biobot.worker.double import FakeWorker
 
 
 def opened(config: Any, clock: Any, **named: Any) -> Poster:
@@ -50,7 +45,7 @@ def run(folder: Path, fatal: str, passes: int) -> None:
     poster.failpoint = die
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     config = load(folder / "biobot.toml", folder / "state")
-    daemon.run(config, opened=opened, drawing=lambda _: drafts)
+    daemon.run(config, opened=opened, worker=FakeWorker)
 
 
 def main() -> None:

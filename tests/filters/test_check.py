@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from biobot.app import posting
 from biobot.cli import main
 from biobot.config import load
 from biobot.dedupe import known_texts
@@ -19,6 +18,7 @@ from biobot.errors import PluginError
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
 from biobot.testing import fill_outbox
+from biobot.worker.client import Worker
 from tests.conftest import made_up_bios
 
 Folder = Callable[[str], Path]
@@ -114,5 +114,7 @@ def test_a_text_that_cannot_be_judged_says_so_in_the_words_of_judging(folder: Fo
     path = folder("") / "plugins" / "broken.py"
     path.parent.mkdir(exist_ok=True)
     path.write_text("1 / 0\n")
-    with pytest.raises(PluginError, match=r"^judging the text failed: .*broken.*; what was not judged is not posted$"):
-        posting.objections(load(), FINE)
+    with pytest.raises(
+        PluginError, match=r"^judging the text failed: .*broken.*; a text that was not judged is not posted$"
+    ):
+        Worker(load()).judge(FINE)

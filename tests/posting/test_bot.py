@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from biobot.app import health, posting
+from biobot.candidate import DraftRequest, DraftResult, Objection
 from biobot.errors import LockHeld, OutboxError, PluginError, SampleError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Account
@@ -19,7 +21,7 @@ from biobot.posting import bot_state, locks, poster, transitions
 from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request
 from biobot.posting.post import State, moment
-from tests.posting.world import START, World, drafts
+from tests.posting.world import START, World
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 LOST = Unknown("the line went dead")
@@ -262,7 +264,7 @@ def test_f1_a_429_is_waited_out_without_a_call(home: Path) -> None:
     world.run(19 * MINUTE)
     assert world.net.calls == 1
     with pytest.raises(OutboxError, match="nothing is posted: waiting until"):  # nor does a person's hand make one
-        posting.one(world.config, world.poster, world.draw, None)
+        posting.one(world.poster, world.worker, None)
     world.run(5 * MINUTE)
     assert world.net.calls == 2
     assert world.slots(State.POSTED) == ["22 18:00"]
@@ -366,16 +368,9 @@ def test_f4_a_failure_at_any_point_never_makes_two_posts(
 # -- the sampler and the filters fail ----------------------------------------------------------------
 
 
-def refusing(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in requests:
-        for _ in range(each["n"]):
-            objections = [{"filter": "dedupe", "reason": "a copy"}]
-            yield {"request": each["id"], "text": "a copy", "accepted": False, "objections": objections}
-
-
 def test_f10_f11_when_every_draft_is_refused_the_slot_is_skipped_with_the_reason(home: Path) -> None:
     world = World(home, HOURLY)
-    world.draw = refusing
+    world.worker.objections = lambda _text, _row: [Objection("dedupe", "a copy")]
     world.run(2 * HOUR)
     assert world.net.calls == 0
     assert {row.reason for row in world.rows(State.SKIPPED)} == {"all 200 drafts were refused: dedupe 200"}
@@ -386,14 +381,10 @@ def test_f10_f11_when_every_draft_is_refused_the_slot_is_skipped_with_the_reason
 
 
 def test_refused_candidates_are_counted_by_filter_also_where_one_was_accepted(home: Path) -> None:
-    def second(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        for accepted in drafts(requests):
-            said = [{"filter": name, "reason": "no"} for name in ("links", "links", "length")]
-            yield accepted | {"accepted": False, "objections": said}
-            yield accepted
-
+    asked = itertools.count()
+    objections = [Objection(name, "no") for name in ("links", "links", "length")]
     world = World(home, HOURLY)
-    world.draw = second
+    world.worker.objections = lambda _text, _row: [] if next(asked) % 2 else objections
     world.run(2 * HOUR)
     assert len(world.net.texts) == 2
     assert world.outbox.refused() == {"length": 2, "links": 2}
@@ -407,7 +398,7 @@ def test_a_sampler_that_fails_is_said_once_and_what_is_queued_is_posted(
     ready = len(world.rows(State.APPROVED))
     assert ready
 
-    def broken(_: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    def broken(_: Sequence[DraftRequest]) -> Iterator[DraftResult]:
         raise SampleError("no memory for it")
 
     posted, world.draw = len(world.net.texts), broken
@@ -423,7 +414,7 @@ def test_drafts_that_come_too_late_for_their_slots_get_later_ones(home: Path) ->
     world = World(home, {"schedule": {"every": "2s"}})
     quick = world.draw
 
-    def slow(requests: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    def slow(requests: Sequence[DraftRequest]) -> Iterator[DraftResult]:
         world.now += 2 * MINUTE + timedelta(seconds=1)
         yield from quick(requests)
 
@@ -694,6 +685,6 @@ def test_f3_an_orphan_becomes_unconfirmed_and_is_found(home: Path) -> None:
 def test_the_temperatures_weights_are_kept(home: Path) -> None:
     world = World(home, {"sample": {"temperatures": {"0.5": 3.0, "1.5": 1.0}}})
     slots = [moment(f"2026-11-{day:02}T{hour:02}:00:00Z") for day in range(1, 29) for hour in range(24)]
-    drawn = [request(world.config, str(slot), slot)["temperature"] for slot in slots]
+    drawn = [request(world.config, str(slot), slot).temperature for slot in slots]
     assert drawn.count(0.5) / len(drawn) == pytest.approx(0.75, abs=0.05)
     assert set(drawn) == {0.5, 1.5}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config, Where, build
 from biobot.networks.network import Account, Tweet
 from biobot.posting.bot import Bot, Drafter
@@ -17,6 +18,7 @@ from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post, State
 from biobot.posting.poster import Poster
 from biobot.settings import Settings as Whole
+from biobot.worker.double import FakeWorker
 
 START = datetime(2026, 11, 22, 17, 59, tzinfo=UTC)
 
@@ -75,20 +77,6 @@ class Net:
         return [each.text for each in self.tweets]
 
 
-def drafts(requests: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Answer every request with one accepted draft."""
-    for each in requests:
-        yield {
-            "request": each["id"],
-            "text": f"draft {each['seed']} at {each['temperature']}",
-            "temperature": each["temperature"],
-            "seed": each["seed"],
-            "model": "made-up",
-            "accepted": True,
-            "objections": [],
-        }
-
-
 class World:
     """One bot, whose time passes only by `run`."""
 
@@ -99,9 +87,10 @@ class World:
         self.config = Config(build(Whole, table, Where("test")), None, home, home)
         self.now = start
         self.net = Net(lambda: self.now)
-        self.draw: Draw = drafts
+        self.worker = FakeWorker(self.config)
+        self.draw: Draw = self.worker.draw
         self.objections: list[str] = []
-        self.asked: list[Sequence[Mapping[str, Any]]] = []
+        self.asked: list[Sequence[DraftRequest]] = []
         self.steps = 0
         self.start()
 
@@ -125,7 +114,7 @@ class World:
         """Let the bot's process end, with all that it kept in memory."""
         self.outbox.close()
 
-    def _draw(self, requests: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    def _draw(self, requests: Sequence[DraftRequest]) -> Iterable[DraftResult]:
         self.asked.append(requests)
         return self.draw(requests)
 

@@ -22,6 +22,7 @@ from biobot.posting import locks, transitions
 from biobot.posting.budget import Budget
 from biobot.posting.post import Draft, Post, State
 from biobot.web import tuning
+from biobot.worker.protocol import Sweep
 from tests.web import scene
 from tests.web.browser import CHROMIUM, Served, chromium, served
 
@@ -247,11 +248,10 @@ def test_the_curves_of_a_sweep_are_drawn_and_read_out(browser: Browser, config: 
         expect(page.locator("#curves")).to_contain_text("Recommended: temperatures = [0.6, 0.8]")
 
 
-def test_the_measure_button_sweeps_in_a_child_and_draws_what_it_found(
+def test_the_measure_button_sweeps_in_a_worker_and_draws_what_it_found(
     page: Page, site: Served, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = ("-t", "0.5", "-t", "1", "-n", "10")
-    monkeypatch.setattr(tuning, "COMMAND", (*tuning.COMMAND, *few))
+    monkeypatch.setattr(tuning, "SWEEP", Sweep((0.5, 1.0), bios=10))
     page.goto(f"{site.url}/lab")
     page.get_by_role("button", name="Measure").click()
     expect(page.locator("#curves [role=status]")).to_contain_text("Measuring: 0 temperatures done")
@@ -267,7 +267,7 @@ def test_the_measure_button_sweeps_in_a_child_and_draws_what_it_found(
 
 
 def test_a_sweep_that_fails_says_why(page: Page, site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "COMMAND", (*tuning.COMMAND, "--model", "nowhere"))
+    monkeypatch.setattr(tuning, "SWEEP", Sweep(model="nowhere"))
     page.goto(f"{site.url}/lab")
     page.get_by_role("button", name="Measure").click()
     expect(page.locator("#curves .notice")).to_contain_text("there is no model 'nowhere'", timeout=60_000)

@@ -1,0 +1,220 @@
+"""What crosses the process boundary: requests, their answers, and the one codec that writes and reads both.
+
+A message is one line of JSON, and each object in it a frozen dataclass: `{"Class": {field: value, …}}`. A worker is
+sent one `Task`. It sends any number of answers to its request, `Log`s among them, and ends with `Done` or `Failed`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import math
+import types
+from collections import abc
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
+from biobot.errors import BiobotError
+from biobot.sampling.controls import Controls
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class ProtocolError(BiobotError):
+    """A line is no message of the kind that was expected."""
+
+
+# -- requests, each with the class of its answers ------------------------------------------------------
+
+
+class Request(Generic[A]):
+    """What a worker is asked to do, and with answers of which class it does it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw(Request[DraftResult]):
+    """Draw drafts: for each request the best accepted candidate."""
+
+    requests: tuple[DraftRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(Request[Verdict]):
+    """Draw `count` bios for each temperature, bio i of the seed `seed` + i, and judge them where `filters` is true."""
+
+    temperatures: tuple[float, ...]
+    count: int
+    seed: int
+    controls: Controls = field(default_factory=Controls)
+    model: str | None = None
+    filters: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to judge; `row` is the id of the outbox row that it is the text of."""
+
+    text: str
+    row: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge(Request[Verdict]):
+    """Judge texts, each against everything known but its own row; where `score` is true, score the accepted ones."""
+
+    texts: tuple[Text, ...]
+    model: str | None = None
+    score: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replay(Request[Candidate]):
+    """Draw one bio again, unjudged, with the number type of `numerics` where this machine has it."""
+
+    model: str
+    temperature: float
+    seed: int
+    controls: Controls = field(default_factory=Controls)
+    numerics: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """An object that `biobot tune --json` prints: what was measured at a temperature, at last what is recommended."""
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Request[Figures]):
+    """Measure `bios` bios of each temperature."""
+
+    temperatures: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+    bios: int = 2000
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plugin that is on, and its hooks."""
+
+    name: str
+    hooks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlugins(Request[Loaded]):
+    """Load the plugins and check their settings, as every other request does first."""
+
+
+AnyRequest = Draw | Preview | Judge | Replay | Sweep | LoadPlugins
+
+ANSWERS: Mapping[type[Request[Any]], type[Any]] = {
+    Draw: DraftResult,
+    Preview: Verdict,
+    Judge: Verdict,
+    Replay: Candidate,
+    Sweep: Figures,
+    LoadPlugins: Loaded,
+}
+
+
+# -- what surrounds them -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The first and only message to a worker: whose bot it works for, and the request."""
+
+    config: str | None
+    home: str
+    request: AnyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for the log of the process that asked."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request could not be answered, or not to its end; `exit_code` is that of the error."""
+
+    reason: str
+    exit_code: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last answer has been sent."""
+
+
+# -- the codec ---------------------------------------------------------------------------------------
+
+
+def encode(message: object) -> bytes:
+    """Return a message as one line."""
+    return json.dumps(message, default=_plain, allow_nan=False).encode() + b"\n"
+
+
+def decode(line: bytes, *expected: type[T]) -> T:
+    """Return the message on a line; raise ProtocolError unless it is one of the `expected` classes, field by field."""
+    for kind in expected:
+        if line.startswith(b'{"%s": ' % kind.__name__.encode()):
+            try:
+                return cast(T, _read(json.loads(line), kind))
+            except BiobotError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                raise ProtocolError(f"a {kind.__name__} cannot be read: {error}") from None
+    raise ProtocolError(f"{line[:80]!r} is no {' or '.join(each.__name__ for each in expected)}")
+
+
+def _plain(value: Any) -> Any:
+    """Return a dataclass as an object tagged with the name of its class, and bytes as text of one character each."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return {type(value).__name__: {each.name: getattr(value, each.name) for each in fields(value)}}
+
+
+def _read(value: Any, kind: Any) -> Any:
+    """Return what a JSON value stands for as a `kind`; raise ValueError, or another error, where it is none."""
+    arguments = get_args(kind)
+    match get_origin(kind):
+        case types.UnionType:
+            for each in arguments:
+                with suppress(ValueError):
+                    return _read(value, each)
+        case builtins.tuple if isinstance(value, list):
+            kinds = [arguments[0]] * len(value) if arguments[-1] is ... else arguments
+            return tuple(_read(each, of) for each, of in zip(value, kinds, strict=True))
+        case abc.Mapping if isinstance(value, dict):
+            return {_read(key, arguments[0]): _read(each, arguments[1]) for key, each in value.items()}
+        case None if _is_tagged(value, kind):
+            return kind(**{name: _read(each, _hints(kind)[name]) for name, each in value[_name(kind)].items()})
+        case None if kind is bytes and isinstance(value, str):
+            return value.encode("latin-1")
+        case None if kind is float and type(value) in (int, float) and math.isfinite(value):
+            return float(value)
+        case None if kind is Any or (type(value) is kind and kind is not float):
+            return value
+    raise ValueError(f"{str(value)[:80]!r} is no {_name(kind)}")
+
+
+_hints = cache(get_type_hints)
+
+
+def _is_tagged(value: Any, kind: Any) -> bool:
+    return is_dataclass(kind) and isinstance(value, dict) and list(value) == [_name(kind)]
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
