@@ -36,6 +36,7 @@ DOORS = {
     "apscheduler": ("posting", "daemon"),
     "starlette": ("web",),
     "click": ("cli",),
+    "wcwidth": ("text",),
 }
 
 

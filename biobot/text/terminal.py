@@ -67,7 +67,7 @@ def draft(
     lines = [f"\x1b[{shade}m{mark}{_RESET} \x1b[2m{label}{_RESET}" if colour else f"{mark} {label}"]
     for line in _wrap(text, entropies, max(columns - 2, 10)):
         margin = f"{_LTR}  " if any(graphemes.right_to_left(each) for each, _ in line) else "  "
-        lines.append(margin + (_paint(line) if colour else clean("".join(each for each, _ in line))))
+        lines.append(margin + (_paint(line) if colour else "".join(each for each, _ in line)))
     for reason in reasons or ():
         said = clean(" ".join(reason.split()))
         lines.append(f"  \x1b[31m{said}{_RESET}" if colour else f"  - {said}")
@@ -80,16 +80,17 @@ def _paint(signs: Iterable[tuple[str, float]]) -> str:
         colour = _RAMP[min(int(max(entropy, 0.0) / HOT * len(_RAMP)), len(_RAMP) - 1)]
         if colour != last:
             pieces.append(f"\x1b[38;5;{colour}m")
-        pieces.append(clean(each))
+        pieces.append(each)
         last = colour
     return "".join(pieces) + _RESET if pieces else ""
 
 
 def _measured(text: str, entropies: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Yield each grapheme, made harmless, with the summed entropy of its bytes."""
     at = 0
     for each in graphemes.split(text):
         size = len(each.encode(errors="surrogatepass"))
-        yield each, sum(entropies[at : at + size])
+        yield clean(each), sum(entropies[at : at + size])
         at += size
 
 
