@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -94,22 +95,24 @@ def test_the_index_of_a_model_that_went_on_from_another_holds_what_both_learnt(
 
 def test_the_first_interrupt_keeps_the_model_and_resume_goes_on(bot: Bot, corpus: Path, home: Path) -> None:
     bot("")
-    command = [sys.executable, "-m", "biobot", "--home", str(home), "train", "--preset", "tiny"]
-    command += ["--corpus", str(corpus), "--epochs", "200", "--no-promote", "--json"]
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert child.stdout is not None
-    for line in child.stdout:
-        if json.loads(line)["step"] >= 20:
-            break
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=250)
-    assert child.returncode == 0, err
-    done = json.loads(out.splitlines()[-1])
-    assert done["event"] == "done"
-    assert not done["promoted"]
-    assert (home / "training" / "state.safetensors").exists()
+    command = [sys.executable, "-m", "biobot", "--home", str(home), "train", "--corpus", str(corpus), "--no-promote"]
+
+    def begin(*options: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([*command, "--json", *options], stdout=PIPE, stderr=PIPE, text=True, env=environment)
+
+    with begin("--preset", "tiny", "--epochs", "200") as first:
+        assert first.stdout is not None
+        steps = [json.loads(next(first.stdout))["step"] for _ in range(20)]
+        first.send_signal(signal.SIGINT)
+        out, err = first.communicate(timeout=250)
+    assert first.returncode == 0, err
+    *more, done = map(json.loads, out.splitlines())
+    assert (done["event"], done["promoted"]) == ("done", False)
+    with begin("--resume") as second:
+        assert second.stdout is not None
+        assert json.loads(next(second.stdout))["step"] == [*steps, *(each["step"] for each in more)][-1] + 1
+        second.kill()
     assert "no training to resume" in biobot("--home", str(home / "x"), "train", "--resume", code=1).stderr
 
 
