@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,32 +13,10 @@ import pytest
 
 from biobot import storage
 from biobot.errors import OutboxError
+from tests.homes import kill_within_a_transaction, snapshot
 
 STEPS = ("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT) STRICT;",)
 NEWER = (*STEPS, "ALTER TABLE note ADD COLUMN stars INTEGER NOT NULL DEFAULT 3;")
-
-KILLED = """
-import os, sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
-db.execute("PRAGMA journal_mode = TRUNCATE")
-db.execute("PRAGMA cache_size = 1")  # so that changed pages reach the file before the commit
-db.execute("BEGIN IMMEDIATE")
-db.execute("UPDATE note SET text = 'half done ' || hex(randomblob(200))")
-os._exit(9)
-"""
-
-
-def kill_within_a_transaction(path: Path) -> None:
-    """Leave `path` as a process does that was killed while it wrote: half changed, with a hot journal beside it."""
-    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
-    assert path.with_name(f"{path.name}-journal").stat().st_size
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    found = {}
-    for path in (folder, *sorted(folder.rglob("*"))):
-        found[str(path)] = path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b""
-    return found
 
 
 @contextmanager
@@ -79,7 +55,7 @@ def test_a_database_is_read_without_a_change_whatever_its_path(notes: Path) -> N
 
 
 def test_a_transaction_that_a_kill_interrupted_is_read_as_rolled_back_and_left_to_the_next_writer(notes: Path) -> None:
-    kill_within_a_transaction(notes)
+    kill_within_a_transaction(notes, "UPDATE note SET text = 'half done ' || hex(randomblob(200))")
     before = snapshot(notes.parent)
     assert storage.is_interrupted(notes)
     with closing(storage.open_read_only(notes, STEPS)) as db:

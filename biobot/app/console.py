@@ -56,8 +56,7 @@ def status(config: Config, outbox: Outbox, now: datetime) -> Status:
         found, held = health.status(config, now), outbox.counts()[State.HELD]
     except (BiobotError, ValueError) as error:
         return Status("unknown", None, 0, [str(error)])
-    upcoming = found["next_slot"]
-    return Status(found["state"], datetime.fromisoformat(upcoming) if upcoming else None, held, found["problems"])
+    return Status(found.state, found.next_slot, held, found.problems)
 
 
 def weight(row: Post) -> int:

@@ -1,19 +1,12 @@
-"""How the bot is: `status`, the story of a post, and the check-up of the whole set-up. Nothing here changes state."""
+"""How the bot is, for `status` and the console; a post's whole history, for `why`. Nothing here changes anything."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sqlite3
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib import metadata
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from biobot.app import training_record
 from biobot.collect.ledger import month_spend
@@ -22,19 +15,18 @@ from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
 from biobot.posting import locks, schedule
 from biobot.posting.blocks import PROBLEMS, posting_block
-from biobot.posting.budget import Budget
+from biobot.posting.budget import Budget, Left
 from biobot.posting.drafts import SamplingRecord
 from biobot.posting.notices import problems
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State, slot_key, stamp
-from biobot.settings import XSettings
 from biobot.text.humanize import when
 from biobot.text.terminal import clean
 from biobot.worker.client import Worker
 from biobot.worker.protocol import Replay
 
 
-def look(config: Config) -> Outbox:
+def open_outbox(config: Config) -> Outbox:
     """Open the bot's outbox without changing a byte of it (F9)."""
     return Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True)
 
@@ -42,60 +34,91 @@ def look(config: Config) -> Outbox:
 # -- status ------------------------------------------------------------------------------------------
 
 
-def status(config: Config, now: datetime) -> dict[str, Any]:
-    """Return how the bot is: the object of `biobot status --json`."""
-    post = config.settings.post
-    with look(config) as outbox:
-        daemon = locks.holder(config.home, locks.DAEMON)
-        left = Budget(outbox, post).left(now)
-        block = posting_block(outbox, Budget(outbox, post), now)
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the bot is: `daemon` says who runs it, `queue` counts rows by state, `refused` candidates by filter."""
+
+    state: str
+    daemon: str | None
+    last_post: datetime | None
+    next_slot: datetime | None
+    queue: dict[str, int]
+    refused: dict[str, int]
+    left: Left
+    collect_usd: float
+    training: dict[str, Any] | None
+    model: str | None
+    problems: list[str]
+
+
+def status(config: Config, now: datetime) -> Status:
+    """Return how the bot is."""
+    with open_outbox(config) as outbox:
+        budget = Budget(outbox, config.settings.post)
+        left = budget.left(now)
+        block = posting_block(outbox, budget, now)
         # what blocks posting is known better from the outbox as it is now, daemon or not
-        said = [text for name, text in problems(outbox).items() if name not in PROBLEMS]
+        found = [text for name, text in problems(outbox).items() if name not in PROBLEMS]
         if block is not None and block.kind != "paused":
-            said.insert(0, block.text)
+            found.insert(0, block.text)
         try:
             model = Registry(config.home).find(config.settings.model.name).id
         except BiobotError as error:
             model = None
-            said.append(str(error))
-        last = outbox.last_attempt(now)
-        counts = outbox.counts()
+            found.append(str(error))
+        daemon = locks.holder(config.home, locks.DAEMON)
         state = "running" if daemon else "stopped"
         if block is not None and block.until is None:
             state = "paused" if block.kind == "paused" else "blocked"
-        upcoming = next_slot(config, outbox, now)
-        return {
-            "state": state,
-            "last_post": stamp(last) if last else None,
-            "next_slot": slot_key(upcoming) if upcoming and state not in ("paused", "blocked") else None,
-            "queue": counts,
-            "unconfirmed": counts[State.UNCONFIRMED],
-            "filters": outbox.refused(),
-            "budget": {
-                "posts_today": left.posts_today,
-                "posts_per_day": left.posts_per_day,
-                "usd_this_month": round(left.usd_month, 6),
-                "usd_per_month": left.usd_per_month,
-                "prices_as_of": post.prices.as_of,
-                "next_post_from": stamp(left.until) if left.until else None,
-            },
-            "collect": {
-                "usd_this_month": round(month_spend(config.home / "corpus.db", now), 6),
-                "usd_per_month": config.settings.collect.usd_per_month,
-            },
-            "training": training_record.last(config.home),
-            "model": model,
-            "problems": said,
-            "network": post.network,
-            "review": post.review,
-            "daemon": daemon,
-            "home": str(config.home),
-        }
+        return Status(
+            state=state,
+            daemon=daemon,
+            last_post=outbox.last_attempt(now),
+            next_slot=None if state in ("paused", "blocked") else _next_slot(config, outbox, left, now),
+            queue=outbox.counts(),
+            refused=outbox.refused(),
+            left=left,
+            collect_usd=month_spend(config.home / "corpus.db", now),
+            training=training_record.last(config.home),
+            model=model,
+            problems=found,
+        )
 
 
-def next_slot(config: Config, outbox: Outbox, now: datetime) -> datetime | None:
-    """Return the next slot that a post may come at: not one that is settled already, nor one the budget forbids."""
-    left = Budget(outbox, config.settings.post).left(now)
+def status_json(config: Config, found: Status) -> dict[str, Any]:
+    """Return the object of `biobot status --json`."""
+    post, left = config.settings.post, found.left
+    return {
+        "state": found.state,
+        "last_post": stamp(found.last_post) if found.last_post else None,
+        "next_slot": slot_key(found.next_slot) if found.next_slot else None,
+        "queue": found.queue,
+        "unconfirmed": found.queue[State.UNCONFIRMED],
+        "filters": found.refused,
+        "budget": {
+            "posts_today": left.posts_today,
+            "posts_per_day": left.posts_per_day,
+            "usd_this_month": round(left.usd_month, 6),
+            "usd_per_month": left.usd_per_month,
+            "prices_as_of": post.prices.as_of,
+            "next_post_from": stamp(left.until) if left.until else None,
+        },
+        "collect": {
+            "usd_this_month": round(found.collect_usd, 6),
+            "usd_per_month": config.settings.collect.usd_per_month,
+        },
+        "training": found.training,
+        "model": found.model,
+        "problems": found.problems,
+        "network": post.network,
+        "review": post.review,
+        "daemon": found.daemon,
+        "home": str(config.home),
+    }
+
+
+def _next_slot(config: Config, outbox: Outbox, left: Left, now: datetime) -> datetime | None:
+    """Return the first slot that the budget allows and that is free, or whose post still waits."""
     for slot in schedule.slots(config.settings.schedule, left.until - timedelta(seconds=1) if left.until else now):
         row = outbox.at(slot)
         if row is None or row.state in PENDING:
@@ -111,7 +134,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
 
     `same` is whether that gives the same text; None when it cannot be drawn again. `note` says why, or what differs.
     """
-    with look(config) as outbox:
+    with open_outbox(config) as outbox:
         row, audit = outbox.get(post), outbox.audit(post)
     story: dict[str, Any] = row_facts(row) | {
         "model": row.model,
@@ -186,178 +209,3 @@ def row_facts(row: Post) -> dict[str, Any]:
         "created": stamp(row.created),
         "reason": row.reason,
     }
-
-
-# -- doctor ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the check-up: what was looked at, whether it is well, what was found, and the mend."""
-
-    what: str
-    well: bool
-    found: str
-
-
-def doctor(config: Config, now: datetime, *, online: bool = False) -> Iterator[Finding]:
-    """Check the whole set-up, one part after the other; with `online` the account too, which makes a call or two."""
-    checks: list[tuple[str, Callable[[Config, datetime], str]]] = [
-        ("config", _config),
-        ("secrets", _secrets),
-        ("home", _home),
-        ("outbox", _outbox),
-        ("model", _model),
-        ("plugins", _plugins),
-        ("schedule", _schedule),
-        ("budget", _budget),
-        ("clock", _clock),
-        ("disk", _disk),
-        ("sqlite", _sqlite),
-        ("torch", _torch),
-    ]
-    if online:
-        checks.append(("account", _account))
-    for what, check in checks:
-        try:
-            yield Finding(what, True, check(config, now))
-        except BiobotError as error:
-            yield Finding(what, False, str(error))
-
-
-def _config(config: Config, _: datetime) -> str:
-    x = config.settings.x
-    host = urlsplit(x.api_base).hostname
-    if config.settings.post.network == "x" and x.api_base != XSettings().api_base and host != "api.x.com":
-        raise BiobotError(f"`x.api_base` is {x.api_base}: the keys go to {host}, not to X; mend it unless you mean it")
-    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.network}"
-
-
-def _secrets(config: Config, _: datetime) -> str:
-    from biobot.networks.secrets import POSTING, load
-
-    secrets = load(config)
-    missing = secrets.missing(*POSTING)
-    if config.settings.post.network == "x":
-        secrets.require(*POSTING)
-    return "all of them are there" if not missing else f"{len(missing)} of 4 missing, and not needed for this network"
-
-
-def _home(config: Config, _: datetime) -> str:
-    folder = config.home
-    there = next(each for each in (folder, *folder.resolve().parents) if each.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise BiobotError(f"{there} cannot be written; mend its rights, or give another --home")
-    return f"{folder}{'' if folder.exists() else ' (made when it is needed)'}"
-
-
-def _outbox(config: Config, now: datetime) -> str:
-    with look(config) as outbox:
-        (bad,) = outbox.ask("PRAGMA quick_check(1)")[0]
-        if bad != "ok":
-            raise BiobotError(f"{outbox.path} is damaged ({bad}): restore a backup before anything is posted")
-        block = posting_block(outbox, Budget(outbox, config.settings.post), now)
-        if block is not None and block.kind in ("blocked", "breaker"):
-            raise BiobotError(block.text)
-        counts = outbox.counts()
-        said = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "empty"
-        return f"{said}{f'; {block.text}' if block else ''}"
-
-
-def _model(config: Config, _: datetime) -> str:
-    folder = Registry(config.home).find(config.settings.model.name)
-    folder.header()
-    if not folder.index.is_file():
-        raise BiobotError(f"{folder.index} is missing, so copies could not be told: train or import the model again")
-    return f"{folder.id} in {folder.path}"
-
-
-def _plugins(config: Config, _: datetime) -> str:
-    from biobot.filters import loader
-
-    return ", ".join(plugin.name for plugin in loader.load(config) if plugin.enabled)
-
-
-def _schedule(config: Config, now: datetime) -> str:
-    found = schedule.next_slots(config.settings.schedule, now, 1)
-    if not found:
-        raise BiobotError("no slot ever comes; look at `schedule.cron` and `schedule.quiet`")
-    zone = schedule.zone(config.settings.schedule)
-    return f"next slot {when(found[0])}, {found[0].astimezone(zone):%H:%M:%S} in the time zone {zone}"
-
-
-def _budget(config: Config, now: datetime) -> str:
-    with look(config) as outbox:
-        budget = Budget(outbox, config.settings.post)
-        left = budget.left(now)
-    per_day = timedelta(days=1) / schedule.interval(config.settings.schedule, now)
-    month = min(per_day, left.posts_per_day) * 30 * budget.price("post")
-    said = f"{left.posts_today} of {left.posts_per_day} posts today, ${left.usd_month:.2f} of ${left.usd_per_month:.2f}"
-    said += f" this month (prices of {config.settings.post.prices.as_of})"
-    if per_day > left.posts_per_day:
-        said += f"; the schedule wants {per_day:.0f} posts a day, so slots will be missed"
-    elif month > left.usd_per_month:
-        said += f"; the schedule would cost ${month:.2f} a month, so slots will be missed"
-    return said
-
-
-def _clock(_: Config, now: datetime) -> str:
-    if now < _BUILT:
-        raise BiobotError(f"the clock says {now:%Y-%m-%d}: let NTP set it (timedatectl set-ntp true)")
-    synchronised = Path("/run/systemd/timesync/synchronized").exists()
-    return f"{when(now)}{', set by NTP' if synchronised else ''}"
-
-
-def _disk(config: Config, _: datetime) -> str:
-    there = next(each for each in (config.home, *config.home.resolve().parents) if each.exists())
-    free = shutil.disk_usage(there).free / 2**20
-    if free < _LEAST_MIB:
-        raise BiobotError(f"{free:.0f} MiB are free at {there}; below {_LEAST_MIB} a post may not be written down")
-    return f"{free / 1024:.1f} GiB free"
-
-
-def _sqlite(_: Config, __: datetime) -> str:
-    if sqlite3.sqlite_version_info < (3, 37):
-        raise BiobotError(f"SQLite is {sqlite3.sqlite_version}; STRICT tables need 3.37: use a newer Python")
-    return f"{sqlite3.sqlite_version}, rollback journal (TRUNCATE)"
-
-
-def _torch(config: Config, _: datetime) -> str:
-    try:
-        version = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        raise BiobotError("torch is not installed: pip install torch") from None
-    cuda = any(name.startswith("nvidia-") for name in _packages()) and "+cpu" not in version
-    gpu = Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists()
-    if cuda and not gpu and sys.platform == "linux":
-        return (
-            f"{version}, a CUDA build on a machine without an NVIDIA GPU: it works; the CPU build saves 2.5 GB "
-            "(pip install torch --index-url https://download.pytorch.org/whl/cpu)"
-        )
-    if config.settings.model.device == "cuda" and not gpu:
-        raise BiobotError('`model.device` is "cuda", and there is no NVIDIA GPU here: set it to "auto"')
-    return f"{version}{', with a GPU' if gpu else ', on the CPU'}"
-
-
-def _packages() -> Iterator[str]:
-    return (each.metadata["Name"] or "" for each in metadata.distributions())
-
-
-def _account(config: Config, now: datetime) -> str:
-    from biobot.app.networks import open_network
-
-    network = open_network(config, lambda: now)
-    try:
-        account = network.me()
-    finally:
-        network.close()
-    with look(config) as outbox:
-        if outbox.account not in ("", account.id):
-            raise BiobotError(f"the keys are @{account.handle}'s, but this outbox is account {outbox.account}'s")
-    if account.access == "read":
-        raise BiobotError(f'@{account.handle}: the keys may only read; set the app to "Read and write", make new ones')
-    return f"@{account.handle} ({account.id}){', may read and write' if account.access else ''}"
-
-
-_BUILT = datetime(2026, 1, 1, tzinfo=UTC)
-_LEAST_MIB = 100

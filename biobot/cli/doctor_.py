@@ -14,11 +14,11 @@ from biobot.errors import BiobotError
 @click.pass_obj
 def command(options: Options, online: bool) -> None:
     """Check the whole set-up: one line per check, with a fix for what is wrong."""
-    from biobot.app import health
+    from biobot.app import doctor
 
     failed = 0
-    for finding in health.doctor(options.config, clock(), online=online):
-        failed += not finding.well
-        click.echo(f"{'ok' if finding.well else 'NO':<3} {finding.what:<9} {finding.found}")
+    for result in doctor.check_all(options.config, clock(), online=online):
+        failed += not result.ok
+        click.echo(f"{'ok' if result.ok else 'NO':<3} {result.name:<9} {result.found}")
     if failed:
         raise BiobotError(f"{failed} {'check' if failed == 1 else 'checks'} failed: see the lines with NO")

@@ -24,7 +24,7 @@ def list_(options: Options, as_json: bool) -> None:
     from biobot.app import health
     from biobot.filters import loader, scaffold
 
-    with health.look(options.config) as outbox:
+    with health.open_outbox(options.config) as outbox:
         refused = outbox.refused()
     required = options.config.settings.filters.required
     for plugin in loader.load(options.config, require=False):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from biobot.cli import Options
 from biobot.cli.common import clock, said
+
+if TYPE_CHECKING:
+    from biobot.app.health import Status
+    from biobot.config import Config
 
 
 @click.command()
@@ -19,27 +23,32 @@ def command(options: Options, as_json: bool) -> None:
     from biobot.app import health
 
     found = health.status(options.config, clock())
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+    if as_json:
+        click.echo(json.dumps(health.status_json(options.config, found), ensure_ascii=False))
+    else:
+        click.echo("\n".join(_lines(options.config, found)))
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    budget = found["budget"]
-    queue = ", ".join(f"{count} {state}" for state, count in found["queue"].items() if count) or "empty"
+def _lines(config: Config, found: Status) -> list[str]:
+    from biobot.text.humanize import when
+
+    left, post = found.left, config.settings.post
+    queue = ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
     lines = [
-        f"{found['state']}" + (f": {found['daemon']}" if found["daemon"] else ""),
-        f"network    {found['network']}, review {found['review']}, model {found['model']}",
-        f"last post  {said(found['last_post'], 'none yet')}",
-        f"next slot  {said(found['next_slot'], 'none')}",
+        f"{found.state}" + (f": {found.daemon}" if found.daemon else ""),
+        f"network    {post.network}, review {post.review}, model {found.model}",
+        f"last post  {when(found.last_post) if found.last_post else 'none yet'}",
+        f"next slot  {when(found.next_slot) if found.next_slot else 'none'}",
         f"queue      {queue}",
-        f"refused    {', '.join(f'{name} {count}' for name, count in found['filters'].items()) or 'none yet'}",
-        f"budget     {budget['posts_today']} of {budget['posts_per_day']} posts today, "
-        f"${budget['usd_this_month']:.2f} of ${budget['usd_per_month']:.2f} this month",
-        f"training   {_trained(found['training'])}",
+        f"refused    {', '.join(f'{name} {count}' for name, count in found.refused.items()) or 'none yet'}",
+        f"budget     {left.posts_today} of {left.posts_per_day} posts today, "
+        f"${left.usd_month:.2f} of ${left.usd_per_month:.2f} this month",
+        f"training   {_training(found.training)}",
     ]
-    return [*lines, *(f"problem    {each}" for each in found["problems"])]
+    return [*lines, *(f"problem    {each}" for each in found.problems)]
 
 
-def _trained(last: dict[str, Any] | None) -> str:
+def _training(last: dict[str, Any] | None) -> str:
     if last is None:
         return "none yet"
     if last["outcome"] == "running":

@@ -700,7 +700,7 @@ def test_training_collects_first_if_the_config_says_so_and_status_tells_what_it_
     first, second = collecting.before_training(stage.config, lambda: stage.now, lambda: False)
     assert first.startswith("collecting at most")
     assert second.startswith(f"collected 500 people, {len(stage.stored())} new bios, $5.00")
-    assert health.status(stage.config, stage.now)["collect"]["usd_this_month"] == pytest.approx(5)
+    assert health.status(stage.config, stage.now).collect_usd == pytest.approx(5)
 
 
 def test_train_learns_what_was_just_collected(stage: Stage) -> None:

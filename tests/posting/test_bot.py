@@ -377,7 +377,7 @@ def test_f10_f11_when_every_draft_is_refused_the_slot_is_skipped_with_the_reason
     assert world.slots(State.SKIPPED) == ["22 18:00", "22 19:00"]
     assert world.outbox.refused() == {"dedupe": 400}
     world.stop()
-    assert health.status(world.config, world.now)["filters"] == {"dedupe": 400}
+    assert health.status(world.config, world.now).refused == {"dedupe": 400}
 
 
 def test_refused_candidates_are_counted_by_filter_also_where_one_was_accepted(home: Path) -> None:

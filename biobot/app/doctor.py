@@ -1,0 +1,216 @@
+"""The checks of `biobot doctor`: plain functions in one table. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from biobot import storage
+from biobot.app.corpus import open_store
+from biobot.app.health import open_outbox
+from biobot.config import Config
+from biobot.errors import BiobotError
+from biobot.model.registry import Registry
+from biobot.posting import schedule
+from biobot.posting.blocks import posting_block
+from biobot.posting.budget import Budget
+from biobot.settings import XSettings
+from biobot.text.humanize import counted, when
+
+OLDEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
+"""A clock that shows an earlier time was never set."""
+
+MIN_FREE_MIB = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found: how things are, or what is wrong and how to fix it."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def check_all(config: Config, now: datetime, *, online: bool = False) -> Iterator[CheckResult]:
+    """Run one check after the other; with `online` also that of the account, which makes a call or two."""
+    for name, check in CHECKS.items():
+        if name != "account" or online:
+            try:
+                yield CheckResult(name, True, check(config, now))
+            except BiobotError as error:
+                yield CheckResult(name, False, str(error))
+
+
+def _config(config: Config, _: datetime) -> str:
+    x = config.settings.x
+    host = urlsplit(x.api_base).hostname
+    if config.settings.post.network == "x" and x.api_base != XSettings().api_base and host != "api.x.com":
+        raise BiobotError(f"`x.api_base` is {x.api_base}: the keys go to {host}, not to X; correct it if that is wrong")
+    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.network}"
+
+
+def _secrets(config: Config, _: datetime) -> str:
+    from biobot.networks.secrets import POSTING, load
+
+    secrets = load(config)
+    missing = secrets.missing(*POSTING)
+    if config.settings.post.network == "x":
+        secrets.require(*POSTING)
+    return "all there" if not missing else f"{len(missing)} of {len(POSTING)} missing, but this network needs none"
+
+
+def _home(config: Config, _: datetime) -> str:
+    folder, there = config.home, _existing(config.home)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BiobotError(f"{there} cannot be written; correct its permissions, or choose another --home")
+    if there == folder and storage.is_exposed(folder):
+        raise BiobotError(f"other users can look into {folder}: chmod 700 '{folder}'")
+    return f"{folder}{'' if folder.exists() else ' (made when it is needed)'}"
+
+
+def _outbox(config: Config, now: datetime) -> str:
+    with open_outbox(config) as outbox:
+        (bad,) = outbox.ask("PRAGMA quick_check(1)")[0]
+        if bad != "ok":
+            raise BiobotError(f"{outbox.path} is damaged ({bad}): restore a backup before anything is posted")
+        block = posting_block(outbox, Budget(outbox, config.settings.post), now)
+        if block is not None and block.kind in ("blocked", "breaker"):
+            raise BiobotError(block.text)
+        counts = ", ".join(f"{count} {state}" for state, count in outbox.counts().items() if count) or "empty"
+        return f"{counts}{f'; {block.text}' if block else ''}{_interrupted(outbox.path)}"
+
+
+def _corpus(config: Config, _: datetime) -> str:
+    with open_store(config, read_only=True) as store:
+        stats = store.stats(config.settings.train)
+    return f"{counted(stats.bios, 'bio')}, {counted(stats.forgotten, 'opt-out')}{_interrupted(store.path)}"
+
+
+def _model(config: Config, _: datetime) -> str:
+    folder = Registry(config.home).find(config.settings.model.name)
+    folder.header()
+    if not folder.index.is_file():
+        raise BiobotError(f"{folder.index} is missing, so copies go unnoticed: train or import the model again")
+    return f"{folder.id} in {folder.path}"
+
+
+def _plugins(config: Config, _: datetime) -> str:
+    from biobot.filters import loader
+
+    return ", ".join(plugin.name for plugin in loader.load(config) if plugin.enabled)
+
+
+def _schedule(config: Config, now: datetime) -> str:
+    slots = schedule.next_slots(config.settings.schedule, now, 1)
+    if not slots:
+        raise BiobotError("there is never a slot; correct `schedule.cron` and `schedule.quiet`")
+    zone = schedule.zone(config.settings.schedule)
+    return f"next slot {when(slots[0])}, {slots[0].astimezone(zone):%H:%M:%S} in the time zone {zone}"
+
+
+def _budget(config: Config, now: datetime) -> str:
+    with open_outbox(config) as outbox:
+        budget = Budget(outbox, config.settings.post)
+        left = budget.left(now)
+    per_day = timedelta(days=1) / schedule.interval(config.settings.schedule, now)
+    month = min(per_day, left.posts_per_day) * 30 * budget.price("post")
+    used = f"{left.posts_today} of {left.posts_per_day} posts today, ${left.usd_month:.2f} of ${left.usd_per_month:.2f}"
+    used += f" this month (prices of {config.settings.post.prices.as_of})"
+    if per_day > left.posts_per_day:
+        return f"{used}; the schedule wants {per_day:.0f} posts a day, so slots will be missed"
+    if month > left.usd_per_month:
+        return f"{used}; the schedule would cost ${month:.2f} a month, so slots will be missed"
+    return used
+
+
+def _clock(_: Config, now: datetime) -> str:
+    if now < OLDEST_CLOCK:
+        raise BiobotError(f"the clock says {now:%Y-%m-%d}: let NTP set it (timedatectl set-ntp true)")
+    synchronised = Path("/run/systemd/timesync/synchronized").exists()
+    return f"{when(now)}{', set by NTP' if synchronised else ''}"
+
+
+def _disk(config: Config, _: datetime) -> str:
+    there = _existing(config.home)
+    free = shutil.disk_usage(there).free / 2**20
+    if free < MIN_FREE_MIB:
+        raise BiobotError(f"only {free:.0f} MiB are free at {there}; free at least {MIN_FREE_MIB}, or posts stop")
+    return f"{free / 1024:.1f} GiB free"
+
+
+def _sqlite(_: Config, __: datetime) -> str:
+    if sqlite3.sqlite_version_info < (3, 37):
+        raise BiobotError(f"SQLite is {sqlite3.sqlite_version}; STRICT tables need 3.37: use a newer Python")
+    return f"{sqlite3.sqlite_version}, rollback journal (TRUNCATE)"
+
+
+def _torch(config: Config, _: datetime) -> str:
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        raise BiobotError("torch is not installed: pip install torch") from None
+    packages = (each.metadata["Name"] or "" for each in metadata.distributions())
+    cuda = "+cpu" not in version and any(name.startswith("nvidia-") for name in packages)
+    gpu = Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists()
+    if cuda and not gpu and sys.platform == "linux":
+        return (
+            f"{version}, a CUDA build on a machine without an NVIDIA GPU: it works; the CPU build saves 2.5 GB "
+            "(pip install torch --index-url https://download.pytorch.org/whl/cpu)"
+        )
+    if config.settings.model.device == "cuda" and not gpu:
+        raise BiobotError('`model.device` is "cuda", and there is no NVIDIA GPU here: set it to "auto"')
+    return f"{version}, {'with a GPU' if gpu else 'on the CPU'}"
+
+
+def _account(config: Config, now: datetime) -> str:
+    from biobot.app.networks import open_network
+
+    network = open_network(config, lambda: now)
+    try:
+        account = network.me()
+    finally:
+        network.close()
+    with open_outbox(config) as outbox:
+        if outbox.account not in ("", account.id):
+            raise BiobotError(f"the keys are @{account.handle}'s, but this outbox is account {outbox.account}'s")
+    if account.access == "read":
+        raise BiobotError(f'@{account.handle}: the keys may only read; set the app to "Read and write", make new ones')
+    return f"@{account.handle} ({account.id}){', may read and write' if account.access else ''}"
+
+
+def _existing(path: Path) -> Path:
+    """Return the folder itself, else the nearest of those above it that exists."""
+    return next(each for each in (path, *path.resolve().parents) if each.exists())
+
+
+def _interrupted(path: Path) -> str:
+    killed = storage.is_interrupted(path)
+    return "; interrupted: a process was killed while it wrote; the next one that writes undoes it" if killed else ""
+
+
+CHECKS: dict[str, Callable[[Config, datetime], str]] = {
+    "config": _config,
+    "secrets": _secrets,
+    "home": _home,
+    "outbox": _outbox,
+    "corpus": _corpus,
+    "model": _model,
+    "plugins": _plugins,
+    "schedule": _schedule,
+    "budget": _budget,
+    "clock": _clock,
+    "disk": _disk,
+    "sqlite": _sqlite,
+    "torch": _torch,
+    "account": _account,
+}
+"""Each returns how things are; BiobotError says what is wrong and how to fix it."""
