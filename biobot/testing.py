@@ -65,7 +65,7 @@ def fill_outbox(home: Path, texts: Iterable[str], network: str = "rehearsal") ->
         outbox.add_posted(
             (text, last - back * step, f"filled-{before + back}") for back, text in zip(backwards, unique, strict=True)
         )
-        known_texts.save_own_texts(home / known_texts.OUTBOX_INDEX, outbox.texts())
+        known_texts.save_own_texts(home / known_texts.OUTBOX_INDEX, outbox)
 
 
 try:

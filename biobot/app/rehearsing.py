@@ -247,7 +247,7 @@ class Stage:
     def _judge(self, text: str, row: str | None) -> Sequence[Objection]:
         if self._barren:
             return (Objection("the rehearsal", "nothing passes today"),)
-        own = own_texts(self.config.home / OUTBOX_INDEX, self.bot.outbox.texts, may_write=True)
+        own = own_texts(self.config.home / OUTBOX_INDEX, self.bot.outbox, may_write=True)
         known = CombinedIndex([Part(self._learnt, "learnt"), *own])
         judge = Judge(self._plugins, known if row is None else known.without(row), self.config.settings.filters.timeout)
         return judge.judge(Candidate(text)).objections

@@ -1,18 +1,19 @@
 """The texts that a bot must not repeat: what its model learnt, what was posted or waits, and whose author opted out.
 
 They are opened once in a process, before any text is judged. The outbox is the only truth about the bot's own texts:
-the fingerprints in OUTBOX_INDEX count for those rows whose id and text they were computed from, all others' are
-computed anew. So a copy of that file that is old, damaged or another bot's costs time, and lets nothing pass.
+saved fingerprints count only for blocks of rows whose ids and texts are still those that they were computed from, all
+others are computed again. So a saved file that is old, damaged or another bot's costs time, and lets nothing pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -25,13 +26,22 @@ from biobot.storage import atomic_write
 
 OUTBOX_INDEX = "outbox.idx"
 FORGOTTEN = "forgotten.idx"
-QUEUED_STATES = ("held", "approved", "rejected", "skipped")
-"""States of an outbox row whose text is not on its way: `queued`. All others may be on the network: `posted`."""
-MAX_UNSAVED = 500
-"""So many of the bot's own texts, or a twentieth of them, may wait to be saved in OUTBOX_INDEX."""
+BLOCK = 256
+"""Rows of the outbox that are compared with what was saved, and computed again, together."""
+MAX_UNSAVED = 2
+"""So many blocks, or a twentieth of all, may differ from OUTBOX_INDEX before it is written again."""
 
-OutboxRow = tuple[int, str, str]
-"""The id, state and text of a row of the outbox."""
+
+class OwnTexts(Protocol):
+    """The texts of a bot's outbox."""
+
+    def text_blocks(self, size: int) -> Iterable[tuple[int, str, list[int]]]:
+        """Yield the rows that have a text, in blocks of `size` ids.
+
+        Each block is its number (its ids divided by `size`), a JSON object of ids and texts, and the ids of those that
+        are only queued.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +75,13 @@ class CombinedIndex:
         )
 
 
-def open_known_texts(
-    home: Path, learnt: Path, rows: Callable[[], Iterable[OutboxRow]], *, may_write: bool = False
-) -> CombinedIndex:
+def open_known_texts(home: Path, learnt: Path, outbox: OwnTexts, *, may_write: bool = False) -> CombinedIndex:
     """Open all that the bot with this home must not repeat; `learnt` is its model's index.
 
-    `rows` reads the outbox. Only with `may_write` the fingerprints of the bot's own texts are saved. Raises CorpusError
-    when something cannot be compared with.
+    Only with `may_write` the fingerprints of the bot's own texts are saved. Raises CorpusError if something cannot be
+    read: nothing may be posted that was not compared with it.
     """
-    own = own_texts(home / OUTBOX_INDEX, rows, may_write=may_write)
+    own = own_texts(home / OUTBOX_INDEX, outbox, may_write=may_write)
     return CombinedIndex(
         [Part(Index.open(learnt), "learnt"), Part(open_forgotten(home / FORGOTTEN), "forgotten"), *own]
     )
@@ -82,49 +90,48 @@ def open_known_texts(
 # -- the bot's own texts -----------------------------------------------------------------------------
 
 
-def own_texts(path: Path, rows: Callable[[], Iterable[OutboxRow]], *, may_write: bool = False) -> list[Part]:
+def own_texts(path: Path, outbox: OwnTexts, *, may_write: bool = False) -> list[Part]:
     """Return the texts of the outbox, posted and queued, with the fingerprints saved in `path` and those it lacks."""
     try:
         saved = Index.open(path)
     except CorpusError:  # it is only a copy: what cannot be read is computed again
         saved = _index(())
-    digests = dict(zip(saved.ids.tolist(), saved.digests.tolist(), strict=True))
-    same, queued, unsaved = list[int](), list[int](), list[OutboxRow]()
-    for row, state, text in rows():
-        if digests.get(row) == _digest(text):
-            same.append(row)
+    numbers, rows = np.unique(saved.ids // BLOCK, return_index=True)
+    digests = dict(zip(numbers.tolist(), saved.digests[rows].tolist(), strict=True))
+    same, changed, queued = list[int](), list[tuple[int, str]](), list[int]()
+    for number, texts, waiting in outbox.text_blocks(BLOCK):
+        if digests.get(number) == _digest(texts):
+            same.append(number)
         else:
-            unsaved.append((row, state, text))
-        if state in QUEUED_STATES:
-            queued.append(row)
-    if may_write and len(unsaved) > max(MAX_UNSAVED, len(digests) // 20):
+            changed.append((number, texts))
+        queued += waiting
+    if may_write and len(changed) > max(MAX_UNSAVED, len(digests) // 20):
         with suppress(CorpusError):  # a full disk costs time, but no post
-            save_own_texts(path, rows())
-    new = _index(unsaved)
-    parts = []
-    for index, there in ((saved, np.isin(saved.ids, same)), (new, np.ones(len(new.ids), dtype=bool))):
+            save_own_texts(path, outbox)
+    new, parts = _index(changed), []
+    for index, there in ((saved, np.isin(saved.ids // BLOCK, same)), (new, np.ones(len(new.ids), dtype=bool))):
         waits = np.isin(index.ids, queued)
         parts += [Part(index, "posted", there & ~waits), Part(index, "queued", there & waits)]
     return parts
 
 
-def save_own_texts(path: Path, rows: Iterable[OutboxRow]) -> None:
+def save_own_texts(path: Path, outbox: OwnTexts) -> None:
     """Save the fingerprints of all texts of an outbox; raise CorpusError if that cannot be done."""
-    _index(rows).save(path)
+    _index((number, texts) for number, texts, _ in outbox.text_blocks(BLOCK)).save(path)
 
 
-def _index(rows: Iterable[OutboxRow]) -> Index:
-    left, stored, ids, digests = iter(rows), [fingerprint.compute_batch([])], list[int](), list[int]()
-    while some := list(islice(left, 10_000)):
-        stored.append(fingerprint.compute_batch([text for _, _, text in some]))
-        ids += [row for row, _, _ in some]
-        digests += [_digest(text) for _, _, text in some]
+def _index(blocks: Iterable[tuple[int, str]]) -> Index:
+    stored, ids, digests = [fingerprint.compute_batch([])], list[int](), list[int]()
+    for _, raw in blocks:
+        texts = json.loads(raw)
+        stored.append(fingerprint.compute_batch(list(texts.values())))
+        ids += map(int, texts)
+        digests += [_digest(raw)] * len(texts)
     return Index.of(fingerprint.concatenate(stored), np.array(ids, np.int64), np.array(digests, np.uint64))
 
 
-def _digest(text: str) -> int:
-    """Return a hash that tells whether a row still has the text whose fingerprint was saved."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+def _digest(texts: str) -> int:
+    return int.from_bytes(blake2b(texts.encode(), digest_size=8).digest())
 
 
 # -- opt-outs ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Rows are made and read here, and their slots are moved; every change of a row's 
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -159,10 +160,22 @@ class Outbox:
             run += 1
         return run
 
-    def texts(self) -> Iterator[tuple[int, str, str]]:
-        """Yield the id, state and text of every row that has a text, whatever its network, by id."""
-        with storage.errors_as(OutboxError, self.path):
-            yield from self._db.execute("SELECT id, state, text FROM post WHERE text IS NOT NULL ORDER BY id")
+    def text_blocks(self, size: int) -> Iterator[tuple[int, str, list[int]]]:
+        """Yield the rows of all networks that have a text, in blocks of `size` ids.
+
+        Each block is its number (its ids divided by `size`), a JSON object of ids and texts, and the ids of the rows
+        whose texts are not on their way.
+        """
+        ((last,),) = self.ask("SELECT coalesce(max(id), 0) FROM post")
+        for number in range(last // size + 1):
+            ((texts, queued),) = self.ask(
+                f"SELECT json_group_object(id, text), json_group_array(id) FILTER (WHERE {_any(_QUEUED)}) "
+                "FROM (SELECT * FROM post WHERE id BETWEEN ? AND ? AND text IS NOT NULL ORDER BY id)",
+                *_QUEUED,
+                number * size,
+                (number + 1) * size - 1,
+            )
+            yield number, texts, json.loads(queued)
 
     def audit(self, post: int | None) -> list[Audit]:
         """Return the story of one row (or, with None, of the whole bot), oldest first."""
@@ -342,6 +355,10 @@ class Outbox:
             "INSERT INTO audit (post, at, was, state, by, reason) VALUES (?, ?, ?, ?, ?, ?)",
             (post, stamp(now), was, state, by, reason),
         )
+
+
+_QUEUED = (State.HELD, State.APPROVED, State.REJECTED, State.SKIPPED)
+"""Whose texts are not on their way; those of all other states may be on the network."""
 
 
 def folded(text: str) -> str:

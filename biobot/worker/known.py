@@ -20,4 +20,4 @@ def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) 
     from biobot.dedupe.known_texts import open_known_texts  # numpy, which the daemon does without
 
     with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
-        return open_known_texts(config.home, model.index, outbox.texts, may_write=may_write)
+        return open_known_texts(config.home, model.index, outbox, may_write=may_write)
