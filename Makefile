@@ -39,7 +39,7 @@ demo: .venv/core
 	@$(BIN)/python -m biobot.demo
 
 test: .venv/dev
-	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist worksteal $(ARGS)
 
 soak: .venv/dev
 	@$(BIN)/python -m pytest -m soak --timeout 7200 $(ARGS)

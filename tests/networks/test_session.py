@@ -260,14 +260,18 @@ def test_the_headers_of_every_answer_are_kept(fake: FakeX, client: XClient) -> N
 
 def test_an_interrupted_wait_cuts_the_call(fake: FakeX, client: XClient) -> None:
     fake.fault("timeout-before")
+    calling: list[threading.Thread] = []
 
-    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    def interrupt() -> None:
+        calling.extend(thread for thread in threading.enumerate() if thread.name == "biobot-call")
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Timer(0.2, interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         client.post("text")
-    for thread in threading.enumerate():
-        if thread.name == "biobot-call":
-            thread.join(2)
-            assert not thread.is_alive()
+    assert len(calling) == 1
+    calling[0].join(2)
+    assert not calling[0].is_alive()
 
 
 def test_requests_itself_would_not_have_been_enough() -> None:
