@@ -103,7 +103,7 @@ def read_header(path: Path) -> Header:
         shape, codec, card = Shape.parse(facts["shape"]), Codec(bytes.fromhex(facts["values"])), dict(facts["card"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path}: its config is incomplete or its byte table is wrong ({error}); fetch or train it again"
+            f"{path}: its config is incomplete or its byte table is wrong ({repr(error)[:99]}); fetch or train it again"
         ) from None
     if codec.size != shape.vocabulary:
         raise ModelError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import re
+import resource
 import struct
 import subprocess
 import sys
@@ -144,10 +146,69 @@ def test_every_broken_file_is_one_clear_line(file: Path, tmp_path: Path) -> None
     refused("config")
 
 
-def test_weights_that_do_not_fit_the_sizes_are_refused(file: Path) -> None:
-    rewrite(file, shape={"vocabulary": 6, "embedding": 4, "hidden": 7, "layers": 2, "dropout": 0})
-    with pytest.raises(ModelError, match="do not fit its sizes"):
-        checkpoint.load(file)
+def test_a_shape_knows_the_tensors_of_its_model() -> None:
+    for shape in (Shape(6, 4, 6, 1), Shape(6, 4, 6, 3, 0.5, skip=True), Shape(6, 4, 6, 2, ngram_buckets=9)):
+        tensors = ByteLSTM(shape, b"\nabc\xf0").state_dict()
+        assert shape.tensors() == {name: tuple(each.shape) for name, each in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"hidden": 7},
+        {"hidden": 20_000},
+        {"hidden": 10**30},
+        {"layers": 10**9},
+        {"layers": 1},
+        {"embedding": 10**6},
+        {"ngram_buckets": 10**9},
+        {"hidden": -6},
+        {"hidden": 0},
+        {"dropout": 7},
+        {"dropout": math.inf},
+        {"hidden": math.inf},
+        {"hidden": 6.0},
+        {"hidden": "6"},
+        {"skip": 1},
+        {"a\nnew": "size"},
+    ],
+    ids=str,
+)
+def test_sizes_that_the_weights_do_not_have_are_one_line_and_take_no_memory(
+    file: Path, sizes: dict[str, object]
+) -> None:
+    rewrite(file, shape=checkpoint.read_facts(file)["shape"] | sizes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (checkpoint.read_header, checkpoint.load):
+        with pytest.raises(ModelError, match=r"do not fit its sizes|config is incomplete") as caught:
+            read(file)
+        assert "\n" not in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[" * 100_000,
+        "{}",
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": ["0", "4"]}}',
+        '{"a": {"dtype": "F32", "shape": [Infinity], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, Infinity]}}',
+        '{"a": 1}',
+        '{"__metadata__": {"biobot": "%s"}}' % ("[" * 100_000),
+        '{"__metadata__": {"biobot": "{\\"format\\": Infinity}"}}',
+        '{"__metadata__": {"biobot": "[]"}}',
+        '{"__metadata__": []}',
+    ],
+    ids=range(10),
+)
+def test_odd_headers_are_one_clear_line(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + b"\0\0\0\0" * ("F32" in header))
+    for read in (checkpoint.read_header, checkpoint.load, checkpoint.read):
+        with pytest.raises(ModelError, match=r"no safetensors file|cut off|no biobot config") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_save_that_fails_leaves_the_file_before_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
