@@ -38,7 +38,7 @@ def trial(config: Config, plugin: str, texts: Iterable[str], examples: int) -> T
 def samples(config: Config, count: int, temperature: float, seed: int) -> Iterator[str]:
     """Yield bios for a trial, unjudged."""
     from biobot.sampling.controls import Controls
-    from biobot.worker.server import Generator, seeds
+    from biobot.worker.server import open_sampler, seeds
 
-    generator = Generator(config)
-    return (each.text for each in generator.draw(seeds(temperature, count, seed), Controls()))
+    sampler = open_sampler(config)
+    return (each.text for each in sampler.draw(seeds(temperature, count, seed), Controls()))

@@ -341,7 +341,7 @@ def samples(config: Config, model: Path) -> Iterator[tuple[float, str]]:
 
     sampler = Sampler(open_model(config, str(model))[1], rows=16)
     drawn = sampler.draw(Request(0, temperature) for temperature in SHOWN)
-    return ((each.temperature, each.text) for each in drawn)
+    return zip(SHOWN, (each.text for each in drawn), strict=True)
 
 
 def import_legacy(

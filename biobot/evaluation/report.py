@@ -58,7 +58,7 @@ def row(
     samples = list(engine.draw(Request(seed, temperature) for seed in range(bios)))
     texts = [sample.text for sample in samples]
     copies, longest = verbatim(texts, seen)
-    accepted = [accepts(Candidate(each.text, temperature, each.seed, each.bits, each.entropy)) for each in samples]
+    accepted = [accepts(each) for each in samples]
     passed = [text for text, good in zip(texts, accepted, strict=True) if good]
     return Row(
         temperature,

@@ -68,7 +68,7 @@ def row(
     samples, verdicts = [], []
     for each in engine.draw(Request(seed, temperature) for seed in range(bios)):
         samples.append(each)
-        verdicts.append(judge(Candidate(each.text, temperature, each.seed, each.bits, each.entropy)))
+        verdicts.append(judge(each))
         tick(temperature)
     seconds = time.perf_counter() - start
     accepted = sum(each.accepted for each in verdicts)
@@ -83,8 +83,8 @@ def row(
         distinct=len(pairs) / max(pairs.total(), 1),
         real_words=words.share(each.text for each in samples),
         length=sum(weighted_length(each.text) for each in samples) / bios,
-        bits_per_byte=sum(each.bits for each in samples) / sum(len(each.probabilities) + 1 for each in samples),
-        masked=sum(each.lost for each in samples) / bios,
+        bits_per_byte=sum(each.bits or 0.0 for each in samples) / sum(len(each.probabilities) + 1 for each in samples),
+        masked=sum(each.masked or 0.0 for each in samples) / bios,
         tries=bios / accepted if accepted else None,
         seconds=seconds / accepted if accepted else None,
     )

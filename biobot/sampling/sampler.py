@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from biobot.candidate import Candidate
 from biobot.errors import SampleError
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import STOP
@@ -47,39 +48,17 @@ def device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if found and name != "cpu" else "cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A drawn bio and its figures.
-
-    `bits` is -log2 p of the drawn bytes and the stop (of the kept bytes alone when `cut`), under the model at
-    T = 1 without a mask. `probabilities` and `entropies` (bits) are, for each UTF-8 byte of `text`, those
-    of the distribution that it was drawn from; a byte of the prefix was given, so its probability is 1 and its
-    entropy 0. `entropy` is the mean over all distributions that were drawn from, the stop's among them.
-    `lost` is the mean probability that the mask removed before each draw. `cut`: the length limit came
-    before the stop.
-    """
-
-    text: str
-    temperature: float
-    seed: int
-    bits: float
-    entropy: float
-    probabilities: tuple[float, ...]
-    entropies: tuple[float, ...]
-    lost: float
-    cut: bool
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Return the bits over the UTF-8 bytes of the text and one for the stop, as `biobot eval` counts."""
-        return self.bits / (len(self.probabilities) + 1)
-
-
 class Sampler:
     """Draws bios from a checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, rows: int = 256, kind: NumericKind | None = None) -> None:
-        """Lay out the weights; `rows` is the most bios drawn at once, `kind` the number type (None: the fastest)."""
+    def __init__(
+        self, checkpoint: Checkpoint, rows: int = 256, kind: NumericKind | None = None, model: str | None = None
+    ) -> None:
+        """Lay out the weights of the model with the id `model`.
+
+        `rows` is the most bios drawn at once, `kind` the number type (None: the fastest).
+        """
+        self.model = model
         self.device = checkpoint.model.linear.weight.device
         self.rows = max(MIN_ROWS, -(-rows // MIN_ROWS) * MIN_ROWS)
         self.codec = checkpoint.codec
@@ -95,13 +74,13 @@ class Sampler:
         self._mask, self._after = mask.to(self.device), after.to(self.device)
         self._drawing: _Draw | None = None
 
-    @property
-    def kind(self) -> str:
+    @cached_property
+    def numerics(self) -> str:
         """The arithmetic by name: with another, the same seed may give another text."""
         isa = torch.cuda.get_device_name() if self.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
         return f"{self._stepper.kind}, {isa}, torch {torch.__version__}"
 
-    def draw(self, requests: Iterable[Request], controls: Controls | None = None) -> Iterator[Sample]:
+    def draw(self, requests: Iterable[Request], controls: Controls | None = None) -> Iterator[Candidate]:
         """Draw a bio for each request, in order, taking requests only as there is room for them.
 
         Raises SampleError for a prefix that no bio can begin with, and for a model whose logits are not finite.
@@ -112,11 +91,11 @@ class Sampler:
         finally:
             torch.set_num_threads(threads)
 
-    def _draw(self, requests: Iterable[Request], controls: Controls, threads: int) -> Iterator[Sample]:
+    def _draw(self, requests: Iterable[Request], controls: Controls, threads: int) -> Iterator[Candidate]:
         self._drawing = draw = _Draw(self, controls)
         draw.start()
         source = enumerate(requests)
-        done: dict[int, Sample] = {}
+        done: dict[int, Candidate] = {}
         following = 0  # the index of the next bio to yield
         draw.admit(list(islice(source, self.rows)))
         while draw.active:
@@ -252,10 +231,10 @@ class _Draw:
         return codes, weights.gather(1, codes) / total, entropy, lost
 
     @torch.inference_mode()
-    def collect(self, row: int) -> Sample:
-        """Return the sample of a row whose bio has ended."""
+    def collect(self, row: int) -> Candidate:
+        """Return the bio of a row that has ended."""
         count, request, prefix = int(self.drawn[row]), self.requests[row][1], self.controls.prefix
-        codes, probabilities, entropies, bits, lost = self.record[row, :count].T.tolist()
+        codes, probabilities, entropies, bits, masked = self.record[row, :count].T.tolist()
         cut = codes[-1] != STOP  # if so, what was drawn instead of the stop is past the limit
         drawn = self.sampler.codec.decode(int(code) for code in codes[:-1])
         raw = whole(prefix + drawn).encode() if cut else prefix + drawn
@@ -264,16 +243,18 @@ class _Draw:
             raw, [1.0] * len(prefix) + probabilities[:kept], [0.0] * len(prefix) + entropies[:kept]
         )
         size = len(text)
-        return Sample(
+        return Candidate(
             text.decode(),
             request.temperature,
             request.seed,
-            self.start_bits + sum(bits[:kept]),
-            sum(entropies) / max(kept, 1),
-            tuple(probabilities[:size]),
-            tuple(entropies[:size]),
-            sum(lost) / count,
-            cut,
+            bits=self.start_bits + sum(bits[:kept]),
+            entropy=sum(entropies) / max(kept, 1),
+            model=self.sampler.model,
+            numerics=self.sampler.numerics,
+            probabilities=tuple(probabilities[:size]),
+            entropies=tuple(entropies[:size]),
+            masked=sum(masked) / count,
+            cut=cut,
         )
 
 

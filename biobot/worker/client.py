@@ -17,27 +17,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, PluginError, SampleError
 from biobot.worker import protocol
-from biobot.worker.protocol import (
-    Done,
-    Draw,
-    Failed,
-    Judge,
-    Loaded,
-    LoadPlugins,
-    Log,
-    Preview,
-    Replay,
-    Request,
-    Sweep,
-    Task,
-    Text,
-)
+from biobot.worker.protocol import Done, Draw, Failed, Judge, Loaded, LoadPlugins, Log, Replay, Request, Task, Text
 
 A = TypeVar("A")
 
@@ -93,8 +79,8 @@ class Call(Generic[A]):
 
     def __init__(self, task: Task, deadline: timedelta, limit: str) -> None:
         """Start the child; `limit` is what messages add to the deadline."""
-        self._doing = _DOING[type(task.request)]
-        self._answer = protocol.ANSWERS[type(task.request)]
+        self._doing = task.request.doing
+        self._expected = (protocol.answer_class(task.request), Log, Failed, Done)
         self._late = f"took longer than {deadline.total_seconds():g} s{limit} and was stopped"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self._socket, theirs = socket.socketpair()
@@ -141,7 +127,7 @@ class Call(Generic[A]):
                 line = b""
             if not line:
                 raise self._failure(self._late if self._is_late else f"failed: {self._death()}")
-            match protocol.decode(line, self._answer, Log, Failed, Done):
+            match protocol.decode(line, *self._expected):
                 case Log(level, text):
                     log.log(level, "%s", text)
                 case Failed(reason, exit_code):
@@ -187,16 +173,6 @@ class Call(Generic[A]):
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").split("\n")
         return f"the worker ended with status {code}{f': {lines[-1]}' if lines[-1] else ''}"
-
-
-_DOING: Mapping[type[Request[Any]], str] = {
-    Draw: "drawing bios",
-    Preview: "drawing bios",
-    Judge: "judging the text",
-    Replay: "drawing the text again",
-    Sweep: "measuring temperatures",
-    LoadPlugins: "loading the plugins",
-}
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
 from biobot.errors import BiobotError
@@ -26,27 +26,29 @@ T = TypeVar("T")
 
 
 class ProtocolError(BiobotError):
-    """A line is no message of the kind that was expected."""
-
-
-# -- requests, each with the class of its answers ------------------------------------------------------
+    """A line is not a message of the kind that was expected."""
 
 
 class Request(Generic[A]):
-    """What a worker is asked to do, and with answers of which class it does it."""
+    """What a worker is asked to do; its answers are of the class `A`."""
+
+    doing: ClassVar[str]
+    """What error messages call it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draw(Request[DraftResult]):
     """Draw drafts: for each request the best accepted candidate."""
 
+    doing = "drawing bios"
     requests: tuple[DraftRequest, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Preview(Request[Verdict]):
     """Draw `count` bios for each temperature, bio i of the seed `seed` + i, and judge them where `filters` is true."""
 
+    doing = "drawing bios"
     temperatures: tuple[float, ...]
     count: int
     seed: int
@@ -63,19 +65,21 @@ class Text:
     row: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judge(Request[Verdict]):
-    """Judge texts, each against everything known but its own row; where `score` is true, score the accepted ones."""
+    """Judge texts, each against all known ones but its own row; where `score` is true, score the accepted ones."""
 
+    doing = "judging the text"
     texts: tuple[Text, ...]
     model: str | None = None
     score: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Replay(Request[Candidate]):
     """Draw one bio again, unjudged, with the number type of `numerics` where this machine has it."""
 
+    doing = "drawing the text again"
     model: str
     temperature: float
     seed: int
@@ -90,10 +94,11 @@ class Figures:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sweep(Request[Figures]):
     """Measure `bios` bios of each temperature."""
 
+    doing = "measuring temperatures"
     temperatures: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
     bios: int = 2000
     model: str | None = None
@@ -107,21 +112,14 @@ class Loaded:
     hooks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoadPlugins(Request[Loaded]):
     """Load the plugins and check their settings, as every other request does first."""
 
+    doing = "loading the plugins"
+
 
 AnyRequest = Draw | Preview | Judge | Replay | Sweep | LoadPlugins
-
-ANSWERS: Mapping[type[Request[Any]], type[Any]] = {
-    Draw: DraftResult,
-    Preview: Verdict,
-    Judge: Verdict,
-    Replay: Candidate,
-    Sweep: Figures,
-    LoadPlugins: Loaded,
-}
 
 
 # -- what surrounds them -------------------------------------------------------------------------------
@@ -129,7 +127,7 @@ ANSWERS: Mapping[type[Request[Any]], type[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The first and only message to a worker: whose bot it works for, and the request."""
+    """The only message to a worker: whose bot it works for, and the request."""
 
     config: str | None
     home: str
@@ -146,7 +144,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The request could not be answered, or not to its end; `exit_code` is that of the error."""
+    """The request could not be answered, or not to its end; `exit_code` is the error's."""
 
     reason: str
     exit_code: int = 1
@@ -178,6 +176,11 @@ def decode(line: bytes, *expected: type[T]) -> T:
     raise ProtocolError(f"{line[:80]!r} is no {' or '.join(each.__name__ for each in expected)}")
 
 
+def answer_class(request: Request[Any]) -> type[Any]:
+    """Return the class of a request's answers."""
+    return cast(type[Any], get_args(type(request).__orig_bases__[0])[0])  # type: ignore[attr-defined]
+
+
 def _plain(value: Any) -> Any:
     """Return a dataclass as an object tagged with the name of its class, and bytes as text of one character each."""
     if isinstance(value, bytes):
@@ -187,7 +190,7 @@ def _plain(value: Any) -> Any:
 
 def _read(value: Any, kind: Any) -> Any:
     """Return what a JSON value stands for as a `kind`; raise ValueError, or another error, where it is none."""
-    arguments = get_args(kind)
+    arguments, name = get_args(kind), getattr(kind, "__name__", str(kind))
     match get_origin(kind):
         case types.UnionType:
             for each in arguments:
@@ -198,23 +201,15 @@ def _read(value: Any, kind: Any) -> Any:
             return tuple(_read(each, of) for each, of in zip(value, kinds, strict=True))
         case abc.Mapping if isinstance(value, dict):
             return {_read(key, arguments[0]): _read(each, arguments[1]) for key, each in value.items()}
-        case None if _is_tagged(value, kind):
-            return kind(**{name: _read(each, _hints(kind)[name]) for name, each in value[_name(kind)].items()})
+        case None if is_dataclass(cast(object, kind)) and isinstance(value, dict) and list(value) == [name]:
+            return kind(**{key: _read(each, _hints(kind)[key]) for key, each in value[name].items()})
         case None if kind is bytes and isinstance(value, str):
             return value.encode("latin-1")
         case None if kind is float and type(value) in (int, float) and math.isfinite(value):
             return float(value)
         case None if kind is Any or (type(value) is kind and kind is not float):
             return value
-    raise ValueError(f"{str(value)[:80]!r} is no {_name(kind)}")
+    raise ValueError(f"{str(value)[:80]!r} is no {name}")
 
 
 _hints = cache(get_type_hints)
-
-
-def _is_tagged(value: Any, kind: Any) -> bool:
-    return is_dataclass(kind) and isinstance(value, dict) and list(value) == [_name(kind)]
-
-
-def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind))

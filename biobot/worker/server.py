@@ -22,6 +22,7 @@ from biobot.worker.known import known_texts
 
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
+    from biobot.sampling.sampler import Sampler
 
 DRAFT_ROWS = 16
 """Bios drawn at once for a draft, the first accepted of which ends the drawing."""
@@ -53,17 +54,17 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
 def drafts(config: Config, requests: Iterable[DraftRequest]) -> Iterator[DraftResult]:
     """Yield a draft for each request: its first accepted candidate, or where plugins score the best of `best_of`."""
     judge = open_judge(config, may_write=True)
-    generator = Generator(config, rows=DRAFT_ROWS)
+    sampler = open_sampler(config, rows=DRAFT_ROWS)
     best_of = config.settings.sample.best_of if judge.scores else 1
     for each in requests:
-        yield _draft(each, generator, judge, best_of)
+        yield _draft(each, sampler, judge, best_of)
 
 
-def _draft(request: DraftRequest, generator: Generator, judge: Judge, best_of: int) -> DraftResult:
+def _draft(request: DraftRequest, sampler: Sampler, judge: Judge, best_of: int) -> DraftResult:
     accepted: list[Verdict] = []
     refused = Counter[str]()
     tries = 0
-    for candidate in generator.draw(seeds(request.temperature, request.tries, request.seed), Controls()):
+    for candidate in sampler.draw(seeds(request.temperature, request.tries, request.seed), Controls()):
         tries += 1
         verdict = judge.judge(replace(candidate, probabilities=(), entropies=()))
         if verdict.accepted:
@@ -79,9 +80,9 @@ def _draft(request: DraftRequest, generator: Generator, judge: Judge, best_of: i
 def preview(config: Config, request: protocol.Preview) -> Iterator[Verdict]:
     """Yield `count` bios for each temperature with verdict and score; without filters all of them are accepted."""
     judge = open_judge(config, request.model) if request.filters else None
-    generator = Generator(config, request.model, rows=min(request.count * len(request.temperatures), MAX_ROWS))
+    sampler = open_sampler(config, request.model, rows=min(request.count * len(request.temperatures), MAX_ROWS))
     wanted = (each for T in request.temperatures for each in seeds(T, request.count, request.seed))
-    for candidate in generator.draw(wanted, request.controls):
+    for candidate in sampler.draw(wanted, request.controls):
         yield judge.score(judge.judge(candidate)) if judge else Verdict(candidate)
 
 
@@ -101,12 +102,12 @@ def verdicts(
 def sweep(config: Config, request: protocol.Sweep, tick: Callable[[float], object] = lambda _: None) -> Iterator[Row]:
     """Yield what `biobot tune` measures at each temperature, calling `tick(temperature)` at each bio."""
     judge = open_judge(config, request.model)
-    generator = Generator(config, request.model, rows=min(request.bios, SWEEP_ROWS))
+    sampler = open_sampler(config, request.model, rows=min(request.bios, SWEEP_ROWS))
 
     from biobot.evaluation import tune
 
     for temperature in request.temperatures:
-        yield tune.row(generator.sampler, temperature, request.bios, judge.known, judge.judge, tick)
+        yield tune.row(sampler, temperature, request.bios, judge.known, judge.judge, tick)
 
 
 def _figures(rows: Iterator[Row]) -> Iterator[protocol.Figures]:
@@ -121,9 +122,8 @@ def _figures(rows: Iterator[Row]) -> Iterator[protocol.Figures]:
 
 def replay(config: Config, request: protocol.Replay) -> Candidate:
     """Return a bio drawn again."""
-    numbers = (request.numerics or "").partition(",")[0]
-    generator = Generator(config, request.model, rows=1, numbers=numbers)
-    (candidate,) = generator.draw([Request(request.seed, request.temperature)], request.controls)
+    sampler = open_sampler(config, request.model, rows=1, numerics=request.numerics)
+    (candidate,) = sampler.draw([Request(request.seed, request.temperature)], request.controls)
     return candidate
 
 
@@ -137,40 +137,19 @@ def open_judge(config: Config, model: str | None = None, *, may_write: bool = Fa
     return Judge(loader.load(config), known, config.settings.filters.timeout)
 
 
-class Generator:
-    """A model ready to draw from."""
+def open_sampler(config: Config, model: str | None = None, *, rows: int = 256, numerics: str | None = None) -> Sampler:
+    """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once.
 
-    def __init__(self, config: Config, model: str | None = None, *, rows: int = 256, numbers: str = "") -> None:
-        """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once.
+    `numerics` is an earlier sampler's: its number type is used again. By default it is the fastest one here.
+    """
+    folder = Registry(config.home).find(model or config.settings.model.name)
+    runtime.load()
+    from biobot.model import checkpoint
+    from biobot.sampling.sampler import Sampler, device
+    from biobot.sampling.stepper import NumericKind
 
-        `numbers` is the type to compute with, "float32" or "bfloat16"; for any other it is the fastest one here.
-        """
-        folder = Registry(config.home).find(model or config.settings.model.name)
-        self.model = folder.id
-        runtime.load()
-        from biobot.model import checkpoint
-        from biobot.sampling.sampler import Sampler, device
-        from biobot.sampling.stepper import NumericKind
-
-        kind: NumericKind | None = next((each for each in get_args(NumericKind) if each == numbers), None)
-        self.sampler = Sampler(checkpoint.load(folder.weights, device(config.settings.model.device)), rows, kind)
-
-    def draw(self, requests: Iterable[Request], controls: Controls) -> Iterator[Candidate]:
-        """Yield the bio of each request, in order."""
-        for each in self.sampler.draw(requests, controls):
-            yield Candidate(
-                each.text,
-                each.temperature,
-                each.seed,
-                each.bits,
-                each.entropy,
-                self.model,
-                self.sampler.kind,
-                each.probabilities,
-                each.entropies,
-                each.lost,
-                each.cut,
-            )
+    kind = next((each for each in get_args(NumericKind) if each == (numerics or "").partition(",")[0]), None)
+    return Sampler(checkpoint.load(folder.weights, device(config.settings.model.device)), rows, kind, folder.id)
 
 
 def seeds(temperature: float, count: int, seed: int) -> Iterator[Request]:

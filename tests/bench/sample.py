@@ -131,9 +131,7 @@ def main() -> None:
         for each in model.parameters():
             each.mul_(3)
     checkpoint = Checkpoint(model, codec, {})
-    print(
-        f"{LAYERS} x {HIDDEN}, {torch.get_num_threads()} threads, torch {torch.__version__}, {Sampler(checkpoint).kind}"
-    )
+    print(f"{LAYERS} x {HIDDEN}, {torch.get_num_threads()} threads, {Sampler(checkpoint).numerics}")
     with torch.inference_mode():
         plain = blog_loop(codec.size)
 

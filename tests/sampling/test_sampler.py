@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from biobot import bundled
+from biobot.candidate import Candidate
 from biobot.errors import ModelError, SampleError
 from biobot.model import checkpoint as files
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import STOP
 from biobot.sampling.controls import Controls, Request
-from biobot.sampling.sampler import Sample, Sampler
+from biobot.sampling.sampler import Sampler
 from biobot.sampling.stepper import NumericKind, Stepper
 from biobot.text.graphemes import whole
 from biobot.text.unicode_policy import UNSAMPLED
@@ -27,7 +28,7 @@ from tests.conftest import made_up_bios
 from tests.sampling.made import EVERY, checkpoint
 
 
-def draw(engine: Sampler, seeds: range, temperature: float = 0.8, **controls: object) -> list[Sample]:
+def draw(engine: Sampler, seeds: range, temperature: float = 0.8, **controls: object) -> list[Candidate]:
     return list(engine.draw((Request(seed, temperature) for seed in seeds), Controls(**controls)))  # type: ignore[arg-type]
 
 
@@ -223,8 +224,10 @@ def test_whatever_the_model_says_what_comes_out_is_visible_text(engine: Sampler)
         assert not any(first <= ord(each) <= last for each in sample.text for first, last in UNSAMPLED)
         assert "\r" not in sample.text
         assert sample.cut or sample.text.strip()
+        assert sample.bits is not None
         assert sample.bits > 0
-        assert 0 <= sample.lost < 1
+        assert sample.masked is not None
+        assert 0 <= sample.masked < 1
 
 
 def test_both_kinds_of_line_end_become_a_line_feed() -> None:
