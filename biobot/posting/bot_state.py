@@ -23,6 +23,7 @@ class BotState:
     resumed: datetime | None
     accounted: datetime | None
     schedule: str | None
+    restored: datetime | None
 
 
 _COLUMNS = tuple(each.name for each in fields(BotState))
@@ -76,6 +77,11 @@ def clear_strikes(outbox: Outbox, now: datetime) -> None:
 def account_for(outbox: Outbox, until: datetime, schedule: str, now: datetime) -> None:
     """Note that every slot of `schedule` up to `until` has a row."""
     _change(outbox, now, "policy", None, None, accounted=until, schedule=schedule)
+
+
+def note_restored(outbox: Outbox, now: datetime) -> None:
+    """Note that what is older than now may have been posted from a copy of this outbox."""
+    _change(outbox, now, "policy", "restored", "the account has posts that this outbox does not know", restored=now)
 
 
 def _change(outbox: Outbox, now: datetime, by: By, told: str | None, reason: str | None, **columns: Any) -> None:

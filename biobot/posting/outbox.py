@@ -134,6 +134,11 @@ class Outbox:
         query = f"SELECT remote_id FROM post WHERE network = ? AND remote_id IN ({marks})"
         return {found for (found,) in self.ask(query, self.network, *ids)}
 
+    def last_posted(self) -> Post | None:
+        """Return the post that was made last, deleted or not."""
+        found = self._posts("network = ? AND remote_id IS NOT NULL ORDER BY posted DESC LIMIT 1", self.network)
+        return found[0] if found else None
+
     def expired_after(self, now: datetime) -> list[int]:
         """Return the rows that expired at a time that is still to come."""
         return [post for (post,) in self.ask("SELECT id FROM post WHERE expired > ?", stamp(now))]

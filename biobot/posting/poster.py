@@ -6,6 +6,7 @@ strike; the crash tests kill the process at each of them.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox, WrongAccount
 from biobot.posting.post import Post, State
 from biobot.text.links import links
+
+log = logging.getLogger("biobot")
 
 T = TypeVar("T")
 
@@ -60,7 +63,9 @@ class Poster:
         self._open_network = open_network
         self._network: Network | None = None
         self._judge = judge
+        self._began = clock()
         self._identified = False
+        self._compared = False
 
     @property
     def network(self) -> Network:
@@ -99,8 +104,8 @@ class Poster:
         with self._alone():
             self.identify()
             failpoint("locked")
-            if row.in_doubt:
-                row, is_absent = self._look_again(row, resend)
+            if row.in_doubt or self._may_be_a_copys(row):
+                row, is_absent = self._look_first(row, resend)
                 if not is_absent:
                     return row
             if self.stop.is_set():
@@ -120,17 +125,39 @@ class Poster:
             failpoint("claimed")
             return self._post(row)
 
-    def _look_again(self, row: Post, resend: bool) -> tuple[Post, bool]:
-        """Look for a row in doubt right before it is sent again; return it, and whether it is certainly not there."""
+    def _look_first(self, row: Post, resend: bool) -> tuple[Post, bool]:
+        """Look for a row right before it is sent; return it, and whether it is certainly not there."""
         seen = self._read(lambda: reconcile.look(self.network, self.outbox, self.budget, [row], self.clock()))
         if row.id in seen.found:
-            return transitions.find(self.outbox, row.id, seen.found[row.id].id, self.clock(), row.rev), False
+            settle = transitions.find if row.in_doubt else transitions.adopt
+            return settle(self.outbox, row.id, seen.found[row.id].id, self.clock(), row.rev), False
         if row.id in seen.absent:
             return row, True
         if resend:
             raise OutboxError(f"post {row.id} is not sent again: {reconcile.INCONCLUSIVE}")
         row = transitions.reject(self.outbox, row.id, self.clock(), row.rev, reason=reconcile.INCONCLUSIVE, by="policy")
         return row, False
+
+    def _may_be_a_copys(self, row: Post) -> bool:
+        """Return whether a row may have been posted from a copy of this outbox, before this one was restored."""
+        earliest = reconcile.earliest(row)
+        if earliest >= self._began:
+            return False
+        if not self._compared:
+            if self._read(self._is_restored):
+                log.warning("the account has posts that this outbox does not know: older drafts are looked for first")
+                bot_state.note_restored(self.outbox, self.clock())
+            self._compared = True
+        restored = bot_state.read(self.outbox).restored
+        return restored is not None and earliest <= restored
+
+    def _is_restored(self) -> bool:
+        try:
+            return reconcile.is_restored(self.network, self.outbox, self.budget, self.clock())
+        except Refused as error:
+            if error.kind in (Kind.RATE_LIMIT, Kind.DAILY_LIMIT):
+                raise
+            return False  # keys that may not read can still post
 
     def _post(self, row: Post) -> Post:
         """Make the one call, and write down what came of it."""

@@ -2,7 +2,7 @@
 
 Found: it was posted, and this is its id. Not found: look again at the next of `post.reconcile_after`, since a
 timeline may lag (F46). Not found at the last one: failed, and never sent again by itself. A timeline that cannot be
-read, that was not read back far enough, or that was asked for a time still to come concludes nothing.
+read, that was not read back far enough, or that was asked too early by its own clock concludes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from biobot.networks.network import Network, Tweet
 from biobot.posting import transitions
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import Post
+from biobot.posting.post import PENDING, Post, State
 from biobot.settings import PostSettings
 from biobot.text.normalize import published
 
@@ -26,13 +26,17 @@ MAX_READ = 300
 """How many posts one look reads at most; each costs money."""
 
 NEVER_AGAIN = "not on the timeline; never sent again by itself: `biobot reconcile ID --resend`"
-INCONCLUSIVE = "the timeline was not read back far enough to tell; `biobot reconcile ID` looks again"
+INCONCLUSIVE = "the timeline could not be read back far enough to tell; `biobot reconcile ID` looks again"
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one reading of the timeline shows of some rows; a row in neither was not looked for far enough."""
+    """What one reading of the timeline shows of some rows; a row in neither was not looked for far enough.
 
+    `at` is when it was read, by the network's clock.
+    """
+
+    at: datetime
     found: Mapping[int, Tweet]
     absent: Collection[int]
 
@@ -45,13 +49,13 @@ def due(row: Post, settings: PostSettings) -> datetime | None:
 
 
 def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post], now: datetime) -> Look:
-    """Look for rows in doubt on the timeline, all with one reading; raise NetworkError when it cannot be read."""
-    there = now + (network.clock_offset or timedelta(0))
-    begins = {row.id: min(row.look_from or row.created, there) - MARGIN for row in rows}
+    """Look for rows that may be on the timeline, all with one reading; raise NetworkError when it cannot be read."""
+    at = now + (network.clock_offset or timedelta(0))
+    begins = {row.id: min(earliest(row), at) - MARGIN for row in rows}
     tweets = network.timeline(min(begins.values()), MAX_READ)
     budget.record("read_own", len(tweets), now)
     # where the reading ended: all that is newer was seen
-    reached = min((tweet.created or there for tweet in tweets), default=there) if len(tweets) >= MAX_READ else None
+    reached = min((tweet.created or at for tweet in tweets), default=at) if len(tweets) >= MAX_READ else None
     taken = outbox.remote_ids([tweet.id for tweet in tweets])
     found: dict[int, Tweet] = {}
     absent = set()
@@ -61,20 +65,42 @@ def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post],
         if (tweet := next(same, None)) is not None:
             taken.add(tweet.id)
             found[row.id] = tweet
-        elif (reached is None or reached < begin) and (row.look_from or row.created) <= there:
+        elif (reached is None or reached < begin) and earliest(row) <= at:
             absent.add(row.id)
-    return Look(found, absent)
+    return Look(at, found, absent)
+
+
+def is_restored(network: Network, outbox: Outbox, budget: Budget, now: datetime) -> bool:
+    """Return whether the account has posts since the outbox's newest that the outbox does not know.
+
+    Then it was restored from a backup, or somebody posts by hand. Raises NetworkError.
+    """
+    last, rows = outbox.last_posted(), outbox.posts(*PENDING, State.UNCONFIRMED, State.FAILED)
+    begins = [last.look_from or last.created] if last else [earliest(row) for row in rows]
+    if not begins:
+        return False
+    tweets = network.timeline(min(begins), 20)
+    budget.record("read_own", len(tweets), now)
+    known = outbox.remote_ids([tweet.id for tweet in tweets])
+    in_doubt = {published(row.text or "") for row in rows if row.in_doubt}
+    return any(tweet.id not in known and published(tweet.text) not in in_doubt for tweet in tweets)
 
 
 def settle(outbox: Outbox, seen: Look, row: Post, settings: PostSettings, now: datetime) -> Post:
     """Draw the conclusion of a look for an unconfirmed row whose time had come."""
     if row.id in seen.found:
         return transitions.find(outbox, row.id, seen.found[row.id].id, now)
-    if row.id not in seen.absent:
+    waited, waits = seen.at - earliest(row), settings.reconcile_after
+    if row.id not in seen.absent or waited < waits[row.reconcile_misses] / 2:  # one of the two clocks was set
         return transitions.record_miss(outbox, row.id, now, INCONCLUSIVE)
-    if row.reconcile_misses + 1 < len(settings.reconcile_after):
+    if row.reconcile_misses + 1 < len(waits):
         return transitions.record_miss(outbox, row.id, now)
     return transitions.give_up(outbox, row.id, now, NEVER_AGAIN)
+
+
+def earliest(row: Post) -> datetime:
+    """Return when a row may have been posted first; one that was never sent may have been by a copy of the outbox."""
+    return row.look_from or min(row.created, row.slot or row.created)
 
 
 def _same(tweet: Tweet, row: Post, begin: datetime) -> bool:

@@ -67,6 +67,7 @@ CONFIRM = Transition((State.SENDING,), State.POSTED, {"in_doubt": 0, "not_before
 FIND = Transition(
     (State.APPROVED, State.UNCONFIRMED, State.FAILED), State.POSTED, {"in_doubt": 0, "not_before": None}, in_doubt=True
 )
+ADOPT = Transition((State.APPROVED,), State.POSTED, {"not_before": None}, in_doubt=False)
 LOSE_TRACK = Transition((State.SENDING,), State.UNCONFIRMED, {"in_doubt": 1})
 DEFER = Transition((State.SENDING,), State.APPROVED)
 REFUSE = Transition((State.SENDING,), State.FAILED, {"slot_released": 1, "not_before": None}, withdraws=True)
@@ -221,6 +222,12 @@ def find(outbox: Outbox, post: int, remote_id: str, now: datetime, rev: int | No
     """Note that a row in doubt was found on the timeline."""
     sets = {"remote_id": remote_id, "posted": stamp(now)}
     return _move(outbox, post, FIND, now, "policy", "found on the timeline", rev=rev, sets=sets)
+
+
+def adopt(outbox: Outbox, post: int, remote_id: str, now: datetime, rev: int) -> Post:
+    """Note that a text that was waiting is on the timeline: it was posted from a copy of this outbox."""
+    sets = {"remote_id": remote_id, "posted": stamp(now)}
+    return _move(outbox, post, ADOPT, now, "policy", "posted before the outbox was restored", rev=rev, sets=sets)
 
 
 def record_miss(outbox: Outbox, post: int, now: datetime, reason: str = "not on the timeline yet") -> Post:

@@ -109,6 +109,17 @@ def test_systemd_is_told_of_readiness_and_life_and_the_end(tmp_path: Path, start
             assert said == b"WATCHDOG=1"
 
 
+def test_an_outbox_that_is_deleted_under_the_daemon_ends_it_with_one_line(tmp_path: Path, start: Start) -> None:
+    process = start(*idle(tmp_path))
+    line(process, "the next slot is")
+    (tmp_path / "state" / "outbox.db").unlink()
+    assert process.wait(30) == 1
+    assert process.stderr is not None
+    (said,) = process.stderr.read().splitlines()
+    assert said.startswith("biobot: ")
+    assert "outbox.db was replaced or deleted while it was in use" in said
+
+
 @pytest.mark.parametrize("fault", ["timeout-after", "slow-drip"])
 def test_f18_a_call_under_way_gets_eight_seconds_and_is_unconfirmed_then(
     tmp_path: Path, start: Start, fault: str

@@ -84,6 +84,17 @@ def test_the_account_is_asked_for_once(fake: FakeX, client: XClient) -> None:
     assert fake.state.tally("usd") == pytest.approx(0.001)
 
 
+def test_how_far_xs_clock_is_ahead_is_known_from_its_answers(fake: FakeX, client: XClient) -> None:
+    assert client.clock_offset is None
+    fake.off_by = timedelta(seconds=-200)
+    client.me()
+    assert client.clock_offset == timedelta(seconds=-200)
+    fake.off_by = timedelta(hours=2)
+    with pytest.raises(Refused):
+        client.post("text")
+    assert client.clock_offset == timedelta(hours=2)
+
+
 @pytest.mark.parametrize("answer", [{}, {"data": {"deleted": False}}, {"data": None}])
 def test_a_deletion_that_x_does_not_confirm_is_unknown(real: XClient, answer: Any) -> None:
     with responses.RequestsMock() as mock:

@@ -21,6 +21,7 @@ import requests
 import responses
 
 from biobot.networks.errors import Refused, Unknown, Unsent
+from biobot.networks.x import session
 from biobot.networks.x.client import XClient
 from biobot.rehearsal import signature
 from biobot.rehearsal.server import KEYS, FakeX
@@ -80,6 +81,35 @@ def test_f18_an_answer_that_drips_is_cut_off_in_time_and_unknown(status_line: by
         with pytest.raises(Unknown):
             client_for(base).post("text")
         assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize(("call", "lasts"), [("post", True), ("timeline", False)])
+def test_f18_once_the_process_shall_end_a_post_gets_its_grace_and_any_other_call_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, call: str, lasts: bool
+) -> None:
+    grace, stop = 0.5, threading.Event()
+    monkeypatch.setattr(session, "GRACE", timedelta(seconds=grace))
+
+    def stay_silent(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    with server(stay_silent) as base:
+        client = XClient(KEYS, base, timedelta(seconds=5), stop=stop)
+        threading.Timer(0.1, stop.set).start()
+        begun = time.monotonic()
+        with pytest.raises(Unknown, match="told to stop before the answer came"):
+            client.post("text") if call == "post" else client.timeline(datetime(2026, 1, 1, tzinfo=UTC))
+        took = time.monotonic() - begun
+    assert (grace < took < 2) if lasts else took < grace
+
+
+def test_f18_an_answer_that_comes_within_the_grace_counts(fake: FakeX) -> None:
+    stop = threading.Event()
+    stop.set()
+    client = XClient(KEYS, fake.address, timedelta(seconds=5), fake.clock, stop)
+    assert client.post("text")
+    client.close()
 
 
 def test_f18_the_cut_connection_is_really_closed() -> None:

@@ -17,9 +17,10 @@ from biobot.candidate import DraftRequest, DraftResult, Objection
 from biobot.errors import LockHeld, OutboxError, PluginError, SampleError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Account
-from biobot.posting import bot_state, locks, poster, transitions
+from biobot.posting import bot_state, locks, poster, schedule, transitions
 from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request
+from biobot.posting.outbox import Outbox, Replaced
 from biobot.posting.post import State, moment
 from tests.posting.world import START, World
 
@@ -53,14 +54,15 @@ def test_posts_one_accepted_draft_a_slot(home: Path) -> None:
 
 def test_jitter_delays_a_post_and_a_restart_changes_nothing(home: Path) -> None:
     world = World(home, {"schedule": {"every": "6h", "jitter": "30m"}})
-    world.run(2 * MINUTE)
+    slot = START + MINUTE
+    due = schedule.due(world.config.settings.schedule, slot, str(home.resolve()))
+    assert slot < due < slot + 30 * MINUTE
+    world.run((due - START) * 0.99)
     assert world.net.texts == []  # the slot has come, its moment has not
     world.stop()
     world.start()
     world.run(HOUR)
-    (tweet,) = world.net.tweets
-    assert tweet.created is not None
-    assert START + MINUTE < tweet.created <= START + 31 * MINUTE
+    assert [tweet.created for tweet in world.net.tweets] == [due]
 
 
 def test_a_fast_schedule_asks_one_child_for_many_drafts(home: Path) -> None:
@@ -611,6 +613,25 @@ def test_f16_a_draft_that_waited_too_long_is_dropped(home: Path) -> None:
     assert world.net.calls == 0
 
 
+@pytest.mark.parametrize("steps", [1, 100])
+def test_f47_a_clock_that_runs_days_ahead_for_a_while_drops_no_held_draft(home: Path, steps: int) -> None:
+    world = World(home, hourly(review="on", review_ahead=6))
+    world.run(MINUTE / 2)
+    held = {row.id: row.slot for row in world.rows(State.HELD)}
+    assert len(held) == 6
+    here = world.now
+    world.now += 4 * DAY
+    for _ in range(steps):
+        world.now = max(world.bot.step(world.now), world.now)
+    assert all(world.outbox.get(post).state is State.REJECTED for post in held)
+    world.now = here
+    world.run(MINUTE / 2)
+    assert {row.id for row in world.rows(State.HELD)} >= set(held)
+    slots = [row.slot for row in world.rows(State.HELD)]
+    assert None not in slots
+    assert len(set(slots)) == len(slots)
+
+
 def test_a_rejected_draft_is_replaced_and_a_no_can_be_taken_back(home: Path) -> None:
     world = World(home, hourly(review="on", review_ahead=1))
     world.run(MINUTE / 2)
@@ -627,6 +648,20 @@ def test_a_rejected_draft_is_replaced_and_a_no_can_be_taken_back(home: Path) -> 
 
 
 # -- other hands -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_an_outbox_that_is_no_longer_the_open_file_ends_the_bot_before_anything_is_done(home: Path, how: str) -> None:
+    world = World(home, HOURLY)
+    world.run(MINUTE / 2)
+    (home / "outbox.db").unlink()
+    if how == "replaced":
+        Outbox(home / "outbox.db", "rehearsal").close()
+    with pytest.raises(Replaced, match=r"outbox\.db was replaced or deleted while it was in use"):
+        world.run(HOUR)
+    with pytest.raises(Replaced):
+        world.poster.send(1)
+    assert world.net.calls == 0
 
 
 def test_f5_somebody_else_posting_is_waited_for(home: Path) -> None:

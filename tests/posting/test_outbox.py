@@ -172,6 +172,7 @@ def test_an_outbox_of_the_first_version_keeps_its_rows_and_the_bots_state(home: 
             resumed=NOW - hour,
             accounted=NOW,
             schedule="6:00:00 None () local",
+            restored=None,
         )
         assert outbox.account == "77"
         assert problems(outbox) == {"drafts": "drawing bios took longer than 30 s"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config, Where, build
+from biobot.networks.errors import Kind, Refused
 from biobot.networks.network import Account, Tweet
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
@@ -26,11 +27,11 @@ START = datetime(2026, 11, 22, 17, 59, tzinfo=UTC)
 class Net:
     """A network in memory that can be told to fail: `faults` holds what the next calls of `post` do.
 
-    A fault is an exception to raise; `("after", exception)` accepts the post and then raises.
+    A fault is an exception to raise; `("after", exception)` accepts the post and then raises. The network's clock
+    is `clock_offset` ahead of the bot's, and it refuses to be asked about its future, as X does.
     """
 
     name = "rehearsal"
-    clock_offset: timedelta | None = None
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock = clock
@@ -41,6 +42,7 @@ class Net:
         self.account = Account("77", "tester")
         self.broken_timeline: Exception | None = None
         self.lag = timedelta(0)
+        self.clock_offset = timedelta(0)
         self._ids = itertools.count(1000)
 
     def post(self, text: str) -> str:
@@ -50,17 +52,28 @@ class Net:
             raise fault
         if callable(fault):
             fault()
-        tweet = Tweet(str(next(self._ids)), text, self.clock())
-        self.tweets.append(tweet)
+        tweet = self.add(text)
         if isinstance(fault, tuple):
             raise fault[1]
         return tweet.id
+
+    @property
+    def now(self) -> datetime:
+        return self.clock() + self.clock_offset
+
+    def add(self, text: str) -> Tweet:
+        """Accept a text, of the bot or of a person who posts by hand."""
+        tweet = Tweet(str(next(self._ids)), text, self.now)
+        self.tweets.append(tweet)
+        return tweet
 
     def timeline(self, since: datetime, limit: int = 20) -> list[Tweet]:
         self.reads += 1
         if self.broken_timeline is not None:
             raise self.broken_timeline
-        shown = [each for each in self.tweets if each.created and since <= each.created <= self.clock() - self.lag]
+        if since > self.now:
+            raise Refused(Kind.INVALID, 400, "start_time must be in the past")
+        shown = [each for each in self.tweets if each.created and since <= each.created <= self.now - self.lag]
         return shown[::-1][:limit]
 
     def delete(self, id: str) -> None:  # noqa: A002

@@ -29,7 +29,8 @@ CREATE TABLE bot (                           -- one row: what the bot must remem
     strikes INTEGER NOT NULL DEFAULT 0,      -- how often in a row
     resumed TEXT,                            -- when a person last resumed
     accounted TEXT,                          -- every slot until then has a row
-    schedule TEXT                            -- the schedule that those slots are of
+    schedule TEXT,                           -- the schedule that those slots are of
+    restored TEXT                            -- what is older may have been posted by a copy that this one replaced
 ) STRICT;
 
 INSERT INTO bot (only, paused, blocked, wait_until, wait_reason, strike, strikes, resumed, accounted, schedule)

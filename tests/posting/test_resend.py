@@ -1,0 +1,341 @@
+"""What may be on the network is looked for, kept on the books, and sent again only when it is certainly not there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biobot.errors import NetworkError, OutboxError
+from biobot.networks.errors import Kind, Refused, Unknown
+from biobot.posting import reconcile, transitions
+from biobot.posting.post import Draft, Post, State
+from biobot.posting.poster import Poster
+from tests.posting.world import World
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LOST = Unknown("the line went dead")
+TOO_MANY = Refused(Kind.RATE_LIMIT, 429, wait=10 * MINUTE)
+SIX_HOURLY = {"schedule": {"every": "6h", "jitter": "0s"}}
+
+
+def lost(home: Path, *, arrived: bool = True, lag: timedelta = timedelta(0), **post: Any) -> tuple[World, Post]:
+    """A bot whose first post ended without an answer; the timeline shows it after `lag`."""
+    world = World(home, {**SIX_HOURLY, "post": post})
+    world.net.faults = [("after", LOST) if arrived else LOST]
+    world.net.lag = lag
+    world.run(90 * timedelta(seconds=1))
+    (row,) = world.rows(State.UNCONFIRMED)
+    return world, row
+
+
+def posts_of(world: World, row: Post) -> int:
+    return world.net.texts.count(row.text or "")
+
+
+def test_a_text_that_has_to_wait_before_it_is_sent_again_is_looked_for_anew(home: Path) -> None:
+    world, row = lost(home, lag=5 * MINUTE)
+    world.net.faults = [TOO_MANY]
+    assert world.poster.send(row.id, resend=True).state is State.APPROVED
+    world.run(HOUR)  # by then the timeline shows the first post
+    assert world.outbox.get(row.id).state is State.POSTED
+    assert (posts_of(world, row), world.net.calls) == (1, 2)
+
+
+def test_a_text_that_is_certainly_not_there_is_sent_again_after_its_wait(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    world.net.faults = [TOO_MANY]
+    world.poster.send(row.id, resend=True)
+    reads = world.net.reads
+    world.run(HOUR)
+    assert world.outbox.get(row.id).state is State.POSTED
+    assert (posts_of(world, row), world.net.reads) == (1, reads + 1)
+
+
+def test_a_timeline_that_cannot_be_read_keeps_a_text_from_being_sent_again(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    world.net.broken_timeline = Refused(Kind.RATE_LIMIT, 429)
+    with pytest.raises(NetworkError):
+        world.poster.send(row.id, resend=True)
+    assert world.outbox.get(row.id) == row
+    world.net.broken_timeline = None
+    world.net.faults = [TOO_MANY]
+    world.poster.send(row.id, resend=True)
+    world.net.broken_timeline = LOST
+    world.run(5 * HOUR)
+    assert (world.outbox.get(row.id).state, world.net.calls) == (State.APPROVED, 2)
+
+
+@pytest.mark.parametrize("fast", [timedelta(seconds=200), timedelta(seconds=-200), timedelta(minutes=5)])
+def test_a_wrong_clock_hides_no_post_and_doubles_none(home: Path, fast: timedelta) -> None:
+    world = World(home, SIX_HOURLY)
+    world.net.clock_offset = -fast
+    world.net.faults = [("after", LOST)]
+    world.run(2 * MINUTE)
+    (row,) = world.rows()
+    world.run(HOUR)
+    assert world.outbox.get(row.id).state is State.POSTED
+    assert world.outbox.get(row.id).look_from == world.net.tweets[0].created
+    assert (posts_of(world, row), world.net.calls) == (1, 1)
+
+
+def test_a_clock_that_is_set_right_between_post_and_look_hides_no_post(home: Path) -> None:
+    world, row = lost(home, lag=MINUTE)
+    world.net.clock_offset = 8 * MINUTE  # the machine's clock was set back by eight minutes
+    world.now -= 8 * MINUTE
+    world.run(2 * HOUR)
+    assert world.outbox.get(row.id).state is State.POSTED
+
+
+def test_a_look_into_the_future_concludes_nothing(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    world.net.clock_offset = -DAY
+    for _ in range(len(world.config.settings.post.reconcile_after) + 1):
+        world.run(DAY)
+    found = world.outbox.get(row.id)
+    assert (found.state, found.reason) == (State.UNCONFIRMED, reconcile.INCONCLUSIVE)
+
+
+def test_a_look_that_does_not_reach_back_far_enough_concludes_nothing(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    for number in range(reconcile.MAX_READ):
+        world.net.add(f"by hand {number}")
+    with pytest.raises(OutboxError, match="could not be read back far enough"):
+        world.poster.send(row.id, resend=True)
+    assert world.outbox.get(row.id) == row
+    world.run(3 * DAY)
+    found = world.outbox.get(row.id)
+    assert (found.state, found.reconcile_misses) == (State.UNCONFIRMED, 4)
+    assert posts_of(world, row) == 0
+    assert world.net.reads < 10  # it does not look for ever
+
+
+def test_a_look_that_reaches_back_far_enough_concludes_though_it_is_full(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.net.add("long before")
+    world.run(MINUTE / 2)
+    world.net.faults = [LOST]
+    world.now += HOUR
+    world.run(MINUTE)
+    for number in range(reconcile.MAX_READ - 1):
+        world.net.add(f"by hand {number}")
+    (row,) = world.rows(State.UNCONFIRMED)
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
+
+
+# -- a backup that was restored ----------------------------------------------------------------------
+
+
+def restored(home: Path, *, review: str = "off") -> World:
+    """A bot whose outbox is that of half an hour before its last post; it starts again with what it waits with."""
+    world = World(home, {**SIX_HOURLY, "post": {"review": review}})
+    world.run(MINUTE / 2)
+    backup = (home / "outbox.db").read_bytes()
+    for row in world.rows(State.HELD):
+        transitions.approve(world.outbox, row.id, world.now)
+    world.run(HOUR)
+    assert len(world.net.texts) == 1
+    world.stop()
+    (home / "outbox.db").write_bytes(backup)
+    world.start()
+    return world
+
+
+def test_a_restored_outbox_posts_nothing_again_that_it_holds(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = restored(home)
+    text = world.net.texts[0]
+    world.run(DAY)
+    assert world.net.texts.count(text) == 1
+    (row,) = (row for row in world.rows(State.POSTED) if row.text == text)
+    assert row.remote_id == world.net.tweets[0].id
+    assert "posts that this outbox does not know" in caplog.text
+    assert len(world.net.texts) == 5
+
+
+def test_nor_does_it_post_again_what_a_person_approves_only_then(home: Path) -> None:
+    world = restored(home, review="on")
+    text = world.net.texts[0]
+    (row, *_) = world.rows(State.HELD)
+    assert row.text == text
+    transitions.approve(world.outbox, row.id, world.now)
+    world.run(MINUTE)
+    assert (world.outbox.get(row.id).state, world.net.texts.count(text)) == (State.POSTED, 1)
+
+
+def test_nor_does_it_post_again_what_it_draws_again_for_a_slot_of_that_time(home: Path) -> None:
+    world = World(home, SIX_HOURLY, datetime(2026, 11, 22, 12, 1, tzinfo=UTC))
+    world.run(HOUR)
+    backup = (home / "outbox.db").read_bytes()
+    world.run(6 * HOUR)
+    assert len(world.net.texts) == 1
+    world.stop()
+    (home / "outbox.db").write_bytes(backup)
+    world.start()
+    world.run(6 * HOUR)
+    assert len(set(world.net.texts)) == len(world.net.texts) == 2
+
+
+def test_a_draft_that_was_drawn_since_the_start_for_a_slot_to_come_is_posted_without_a_look(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.run(DAY)
+    world.stop()
+    world.start()
+    reads = world.net.reads
+    world.run(DAY)
+    assert (len(world.net.texts), world.net.reads - reads) == (8, 0)
+
+
+def test_drafts_of_before_a_restart_are_compared_with_the_timeline_once(home: Path) -> None:
+    world = World(home, {"schedule": {"every": "20s", "jitter": "0s"}})
+    world.run(MINUTE / 4)
+    assert len(world.rows(State.APPROVED)) > 2
+    world.stop()
+    world.start()
+    world.run(2 * MINUTE)
+    assert (len(world.net.texts), world.net.reads) == (6, 1)
+
+
+def test_a_text_that_was_given_just_now_is_posted_without_a_look(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    row = world.outbox.add([Draft("given by hand")], State.APPROVED, world.now, "person")[0]
+    assert row is not None
+    world.poster.send(row.id)
+    assert (world.net.texts, world.net.reads) == (["given by hand"], 0)
+
+
+def test_keys_that_may_not_read_the_timeline_can_still_post(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.run(MINUTE / 2)
+    world.stop()
+    world.start()
+    world.net.broken_timeline = Refused(Kind.NOT_ENROLLED, 403)
+    world.run(DAY)
+    assert len(world.net.texts) == 4
+
+
+def test_keys_that_may_read_later_post_an_older_draft_only_then(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.run(MINUTE / 2)
+    world.stop()
+    world.start()
+    world.net.broken_timeline = LOST
+    world.run(HOUR)
+    assert world.net.texts == []
+    world.net.broken_timeline = None
+    world.run(HOUR)
+    assert len(world.net.texts) == 1
+
+
+# -- several hands -----------------------------------------------------------------------------------
+
+
+def another(world: World) -> Poster:
+    """What posts from the same outbox in another process."""
+    return Poster(world.config, world.outbox, lambda: world.net, lambda _: [], lambda: world.now, who="another")
+
+
+def test_of_two_who_press_send_it_again_only_one_does(home: Path) -> None:
+    world, row = lost(home, lag=HOUR)
+
+    def meanwhile(_: Post) -> list[str]:
+        world.net.faults = [("after", LOST)]
+        assert another(world).send(row.id, resend=True).state is State.UNCONFIRMED
+        return []
+
+    world.poster._judge = meanwhile
+    with pytest.raises(OutboxError, match="has changed since"):
+        world.poster.send(row.id, resend=True)
+    assert world.net.calls == 2
+
+
+def test_a_row_that_changed_while_it_was_looked_for_is_not_sent_again(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    real = world.net.timeline
+
+    def slow(since: datetime, limit: int = 20) -> Any:
+        transitions.record_miss(world.outbox, row.id, world.now)
+        return real(since, limit)
+
+    world.net.timeline = slow  # type: ignore[method-assign]
+    with pytest.raises(OutboxError, match="has changed since"):
+        world.poster.send(row.id, resend=True)
+    assert world.net.calls == 1
+
+
+@pytest.mark.parametrize("how", ["filters", "person"])
+def test_what_may_be_there_is_never_off_the_books_and_undo_reaches_it(home: Path, how: str) -> None:
+    world, row = lost(home, lag=2 * HOUR)
+    world.net.faults = [TOO_MANY]
+    world.poster.send(row.id, resend=True)
+    if how == "person":
+        transitions.reject(world.outbox, row.id, world.now)
+    else:
+        world.objections = ["dedupe: the author opted out"]
+        world.run(30 * MINUTE)
+    assert world.outbox.get(row.id).state is State.UNCONFIRMED
+    assert world.net.calls == 2
+    with pytest.raises(OutboxError, match="is not on the timeline, which may lag"):
+        world.poster.undo(row.id)
+    world.now += 2 * HOUR
+    assert world.poster.undo(row.id).state is State.DELETED
+    assert posts_of(world, row) == 0
+
+
+def test_a_text_that_the_filters_refuse_is_not_sent_again_and_stays_unconfirmed(home: Path) -> None:
+    world, row = lost(home, lag=HOUR)
+    world.objections = ["dedupe: the author opted out"]
+    with pytest.raises(OutboxError, match="is not sent again: refused at the last moment: dedupe"):
+        world.poster.send(row.id, resend=True)
+    assert world.outbox.get(row.id) == row
+    world.run(2 * HOUR)
+    assert world.outbox.get(row.id).state is State.POSTED
+
+
+def test_a_definite_no_to_the_second_attempt_leaves_the_first_unconfirmed(home: Path) -> None:
+    world, row = lost(home, lag=HOUR)
+    world.net.faults = [Refused(Kind.INVALID, 400)]
+    found = world.poster.send(row.id, resend=True)
+    assert (found.state, found.slot_released) == (State.UNCONFIRMED, False)
+    world.run(2 * HOUR)
+    assert world.outbox.get(row.id).state is State.POSTED
+
+
+def test_undo_finds_a_post_that_was_given_up(home: Path) -> None:
+    world, row = lost(home, lag=3 * DAY)
+    world.run(2 * DAY)
+    assert world.outbox.get(row.id).state is State.FAILED
+    world.now += 2 * DAY
+    assert world.poster.undo(row.id).state is State.DELETED
+    assert posts_of(world, row) == 0
+
+
+def test_a_text_whose_process_died_can_be_sent_again_at_once(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.run(MINUTE / 2)
+    (row,) = world.rows(State.APPROVED)
+    transitions.claim(world.outbox, row.id, world.now, review=False, charge=lambda _: None)
+    sent = world.poster.send(row.id, resend=True)
+    assert (sent.state, sent.resends, posts_of(world, row)) == (State.POSTED, 1, 1)
+
+
+def test_a_second_attempt_that_is_not_made_leaves_the_row_as_it_was(home: Path) -> None:
+    budget = {"posts_per_day": 1, "usd_per_month": 1e9}
+    world, row = lost(home, arrived=False, budget=budget)
+    with pytest.raises(OutboxError, match="the day's budget of 1 post is used up"):
+        world.poster.send(row.id, resend=True)
+    world.poster.stop.set()
+    assert world.poster.send(row.id, resend=True).state is State.UNCONFIRMED
+    assert (world.outbox.get(row.id), world.net.calls) == (row, 1)
+
+
+@pytest.mark.parametrize("state", [State.APPROVED, State.POSTED])
+def test_only_a_text_of_unknown_fate_is_sent_again(home: Path, state: State) -> None:
+    world = World(home, SIX_HOURLY)
+    world.run(MINUTE / 2 if state is State.APPROVED else 2 * MINUTE)
+    (row,) = world.rows(state)
+    calls = world.net.calls
+    with pytest.raises(OutboxError, match=f"post 1 is {state}: only a text whose fate is unknown"):
+        world.poster.send(row.id, resend=True)
+    assert (world.outbox.get(row.id), world.net.calls) == (row, calls)
