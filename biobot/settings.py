@@ -43,8 +43,13 @@ def _duration(*default: str, least: str = "1ms", most: str = "3650d") -> Any:
     return field(default=values if len(values) > 1 else values[0], metadata={"least": least, "most": most})
 
 
+def _string(default: str, pattern: str, meaning: str) -> str:
+    """Declare a string that must match `pattern`, or else is not `meaning`."""
+    return field(default=default, metadata={"pattern": pattern, "meaning": meaning})
+
+
 def _strings(pattern: str, meaning: str) -> tuple[str, ...]:
-    """Declare a list of strings, by default empty, that all match `pattern` and are `meaning`."""
+    """Declare a list of such strings, by default empty."""
     return field(default=(), metadata={"pattern": pattern, "meaning": meaning})
 
 
@@ -69,6 +74,7 @@ def _limit(bound: Any) -> Any:
     return duration(bound) if isinstance(bound, str) else bound
 
 
+_LANGUAGES = (*LANGUAGES, "und")
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
 _ACCOUNT = (r"@[A-Za-z0-9_]{1,15}|[1-9][0-9]{0,18}", "an @handle or an id")
 
@@ -118,7 +124,7 @@ class TrainSettings(_Section):
 
     min_bytes: int = _number(1, least=1)
     max_bytes: int = 1024
-    languages: tuple[str, ...] = ()
+    languages: tuple[str, ...] = _strings("|".join(_LANGUAGES), f"one of {', '.join(_LANGUAGES)}")
     url: Literal["drop", "keep"] = "drop"
     email: Literal["drop", "keep"] = "drop"
     phone: Literal["drop", "keep"] = "drop"
@@ -128,9 +134,6 @@ class TrainSettings(_Section):
         _Section.__post_init__(self)
         if self.max_bytes < self.min_bytes:
             raise ValueError(f"max_bytes: it must be at least {self.min_bytes}, which is min_bytes")
-        for code in self.languages:
-            if code not in (*LANGUAGES, "und"):
-                raise ValueError(f'languages: "{code}" is not one of {", ".join(LANGUAGES)}, und')
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +183,13 @@ class BudgetSettings(_Section):
 class PriceSettings(_Section):
     """`[post.prices]`: what X charges, in dollars, as of a day; change them when X does."""
 
-    as_of: str = "2026-08-13"
+    as_of: str = _string("2026-08-13", r"\d{4}-\d\d-\d\d", 'a day such as "2026-08-13"')
     post: float = _number(0.015, least=0)
     post_with_url: float = _number(0.2, least=0)
     delete: float = _number(0.01, least=0)
     read_post: float = _number(0.005, least=0)
     read_user: float = _number(0.01, least=0)
     read_own: float = _number(0.001, least=0)
-
-    def __post_init__(self) -> None:
-        _Section.__post_init__(self)
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", self.as_of):
-            raise ValueError(f'as_of: "{self.as_of}" is not a day such as "2026-08-13"')
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 LINK_LIKE = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
@@ -112,7 +113,7 @@ def _encoded(label: str) -> int:
 def _top() -> str:
     """Return the pattern of a top-level domain; it is large and takes long to compile."""
     lines = Path(__file__).with_name("tlds.txt").read_text(encoding="utf-8").splitlines()
-    names = _alternatives(line for line in lines if not line.startswith("#"))
+    names = _any_of(sorted(line for line in lines if not line.startswith("#")))
     return rf"(?:{names}(?=[^0-9A-Za-z@+-]|$)|xn--[-0-9a-z]+)"
 
 
@@ -142,20 +143,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     return one, two, three
 
 
-def _alternatives(words: Iterable[str]) -> str:
-    """Return a pattern that matches any of the words, the longest first; it branches where words differ."""
-    tree: dict[str, dict[str, object]] = {}
-    for word in words:
-        node: dict[str, object] = tree  # type: ignore[assignment]
-        for character in word:
-            node = node.setdefault(character, {})  # type: ignore[assignment]
-        node[""] = None
-    return _pattern(tree)
-
-
-def _pattern(node: object) -> str:
-    assert isinstance(node, dict)
-    branches = [re.escape(character) + _pattern(below) for character, below in sorted(node.items()) if character]
-    if not branches:
-        return ""
-    return f"(?:{'|'.join(branches)})" + ("?" if "" in node else "")
+def _any_of(words: list[str]) -> str:
+    """Return a pattern that matches any of the sorted words, the longest first; it branches where words differ."""
+    tails = {letter: [word[1:] for word in group] for letter, group in groupby(words, key=lambda word: word[:1])}
+    optional = "?" if tails.pop("", None) else ""
+    branches = "|".join(re.escape(letter) + _any_of(rest) for letter, rest in tails.items())
+    return f"(?:{branches}){optional}" if branches else ""
