@@ -14,43 +14,25 @@ if TYPE_CHECKING:
     from biobot.text.normalize import caseless, fold
 
 __version__ = "0.1.0"
-__all__ = [
-    "Candidate",
-    "KnownTexts",
-    "Match",
-    "Span",
-    "caseless",
-    "fold",
-    "has_email",
-    "has_phone",
-    "hookimpl",
-    "language",
-    "links",
-    "scripts",
-    "weighted_length",
-]
+__all__ = ["Candidate", "KnownTexts", "Match", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
+__all__ += ["language", "links", "scripts", "weighted_length"]
 
 _HOMES = {
-    "Candidate": "biobot.candidate",
-    "Match": "biobot.candidate",
-    "KnownTexts": "biobot.candidate",
-    "Span": "biobot.text.links",
-    "caseless": "biobot.text.normalize",
-    "fold": "biobot.text.normalize",
-    "has_email": "biobot.text.contacts",
-    "has_phone": "biobot.text.contacts",
-    "hookimpl": "biobot.filters.hookspecs",
-    "language": "biobot.text.language",
-    "links": "biobot.text.links",
-    "scripts": "biobot.text.language",
-    "weighted_length": "biobot.text.length",
+    "biobot.candidate": ("Candidate", "KnownTexts", "Match"),
+    "biobot.filters.hookspecs": ("hookimpl",),
+    "biobot.text.contacts": ("has_email", "has_phone"),
+    "biobot.text.language": ("language", "scripts"),
+    "biobot.text.length": ("weighted_length",),
+    "biobot.text.links": ("Span", "links"),
+    "biobot.text.normalize": ("caseless", "fold"),
 }
 
 
 def __getattr__(name: str) -> Any:
     """Fetch a name that plugins use from its home on first use, so that importing biobot stays cheap."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'biobot' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'biobot' has no attribute {name!r}")
