@@ -11,6 +11,7 @@ import sys
 import tomllib
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from typing import Any, Literal, TypeVar
 
 from biobot.errors import ConfigError
 from biobot.settings import Settings, duration
+from biobot.text.terminal import clean
 
 T = TypeVar("T")
 
@@ -107,7 +109,8 @@ class Where:
     def error(self, message: str) -> ConfigError:
         """Return the error that names file, line and key."""
         line = self._line()
-        return ConfigError(f"{self.file}{f', line {line}' if line else ''}: {'.'.join(self.keys)}: {message}")
+        what = clean(" ".join(f"{'.'.join(self.keys)}: {message}".split()))  # TOML may quote anything, line feeds too
+        return ConfigError(f"{self.file}{f', line {line}' if line else ''}: {what}")
 
     def _line(self) -> int | None:
         """Return the line of this key, or else of its section: the first that changes together with it."""
@@ -120,7 +123,7 @@ class Where:
                 if _change(document, self.keys[:depth]):
                     lines = zip_longest(text.splitlines(), tomlkit.dumps(document).splitlines())
                     return next(number for number, (old, new) in enumerate(lines, start=1) if old != new)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             pass  # the file is gone, or no file: a message without a line is better than none
         return None
 
@@ -194,7 +197,10 @@ def _value(hint: Any, value: Any, where: Where) -> Any:
     if origin in (Mapping, dict) or hint is Mapping:
         return _weights(value, where)
     if hint is timedelta:
-        return _duration(value, where)
+        try:
+            return duration(value)
+        except ValueError as error:
+            raise where.error(str(error)) from None
     if type(value) is int and abs(value) >= 2**63:
         raise where.error("this number is too large")
     if hint is float and type(value) is int:
@@ -209,11 +215,8 @@ def _value(hint: Any, value: Any, where: Where) -> Any:
 def _weights(value: Any, where: Where) -> dict[float, float]:
     """Convert `[0.6, 0.8]` or `{"0.8" = 3, "1.0" = 1}` to number -> weight."""
     if isinstance(value, list):
-        weights: dict[float, float] = {}
-        for each in value:  # a temperature named twice weighs twice
-            number = _value(float, each, where)
-            weights[number] = weights.get(number, 0.0) + 1.0
-        return weights
+        counts = Counter(_value(float, each, where) for each in value)  # a temperature named twice weighs twice
+        return {number: float(count) for number, count in counts.items()}
     if not isinstance(value, dict):
         raise where.error(f"{_show(value)} is neither a list nor a table of weights")
     try:
@@ -222,16 +225,8 @@ def _weights(value: Any, where: Where) -> dict[float, float]:
         raise where.error(f"a key of {_show(value)} is not a number") from None
 
 
-def _duration(value: Any, where: Where) -> timedelta:
-    if not isinstance(value, str):
-        raise where.error(f'{_show(value)} is not a duration; write it with its unit, such as "10m"')
-    try:
-        return duration(value)
-    except ValueError as error:
-        raise where.error(str(error)) from None
-
-
 def _show(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"

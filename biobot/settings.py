@@ -21,10 +21,10 @@ Number = TypeVar("Number", int, float)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def duration(text: str) -> timedelta:
+def duration(text: Any) -> timedelta:
     """Return how long "90s", "1h30m" or "3d" is; raise ValueError for anything else."""
-    if not re.fullmatch(r"(\d+(\.\d+)?(ms|[smhdw]))+", text):
-        raise ValueError(f'"{text}" is not a duration such as "90s", "10m", "1h30m" or "3d"')
+    if not (isinstance(text, str) and re.fullmatch(r"(\d+(\.\d+)?(ms|[smhdw]))+", text)):
+        raise ValueError(f'{text!r:.60} is not a duration such as "90s", "10m", "1h30m" or "3d"')
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdw])", text)
     try:
         return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
