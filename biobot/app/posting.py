@@ -56,7 +56,7 @@ def one(poster: Poster, worker: Worker, text: str | None, slot: datetime | None 
     config, outbox, now = poster.config, poster.outbox, poster.clock()
     block = posting_block(outbox, poster.budget, now)
     if block is not None:
-        raise OutboxError(f"nothing is posted: {block.text}")
+        raise OutboxError(f"nothing can be posted now: {block.text}")
     if config.settings.post.network == "x":
         load(config).require(*POSTING)  # before a row is made that would wait for them
     review = config.settings.post.review == "on"

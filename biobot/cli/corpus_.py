@@ -72,7 +72,7 @@ def stats(options: Options, as_json: bool) -> None:
     size, authors = counted(found.bytes, "byte"), counted(found.authors, "known author")
     click.echo(f"stored    {counted(found.bios, 'bio')}, {size}, of {authors}")
     click.echo(f"forgotten {counted(found.forgotten, 'opt-out')}")
-    click.echo(f"to learn  {counted(found.learnable, 'bio')}, {counted(found.learnable_bytes, 'byte')}")
+    click.echo(f"training  {counted(found.learnable, 'bio')}, {counted(found.learnable_bytes, 'byte')}")
     for why, number in found.left_out.most_common():
         click.echo(f"left out  {counted(number, 'bio')} by train.{why}")
 

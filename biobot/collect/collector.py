@@ -139,7 +139,7 @@ class Collector:
                 failures += 1
                 yield Step("wait", why=str(error), wait=delay)
                 self.pause(delay)
-        yield Step("end", why="stopped; run this again to go on")
+        yield Step("end", why="stopped; run it again to continue")
 
     # -- choosing ------------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class Collector:
             self._empty_pages[row.number] += 1
         if self._empty_pages[row.number] < MAX_EMPTY_PAGES:
             return None
-        return f"{MAX_EMPTY_PAGES} pages in a row without people; the next run goes on there"
+        return f"{MAX_EMPTY_PAGES} pages in a row without people; the next run continues there"
 
     def _ask(self, row: SourceRow, size: int) -> Page:
         account = str(row.account)

@@ -36,13 +36,13 @@ def posting_block(outbox: Outbox, budget: Budget, now: datetime) -> PostingBlock
     """Return why nothing may be posted now; None when something may."""
     state = bot_state.read(outbox)
     if state.paused is not None:
-        return PostingBlock("paused", "paused; `biobot resume` goes on")
+        return PostingBlock("paused", "paused until `biobot resume`")
     if state.blocked is not None:
         return PostingBlock("blocked", state.blocked)
     if outbox.unconfirmed_run(state.resumed, now) >= BREAKER:
         return PostingBlock(
             "breaker",
-            f"{BREAKER} posts of unknown fate in a row: nothing is posted until the timeline tells, "
+            f"{BREAKER} posts of unknown fate in a row: nothing is posted until the timeline settles them, "
             "or until `biobot resume`",
         )
     until = state.wait_until

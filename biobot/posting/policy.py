@@ -71,7 +71,7 @@ TABLE: Mapping[str, Rule] = {
     UNKNOWN: Rule(
         State.UNCONFIRMED,
         Then.GO_ON,
-        "the timeline will tell; `biobot reconcile` looks now; three in a row open the circuit breaker",
+        "the timeline will settle it; `biobot reconcile` looks now; three in a row open the circuit breaker",
     ),
     Kind.DUPLICATE.value: Rule(
         State.FAILED, Then.GO_ON, "the account already has this text; the slot gets another one"
@@ -169,7 +169,10 @@ def decide(error: NetworkError, now: datetime, *, before: int = 0) -> Decision:
     rule = TABLE[name(error)]
     if rule.strikes and before + 1 >= rule.strikes:
         return Decision(
-            rule.state, Then.BLOCK, None, f"{rule.remedy}; after {before + 1} in a row only `biobot resume` goes on"
+            rule.state,
+            Then.BLOCK,
+            None,
+            f"{rule.remedy}; after {before + 1} in a row posting stops until `biobot resume`",
         )
     if rule.then is not Then.WAIT:
         return Decision(rule.state, rule.then, None, rule.remedy)

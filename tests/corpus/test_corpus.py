@@ -129,7 +129,7 @@ def test_stats_counts_one_of_a_thing_as_one_and_is_silent_about_nothing(corpus: 
     corpus("import", jsonl(tmp_path / "a.jsonl", "the love of my life"))
     said = corpus("stats")
     assert "stored    1 bio, 19 bytes, of 0 known authors\n" in said
-    assert "to learn  1 bio, 19 bytes\n" in said
+    assert "training  1 bio, 19 bytes\n" in said
     assert "left out" not in said
 
 

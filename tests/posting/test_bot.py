@@ -265,7 +265,9 @@ def test_f1_a_429_is_waited_out_without_a_call(home: Path) -> None:
     world.net.faults = [Refused(Kind.RATE_LIMIT, 429, wait=20 * MINUTE)]
     world.run(19 * MINUTE)
     assert world.net.calls == 1
-    with pytest.raises(OutboxError, match="nothing is posted: waiting until"):  # nor does a person's hand make one
+    with pytest.raises(
+        OutboxError, match="nothing can be posted now: waiting until"
+    ):  # nor does a person's hand make one
         posting.one(world.poster, world.worker, None)
     world.run(5 * MINUTE)
     assert world.net.calls == 2
@@ -549,7 +551,7 @@ def test_a_pause_stops_posts_and_is_told_as_the_reason(home: Path) -> None:
     bot_state.resume(world.outbox, world.now)
     world.run(MINUTE)
     assert len(world.net.texts) == 2
-    assert {row.reason for row in world.rows(State.SKIPPED)} == {"missed: paused; `biobot resume` goes on"}
+    assert {row.reason for row in world.rows(State.SKIPPED)} == {"missed: paused until `biobot resume`"}
 
 
 def test_the_budget_stops_posts_until_the_next_day(home: Path) -> None:
