@@ -94,7 +94,7 @@ class Demo:
             say(f"  {legend()}")
         heat = ("--temperature", "0.2", "--temperature", "0.8", "--temperature", "1.2")
         for bio in self._lines("preview", "--per-byte", "--no-filters", *heat, "-n", "1", "--seed", SEED):
-            show(bio, f"T {bio['temperature']:.1f} · {bio['bits_per_byte']:.2f} bits a byte", None)
+            show(bio, f"T {bio['temperature']:.1f} · {bio['bits_per_byte']:.2f} bits per byte", None)
 
     def show_filters(self) -> int:
         """Print candidates with the filters' verdicts, and return how many were refused."""

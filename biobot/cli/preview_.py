@@ -1,4 +1,4 @@
-"""`biobot preview`: draw bios and show what the filters make of them; nothing changes."""
+"""`biobot preview`: draws bios and shows the filters' objections; changes nothing."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "-t", "--temperature", "temperatures", type=float, multiple=True, help="How bold; again for more. 0: argmax."
+    "-t",
+    "--temperature",
+    "temperatures",
+    type=float,
+    multiple=True,
+    help="0: the argmax; may be repeated.",
 )
-@click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Bios for each temperature.")
-@click.option("--seed", type=click.IntRange(0, 2**62), help="Bio i is the bio of seed SEED + i; otherwise by chance.")
-@click.option("--prefix", default="", help="What every bio begins with.")
-@click.option("--top-p", type=float, default=1.0, help="Draw from the likeliest bytes that together reach this share.")
-@click.option("--min-p", type=float, default=0.0, help="Draw from bytes this much as likely as the likeliest.")
+@click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Bios per temperature.")
+@click.option("--seed", type=click.IntRange(0, 2**62), help="Bio i has the seed SEED + i; random by default.")
+@click.option("--prefix", default="", help="How every bio begins.")
+@click.option("--top-p", type=float, default=1.0, help="Only the likeliest bytes with this total probability.")
+@click.option("--min-p", type=float, default=0.0, help="Only bytes at least this likely, relative to the likeliest.")
 @click.option("--max-bytes", type=int, default=MAX_BYTES, show_default=True, help="Cut longer bios.")
-@click.option("--model", help="A model's id or path; otherwise the one that the config names.")
-@click.option("--no-filters", is_flag=True, help="Judge nothing.")
+@click.option("--model", help="A model's id or path; by default the bot's model.")
+@click.option("--no-filters", is_flag=True, help="Do not run the filters.")
 @click.option("--per-byte", is_flag=True, help="With --json: each byte's probability and entropy.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @click.pass_obj
 def command(
     options: Options,
@@ -47,7 +52,7 @@ def command(
     per_byte: bool,
     as_json: bool,
 ) -> None:
-    """Print bios and what the filters make of them; post nothing."""
+    """Print sample bios with the filters' objections; post nothing."""
     from biobot.filters import output
     from biobot.worker.protocol import Preview
     from biobot.worker.server import preview
@@ -100,14 +105,14 @@ def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
     shown, accepted, masked = 0, 0, 0.0
     for verdict in verdicts:
         bio = verdict.candidate
-        label = f"T {bio.temperature:g} · seed {bio.seed} · {bio.bits_per_byte:.2f} bits a byte"
+        label = f"T {bio.temperature:g} · seed {bio.seed} · {bio.bits_per_byte:.2f} bits per byte"
         objections = map(str, verdict.objections) if judged else None
         text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
         click.echo(text, file=stdout, color=colour)
         shown, accepted, masked = shown + 1, accepted + verdict.accepted, masked + (bio.masked or 0.0)
     click.echo(
         (f"{accepted} of {shown} accepted · " if judged else "")
-        + f"masking took {masked / shown:.2%} of the probability"
+        + f"{masked / shown:.2%} of the probability masked"
         + (f" · entropy {terminal.legend()}" if colour else ""),
         color=colour,
         err=True,
