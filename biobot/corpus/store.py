@@ -400,12 +400,18 @@ class Store:
         counts = Counter((clean.traits(bio.text), len(bio.text.encode())) for bio in self.bios())
         return [(*key, count) for key, count in counts.items()]
 
+    def fingerprints(self) -> int | None:
+        """Return how many forgotten texts' fingerprints were saved, at least; None if nothing was ever forgotten."""
+        query = "SELECT (SELECT value FROM fact WHERE name = 'fingerprints'), EXISTS (SELECT 1 FROM forgotten)"
+        saved, any_forgotten = self.db.execute(query).fetchone()
+        return int(saved or 0) if any_forgotten else None
+
     # -- forgetting -----------------------------------------------------------------------------------
 
     def forget(
         self,
         now: datetime,
-        save_fingerprints: Callable[[Iterable[str]], object],
+        save_fingerprints: Callable[[Iterable[str]], int],
         *,
         ids: Iterable[int] = (),
         handles: Iterable[str] = (),
@@ -414,7 +420,8 @@ class Store:
         """Opt people and texts out for good: their bios go at once, and never come back.
 
         Whoever is the only one known to have written a forgotten text is forgotten, too. `save_fingerprints` is
-        given the texts before anything is deleted, so that none of them is ever posted; if it raises, nothing is.
+        given the texts before anything is deleted, so that none of them is ever posted, and returns how many texts'
+        fingerprints there are now; if it raises, nothing is deleted.
         """
         with self.transaction():
             people = dict.fromkeys(ids, True)
@@ -431,7 +438,8 @@ class Store:
                 names.add(handle)
             words |= {text_key(text): text for (text,) in self._each("SELECT text FROM bio WHERE id = ?", bios)}
             # if this process dies before the commit, too much is refused for a while, never too little
-            save_fingerprints(words.values())
+            saved = max(save_fingerprints(words.values()), self.fingerprints() or 0)
+            self.db.execute("INSERT OR REPLACE INTO fact VALUES ('fingerprints', ?)", (str(saved),))
             before = self._one("SELECT count(*) FROM forgotten")
             keys = [*words, *(id_key(author) for author in people if author > 0), *map(handle_key, names)]
             self.db.executemany(

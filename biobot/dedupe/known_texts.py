@@ -75,15 +75,18 @@ class CombinedIndex:
         )
 
 
-def open_known_texts(home: Path, learnt: Path, outbox: OwnTexts, *, may_write: bool = False) -> CombinedIndex:
+def open_known_texts(
+    home: Path, learnt: Path, outbox: OwnTexts, forgotten: int | None, *, may_write: bool = False
+) -> CombinedIndex:
     """Open all that the bot with this home must not repeat; `learnt` is its model's index.
 
-    Only with `may_write` the fingerprints of the bot's own texts are saved. Raises CorpusError if something cannot be
+    There must be `forgotten` opted-out texts, or more (see `open_forgotten`). Only with `may_write` the fingerprints of
+    the bot's own texts are saved. Raises CorpusError if something cannot be
     read: nothing may be posted that was not compared with it.
     """
     own = own_texts(home / OUTBOX_INDEX, outbox, may_write=may_write)
     return CombinedIndex(
-        [Part(Index.open(learnt), "learnt"), Part(open_forgotten(home / FORGOTTEN), "forgotten"), *own]
+        [Part(Index.open(learnt), "learnt"), Part(open_forgotten(home / FORGOTTEN, forgotten), "forgotten"), *own]
     )
 
 
@@ -137,8 +140,11 @@ def _digest(texts: str) -> int:
 # -- opt-outs ----------------------------------------------------------------------------------------
 
 
-def open_forgotten(path: Path) -> Index:
-    """Return the fingerprints of opted-out texts; raise CorpusError if they are damaged."""
+def open_forgotten(path: Path, expected: int | None) -> Index:
+    """Return the fingerprints of opted-out texts.
+
+    Raises CorpusError if they are damaged, fewer than `expected`, or gone; with None there may be none.
+    """
     try:
         lines = path.read_text(encoding="ascii").split() if path.exists() else []
         stored = [fingerprint.unpack(bytes.fromhex(line)) for line in lines]
@@ -146,6 +152,11 @@ def open_forgotten(path: Path) -> Index:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise CorpusError(f"{path} is damaged; restore it from a backup, or forget those texts again") from None
+    if expected is not None and (len(lines) < expected or not path.exists()):
+        raise CorpusError(
+            f"{path} holds {len(lines)} of the {expected} texts whose authors opted out; nothing is posted without "
+            "them: restore it from a backup, or forget those texts again"
+        )
     return Index.of(fingerprint.concatenate([fingerprint.compute_batch([]), *stored]))
 
 

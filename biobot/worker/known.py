@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biobot.config import Config
+from biobot.corpus.store import Store
 from biobot.model.registry import ModelFolder
 from biobot.posting.outbox import Outbox
 
@@ -19,5 +20,7 @@ def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) 
     """
     from biobot.dedupe.known_texts import open_known_texts  # numpy, which the daemon does without
 
+    with Store(config.home / "corpus.db", read_only=True) as store:
+        forgotten = store.fingerprints()
     with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
-        return open_known_texts(config.home, model.index, outbox, may_write=may_write)
+        return open_known_texts(config.home, model.index, outbox, forgotten, may_write=may_write)

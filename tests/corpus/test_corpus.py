@@ -248,7 +248,7 @@ def test_f41_whoever_opts_out_is_gone_at_once_and_never_comes_back(corpus: Run, 
     assert "hives" not in corpus("export", "-")
     counts = corpus("import", file, jsonl(tmp_path / "b.jsonl", signed("a new bio of the same person", 5)), "--json")
     assert (counts["added"], counts["duplicates"], counts["forgotten"]) == (0, 1, 3)
-    found = CombinedIndex([Part(open_forgotten(home / "forgotten.idx"), "forgotten")])
+    found = CombinedIndex([Part(open_forgotten(home / "forgotten.idx", 1), "forgotten")])
     layers = {match.layer for match in found.matches(mine.upper())}
     assert "exact" in layers
     assert any(match.layer == "near" and match.amount > 0.7 for match in found.matches(mine.replace("seven", "nine")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,11 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def opened(home: Path, learnt: Path, own: list[Row], *, may_write: bool = False) -> CombinedIndex:
+def opened(
+    home: Path, learnt: Path, own: list[Row], *, forgotten: int | None = None, may_write: bool = False
+) -> CombinedIndex:
     with outbox_of(home, own) as outbox:
-        return open_known_texts(home, learnt, outbox, may_write=may_write)
+        return open_known_texts(home, learnt, outbox, forgotten, may_write=may_write)
 
 
 def save(home: Path, own: list[Row]) -> None:
@@ -176,3 +179,17 @@ def test_who_opted_out_is_recognised_without_their_text(tmp_path: Path, learnt: 
     path.write_text("nonsense\n")
     with pytest.raises(CorpusError, match="damaged"):
         opened(tmp_path, learnt, [])
+
+
+@pytest.mark.parametrize(("left", "forgotten", "refused"), [(2, 2, False), (2, 1, False), (1, 2, True), (0, 1, True)])
+def test_nothing_is_judged_with_fewer_opt_outs_than_there_were(
+    tmp_path: Path, learnt: Path, left: int, forgotten: int, refused: bool
+) -> None:
+    path = tmp_path / known_texts.FORGOTTEN
+    known_texts.forget(path, OWN[:2])
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:left]))
+    with pytest.raises(CorpusError, match=rf"holds {left} of the {forgotten}") if refused else nullcontext():
+        opened(tmp_path, learnt, [], forgotten=forgotten)
+    path.unlink()
+    with pytest.raises(CorpusError, match="holds 0 of the"):
+        opened(tmp_path, learnt, [], forgotten=0)

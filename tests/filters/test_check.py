@@ -80,6 +80,39 @@ def test_posted_queued_and_forgotten_texts_are_refused_but_a_row_is_not_its_own_
     assert reasons[3] == []
 
 
+@pytest.mark.parametrize("how", ["emptied", "removed", "of before"])
+def test_opt_outs_that_are_lost_stop_everything_until_they_are_back(
+    folder: Folder, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    home = folder("") / "state"
+    path, texts = (
+        home / "forgotten.idx",
+        ["Grandmother whistles only when it rains", "Seven clumsy foxes rent umbrellas"],
+    )
+    kept = b""
+    for text in texts:
+        kept = path.read_bytes() if path.exists() else b""
+        with pytest.raises(SystemExit):
+            main(["corpus", "forget", "--text", text])
+    whole = path.read_bytes()
+    path.write_bytes(kept if how == "of before" else b"")
+    if how == "removed":
+        path.unlink()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        main(["check", "--text", FINE])
+    assert left.value.code == 1
+    assert f"holds {len(kept.splitlines()) if how == 'of before' else 0} of the 2 texts" in capsys.readouterr().err
+    for text in texts:  # until all are forgotten again
+        with pytest.raises(SystemExit):
+            main(["check", "--text", FINE])
+        with pytest.raises(SystemExit):
+            main(["corpus", "forget", "--text", text])
+    capsys.readouterr()
+    assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+    assert [each["accepted"] for each in lines(capsys, "--text", FINE, "--text", texts[0])] == [True, False]
+
+
 @pytest.mark.parametrize("broken", ["outbox.db", "forgotten.idx", "fingerprints.idx"])
 def test_what_cannot_be_compared_is_not_judged(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
