@@ -5,7 +5,6 @@ BiobotError                 it could not be done: one line on stderr, exit code 
 ├── SecretsError            a key is missing, or its file can be read by others
 ├── CorpusError             bios cannot be read, stored or found
 ├── ModelError              a model cannot be loaded, trained, saved or promoted
-│   └── UnknownByte         a byte value that the model never saw in training
 ├── SampleError             invalid sampling parameters, or nothing that the model could sample
 ├── PluginError             a plugin cannot be loaded, or does not keep to its hook
 ├── OutboxError             a post cannot be changed as asked (wrong state, stale revision, full disk)
@@ -38,15 +37,6 @@ class CorpusError(BiobotError):
 
 class ModelError(BiobotError):
     """A model cannot be loaded, trained, saved or promoted."""
-
-
-class UnknownByte(ModelError):
-    """A text holds a byte value that the model never saw in training: `value`, at `position`."""
-
-    def __init__(self, value: int, position: int) -> None:
-        super().__init__(f"byte 0x{value:02x} at position {position} was never seen in training; leave it out")
-        self.value = value
-        self.position = position
 
 
 class SampleError(BiobotError):

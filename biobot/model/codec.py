@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from biobot.errors import UnknownByte
+from biobot.errors import ModelError
 
 STOP = 0
 """The code that ends a bio and also, as the model's first input, starts it."""
@@ -44,11 +44,13 @@ class Codec:
         return self._codes[value]
 
     def encode(self, text: bytes) -> list[int]:
-        """Return the codes of `text`, without a stop; raise UnknownByte for a byte never seen in training."""
+        """Return the codes of `text`, without a stop; raise ModelError for a byte never seen in training."""
         codes = [self._codes[value] for value in text]
         if None in codes:
             position = codes.index(None)
-            raise UnknownByte(text[position], position)
+            raise ModelError(
+                f"byte 0x{text[position]:02x} at position {position} was never seen in training; leave it out"
+            )
         return codes  # type: ignore[return-value]  # no None is left
 
     def decode(self, codes: Iterable[int]) -> bytes:
