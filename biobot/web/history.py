@@ -103,7 +103,7 @@ class History:
 
         def read() -> Stats | None:
             try:
-                with corpus.open_store(config) as store:
+                with corpus.open_store(config, read_only=True) as store:
                     return store.stats(config.settings.train)
             except BiobotError:
                 return None
