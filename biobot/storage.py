@@ -28,8 +28,10 @@ def atomic_write(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     """Yield a file that takes the place of `path`, whole, when the block ends; after an error nothing has changed.
 
     The bytes reach the disk before the new name does, and the name before this returns: after a power cut there
-    is the old file or the new one. Raises OSError.
+    is the old file or the new one. A missing folder is made. Raises OSError.
     """
+    if not path.parent.is_dir():
+        make_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -44,27 +46,37 @@ def atomic_write(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
-def private_folder(folder: Path) -> Path:
-    """Make a folder that only its owner can enter, with its parents, under any umask; return it.
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder and the missing ones above it with `mode`, under any umask; limit one that exists to it.
 
-    One that exists and is open to others is closed to them; a shared one (sticky, as /tmp is) and one of
-    another owner stay as they are. Raises OSError.
+    A shared folder (sticky, as /tmp is) and one of another owner stay as they are. Raises OSError.
     """
     if not folder.is_dir():
         if not folder.parent.exists():
-            private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        folder.chmod(0o700)
+            make_folder(folder.parent, mode)
+        folder.mkdir(mode=mode, exist_ok=True)
+        folder.chmod(mode)
         _sync_folder(folder.parent)
-    elif is_exposed(folder):
-        folder.chmod(0o700)
-    return folder
+    elif is_exposed(folder, mode):
+        folder.chmod(folder.stat().st_mode & mode)
 
 
-def is_exposed(path: Path) -> bool:
-    """Return whether others may read or write a file or folder that is ours; a sticky folder is meant to be shared."""
+def make_file(path: Path) -> None:
+    """Make an empty file that only its owner can use, or take everybody else's permissions from one that exists.
+
+    SQLite gives a database's journals the permissions of the database. Raises OSError.
+    """
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        if is_exposed(path):
+            path.chmod(0o600)
+
+
+def is_exposed(path: Path, mode: int = 0o700) -> bool:
+    """Return whether others may do more than `mode` says with a file or folder of ours; sticky folders are shared."""
     found = path.stat()
-    return bool(found.st_mode & 0o077 and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX)
+    return bool(found.st_mode & 0o077 & ~mode and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX)
 
 
 def others_can_write(path: Path) -> bool:
@@ -106,12 +118,8 @@ def open_read_write(path: Path, steps: Sequence[str], *, backup: bool = False) -
     `steps` are the SQL scripts that lead from each version to the next. With `backup`, a copy of a file of an
     older version is put beside it first. Raises sqlite3.Error and OSError.
     """
-    private_folder(path.parent)
-    try:
-        path.touch(mode=0o600, exist_ok=False)  # its journals get the same mode
-    except FileExistsError:
-        if is_exposed(path):
-            path.chmod(0o600)
+    make_folder(path.parent)
+    make_file(path)
     db = sqlite3.connect(path, timeout=SQLITE_TIMEOUT, isolation_level=None)
     try:
         # TRUNCATE, not WAL: Debian 12's SQLite has the WAL-reset bug, and a bot needs no thousands of commits
@@ -120,7 +128,7 @@ def open_read_write(path: Path, steps: Sequence[str], *, backup: bool = False) -
         found = _check_version(db, steps)
         if 0 < found < len(steps) and backup:
             copy = path.with_name(f"{path.name}.{found}.backup")
-            copy.touch(mode=0o600)
+            make_file(copy)
             with closing(sqlite3.connect(copy)) as target:
                 db.backup(target)
         if found < len(steps):

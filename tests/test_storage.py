@@ -120,7 +120,8 @@ def test_writers_close_what_was_open_to_others_and_readers_leave_it(notes: Path)
 
 def test_a_folder_that_is_shared_on_purpose_stays_shared(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
-    assert mode(storage.private_folder(tmp_path)) == 0o1777
+    storage.make_folder(tmp_path)
+    assert mode(tmp_path) == 0o1777
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

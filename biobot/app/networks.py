@@ -8,6 +8,7 @@ from datetime import datetime
 
 from biobot.config import Config
 from biobot.networks.network import Network
+from biobot.storage import make_folder
 
 
 def open_network(config: Config, clock: Callable[[], datetime], stop: threading.Event | None = None) -> Network:
@@ -31,6 +32,6 @@ def open_network(config: Config, clock: Callable[[], datetime], stop: threading.
             from biobot.rehearsal.network import Rehearsal
             from biobot.rehearsal.server import FakeX
 
-            config.home.mkdir(parents=True, exist_ok=True)
+            make_folder(config.home)
             fake = FakeX(clock, config.home / "rehearsal.db")
             return Rehearsal(fake, settings.x.timeout, stop)

@@ -21,6 +21,7 @@ from biobot.errors import CorpusError, ModelError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import ModelFolder, Registry
+from biobot.storage import atomic_write, make_folder
 from biobot.text.humanize import counted
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _finish(
     registry = Registry(config.home)
     folder = ModelFolder(model, registry.folder / model)
     yield Note(f"indexing the training bios of {model}")
-    folder.path.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.path)
     own = folder.path / ".new.idx" if base else folder.index
     index.build((_text(each) for each in trainer.bios), own)
     if base:
@@ -306,7 +307,8 @@ def _finish(
     decision = gate.decide(model, new, old, compared, verbatim, real)
     best.card = card
     checkpoint.save(folder.weights, best, "bfloat16")
-    (folder.path / "curve.png").write_bytes(plots.png(plots.learning_curve(card["curve"], model)))
+    with atomic_write(folder.path / "curve.png") as file:
+        file.write(plots.png(plots.learning_curve(card["curve"], model)))
     for line in report.table(card["report"]):
         yield Note(line)
     record.at("promote")
@@ -357,7 +359,7 @@ def import_legacy(
         raise ModelError(f"a model {name} exists already; choose another --name")
     imported = legacy.read(state_dict, sizes, byte_values)
     imported.card |= {"id": name, "created": now.isoformat(timespec="seconds")}
-    folder.path.mkdir(parents=True)
+    make_folder(folder.path)
     index.build([], folder.index)
     checkpoint.save(folder.weights, imported)
     return folder

@@ -21,8 +21,8 @@ def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Pat
 
     name = Registry(config.home).find(model or config.settings.model.name).id
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(plots.png(plots.sweep(rows, chosen, name)))
+        with atomic_write(file) as written:
+            written.write(plots.png(plots.sweep(rows, chosen, name)))
     except OSError as error:
         raise SampleError(f"cannot write {file}: {error.strerror}") from None
 

@@ -9,6 +9,7 @@ import click
 
 from biobot.bundled import bundled
 from biobot.errors import BiobotError
+from biobot.storage import make_folder
 
 EXAMPLE = '''"""An example filter: remove the # signs and try `biobot preview`.
 
@@ -38,7 +39,7 @@ def command(folder: Path) -> None:
         folder / "plugins" / "example.py": (EXAMPLE, 0o644),
     }
     try:
-        (folder / "plugins").mkdir(parents=True, exist_ok=True)
+        make_folder(folder / "plugins", 0o755)  # a plugin that others could write is not loaded
         for path, (text, mode) in files.items():
             click.echo(f"{'wrote' if _write_new(path, text, mode) else 'kept '}  {path}")
     except OSError as error:

@@ -14,6 +14,7 @@ from biobot.candidate import Candidate
 from biobot.errors import PluginError
 from biobot.filters.judge import Judge
 from biobot.filters.loader import RESERVED, Plugin
+from biobot.storage import atomic_write, make_folder
 
 PLUGIN = '''"""Refuses texts with too many exclamation marks: change this to what you want."""
 
@@ -104,8 +105,9 @@ def write_new(name: str, folder: Path) -> tuple[Path, Path]:
         if path.exists():
             raise PluginError(f"{path} is already there; choose another name")
     for path, text in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.format(name=name), encoding="utf-8")
+        make_folder(path.parent, 0o755)  # a plugin that others could write is not loaded
+        with atomic_write(path, 0o644) as file:
+            file.write(text.format(name=name).encode())
     return files[0][0], files[1][0]
 
 

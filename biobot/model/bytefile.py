@@ -31,7 +31,6 @@ class ByteFile:
     def build(cls, path: Path, bios: Iterable[bytes]) -> ByteFile:
         """Write `bios` to `path`.bytes and `path`.ends in one pass, and open them."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path.with_suffix(".ends")) as ends, atomic_write(path.with_suffix(".bytes")) as text:
                 end = 0
                 for bio in bios:

@@ -130,8 +130,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     plain = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
     data = save(plain, {"biobot": json.dumps({"format": FORMAT, **facts}, ensure_ascii=False)})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, 0o644) as file:
+        with atomic_write(path) as file:
             file.write(data)
     except OSError as error:
         raise ModelError(f"cannot save {path}: {error}; what was there before is untouched") from None

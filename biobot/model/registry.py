@@ -133,8 +133,7 @@ class Registry:
 
     def _write(self, order: Ids) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.folder / "current", 0o644) as file:
+            with atomic_write(self.folder / "current") as file:
                 file.write("".join(f"{each}\n" for each in order[:_HISTORY]).encode())
         except OSError as error:
             raise ModelError(f"cannot change the active model: {error.strerror}; it stays as it was") from None

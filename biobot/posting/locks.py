@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from biobot.errors import LockHeld, OutboxError
+from biobot.storage import make_folder
 from biobot.text.humanize import when
 
 DAEMON, POST = "daemon.lock", "post.lock"
@@ -29,7 +30,7 @@ def lock(home: Path, name: str, who: str, now: datetime, patience: timedelta = _
     """Hold a lock of this home; raise LockHeld, saying who has it, when it is not free within `patience`."""
     path = home / name
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(home)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OutboxError(f"cannot write {path}: {error.strerror}; mend its rights, or give another --home") from None

@@ -56,6 +56,8 @@ class State:
 
     def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.RLock()
+        if file is not None:
+            storage.make_file(file)
         self._db = sqlite3.connect(
             file or ":memory:", isolation_level=None, check_same_thread=False, timeout=10, cached_statements=32
         )

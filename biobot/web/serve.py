@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, LockHeld
 from biobot.posting.locks import holder, lock
-from biobot.storage import atomic_write
+from biobot.storage import atomic_write, make_folder
 from biobot.web.app import application
 from biobot.web.middleware import Origin
 from biobot.web.sessions import Links
@@ -180,8 +180,7 @@ def console(
             stack.enter_context(lock(config.home, LOCK, "biobot web", clock()))
         except LockHeld as error:
             raise LockHeld(f"{error}; `biobot web --link` makes a new link to it") from None
-        runtime(config).mkdir(exist_ok=True)
-        runtime(config).chmod(0o700)
+        make_folder(runtime(config))
         listener = stack.enter_context(_listen(address, port))
         origin = choose_origin(address, listener.getsockname()[1], public)
         links = Links(runtime(config) / "links")

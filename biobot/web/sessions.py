@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from biobot.storage import atomic_write
+from biobot.storage import atomic_write, make_folder
 
 LINK_LIFETIME = timedelta(minutes=10)
 """How long a link works."""
@@ -39,7 +39,7 @@ class Links:
 
     def make(self, now: datetime) -> str:
         """Return the token of a new link, and remove expired ones."""
-        self.folder.mkdir(exist_ok=True, mode=0o700)
+        make_folder(self.folder)
         for each in self.folder.glob("[!.]*"):
             if not _fresh(each, now):
                 each.unlink(missing_ok=True)

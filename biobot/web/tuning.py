@@ -12,6 +12,7 @@ from typing import Any
 
 from biobot.config import Config
 from biobot.errors import BiobotError
+from biobot.storage import atomic_write
 from biobot.web.jobs import Jobs
 from biobot.worker.protocol import Sweep
 
@@ -77,7 +78,8 @@ class Tuner:
                 async for each in found:
                     self._rows.append(dict(each.values))
             self._kept = self._rows
-            self._file.write_text(json.dumps(self._kept), encoding="utf-8")
+            with atomic_write(self._file) as file:
+                file.write(json.dumps(self._kept).encode())
         except BiobotError as error:
             self._error = str(error)
         finally:
