@@ -10,7 +10,7 @@ from biobot.networks.rate_limits import MAX_WAIT
 from biobot.posting import bot_state
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
-from biobot.text.humanize import counted, when
+from biobot.text.humanize import when
 
 BREAKER = 3
 """After this many posts of unknown fate in a row no more are made until the timeline or a person has settled them."""
@@ -50,12 +50,7 @@ def posting_block(outbox: Outbox, budget: Budget, now: datetime) -> PostingBlock
         return PostingBlock("wait", f"waiting until {when(until)}: {state.wait_reason}", until)
     left = budget.left(now)
     if left.until is not None:
-        what = (
-            f"the day's budget of {counted(left.posts_per_day, 'post')}"
-            if left.posts == 0
-            else f"the month's budget of ${left.usd_per_month:.2f} (${left.usd_month:.2f} spent)"
-        )
-        return PostingBlock("budget", f"{what} is used up; next at {when(left.until)}", left.until)
+        return PostingBlock("budget", left.spent, left.until)
     return None
 
 

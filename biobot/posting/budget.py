@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -36,19 +36,14 @@ class BudgetSpent(OutboxError):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was used, and what may be."""
+    """What was used, and what may be; `spent` says which budget is used up, and `until` when there is some again."""
 
     posts_today: int
     posts_per_day: int
     usd_month: float
     usd_per_month: float
-    until: datetime | None
-    """When posting is possible again; None while it is now."""
-
-    @property
-    def posts(self) -> int:
-        """Return the number of posts that today still allows."""
-        return max(self.posts_per_day - self.posts_today, 0)
+    until: datetime | None = None
+    spent: str = ""
 
 
 class Budget:
@@ -82,34 +77,26 @@ class Budget:
         """Count the posts of that UTC day: those on their way or of unknown fate count as well."""
         return int(self._sum("units", next_day(day) - timedelta(days=1), next_day(day), "post%"))
 
-    def left(self, now: datetime) -> Left:
-        """Return what was used and when posting is possible again."""
+    def left(self, now: datetime, kind: Kind = "post") -> Left:
+        """Return what was used, and when one of `kind` is possible again."""
         limits = self.settings.budget
         posts, usd = self.posts_on(now), self.month_spend(now)
-        until = None
-        if posts >= limits.posts_per_day:
-            until = next_day(now)
-        if usd + self.price("post") > limits.usd_per_month + _ROUNDING:
-            until = next_month(now)
-        return Left(posts, limits.posts_per_day, usd, limits.usd_per_month, until)
+        left = Left(posts, limits.posts_per_day, usd, limits.usd_per_month)
+        if usd + self.price(kind) > limits.usd_per_month + _ROUNDING:
+            until, what = next_month(now), f"the month's budget of ${limits.usd_per_month:.2f}"
+        elif posts >= limits.posts_per_day:
+            until, what = next_day(now), f"the day's budget of {counted(limits.posts_per_day, 'post')}"
+        else:
+            return left
+        return replace(left, until=until, spent=f"{what} is used up; next at {when(until)}")
 
     def charge(self, post: int, kind: Kind, now: datetime) -> Callable[[sqlite3.Connection], None]:
-        """Make what `Outbox.claim` calls in its transaction: book this post, or raise BudgetSpent."""
+        """Return what `transitions.claim` calls in its transaction: it books this post, or raises BudgetSpent."""
 
         def book(db: sqlite3.Connection) -> None:
-            limits = self.settings.budget
-            if self.posts_on(now) >= limits.posts_per_day:
-                raise BudgetSpent(
-                    f"the day's budget of {counted(limits.posts_per_day, 'post')} is used up "
-                    f"(`post.budget.posts_per_day`); next at {when(next_day(now))}",
-                    next_day(now),
-                )
-            if self.month_spend(now) + self.price(kind) > limits.usd_per_month + _ROUNDING:
-                raise BudgetSpent(
-                    f"the month's budget of ${limits.usd_per_month:.2f} is used up (`post.budget.usd_per_month`); "
-                    f"next at {when(next_month(now))}",
-                    next_month(now),
-                )
+            left = self.left(now, kind)
+            if left.until is not None:
+                raise BudgetSpent(left.spent, left.until)
             self._book(db, kind, 1, now, post)
 
         return book

@@ -60,96 +60,47 @@ UNKNOWN = "unknown"
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
+
+def _block(remedy: str) -> Rule:
+    return Rule(State.APPROVED, Then.BLOCK, f"{remedy}, then run `biobot resume`")
+
+
+def _wait(remedy: str, wait: timedelta, max_wait: timedelta = MAX_WAIT) -> Rule:
+    return Rule(State.APPROVED, Then.WAIT, remedy, wait, max_wait)
+
+
+def _fail(remedy: str, wait: timedelta = timedelta(0), strikes: int = 3) -> Rule:
+    return Rule(State.FAILED, Then.WAIT if wait else Then.GO_ON, remedy, wait, strikes=strikes)
+
+
 TABLE: Mapping[str, Rule] = {
-    UNSENT: Rule(
-        State.APPROVED,
-        Then.WAIT,
-        "nothing was sent; if this goes on, check the network and `x.api_base`",
-        wait=_MINUTE,
-        max_wait=15 * _MINUTE,
-    ),
+    UNSENT: _wait("nothing was sent; if this goes on, check the network and `x.api_base`", _MINUTE, 15 * _MINUTE),
     UNKNOWN: Rule(
         State.UNCONFIRMED,
         Then.GO_ON,
         "the timeline will settle it; `biobot reconcile` looks now; three in a row open the circuit breaker",
     ),
-    Kind.DUPLICATE.value: Rule(
-        State.FAILED, Then.GO_ON, "the account already has this text; the slot gets another one"
+    Kind.DUPLICATE.value: _fail("the account already has this text; the slot gets another one", strikes=0),
+    Kind.RATE_LIMIT.value: _wait("too many calls; if this happens often, post less often", _MINUTE, _HOUR),
+    Kind.DAILY_LIMIT.value: _wait("the day's posts are used up; lower `post.budget.posts_per_day`", _HOUR),
+    Kind.USAGE_CAP.value: _block("the monthly usage cap is reached: raise it at console.x.com"),
+    Kind.NO_CREDITS.value: _block("the account has no credits: buy some at console.x.com"),
+    Kind.SUSPENDED.value: _block("the account is suspended: appeal at help.x.com"),
+    Kind.LOCKED.value: _block("the account is locked: log in at x.com and unlock it"),
+    Kind.REVOKED.value: _block("the keys are wrong or revoked: make new ones at console.x.com"),
+    Kind.CLOCK.value: _wait(
+        "this machine's clock is wrong: let NTP set it (timedatectl set-ntp true)", 15 * _MINUTE, _HOUR
     ),
-    Kind.RATE_LIMIT.value: Rule(
-        State.APPROVED,
-        Then.WAIT,
-        "too many calls; if this happens often, post less often",
-        wait=_MINUTE,
-        max_wait=_HOUR,
+    Kind.READ_ONLY.value: _block('the app may only read: set it to "Read and write", make a NEW access token'),
+    Kind.NOT_ENROLLED.value: _block("the app belongs to no project: add it to one at console.x.com"),
+    Kind.APP_ONLY.value: _block("the keys are an app's, not an account's: make an access token"),
+    Kind.NOT_PERMITTED.value: _fail(
+        "X disliked this text or this pace: look at the account, and post less often", _HOUR
     ),
-    Kind.DAILY_LIMIT.value: Rule(
-        State.APPROVED, Then.WAIT, "the day's posts are used up; lower `post.budget.posts_per_day`", wait=_HOUR
-    ),
-    Kind.USAGE_CAP.value: Rule(
-        State.APPROVED,
-        Then.BLOCK,
-        "the monthly usage cap is reached: raise it at console.x.com, then run `biobot resume`",
-    ),
-    Kind.NO_CREDITS.value: Rule(
-        State.APPROVED, Then.BLOCK, "the account has no credits: buy some at console.x.com, then run `biobot resume`"
-    ),
-    Kind.SUSPENDED.value: Rule(
-        State.APPROVED, Then.BLOCK, "the account is suspended: appeal at help.x.com, then run `biobot resume`"
-    ),
-    Kind.LOCKED.value: Rule(
-        State.APPROVED, Then.BLOCK, "the account is locked: log in at x.com and unlock it, then run `biobot resume`"
-    ),
-    Kind.REVOKED.value: Rule(
-        State.APPROVED,
-        Then.BLOCK,
-        "the keys are wrong or revoked: make new ones at console.x.com, then run `biobot resume`",
-    ),
-    Kind.CLOCK.value: Rule(
-        State.APPROVED,
-        Then.WAIT,
-        "this machine's clock is wrong: let NTP set it (timedatectl set-ntp true)",
-        wait=15 * _MINUTE,
-        max_wait=_HOUR,
-    ),
-    Kind.READ_ONLY.value: Rule(
-        State.APPROVED,
-        Then.BLOCK,
-        'the app may only read: set it to "Read and write", make a NEW access token, then run `biobot resume`',
-    ),
-    Kind.NOT_ENROLLED.value: Rule(
-        State.APPROVED,
-        Then.BLOCK,
-        "the app belongs to no project: add it to one at console.x.com, then run `biobot resume`",
-    ),
-    Kind.APP_ONLY.value: Rule(
-        State.APPROVED,
-        Then.BLOCK,
-        "the keys are an app's, not an account's: make an access token, then run `biobot resume`",
-    ),
-    Kind.NOT_PERMITTED.value: Rule(
-        State.FAILED,
-        Then.WAIT,
-        "X disliked this text or this pace: look at the account, and post less often",
-        wait=_HOUR,
-        strikes=3,
-    ),
-    Kind.INVALID.value: Rule(
-        State.FAILED, Then.GO_ON, "X found the post invalid: please report it, with what `biobot why` says", strikes=3
-    ),
-    Kind.NOT_FOUND.value: Rule(
-        State.APPROVED, Then.BLOCK, "there is no such address: check `x.api_base`, then run `biobot resume`"
-    ),
-    Kind.MOVED.value: Rule(
-        State.APPROVED, Then.BLOCK, "X has moved: set `x.api_base` to its new address, then run `biobot resume`"
-    ),
-    Kind.OTHER.value: Rule(
-        State.FAILED,
-        Then.WAIT,
-        "X refused for an unknown reason: please report it, with what `biobot why` says",
-        wait=_HOUR,
-        strikes=3,
-    ),
+    Kind.INVALID.value: _fail("X found the post invalid: please report it, with what `biobot why` says"),
+    Kind.NOT_FOUND.value: _block("there is no such address: check `x.api_base`"),
+    Kind.MOVED.value: _block("X has moved: set `x.api_base` to its new address"),
+    Kind.OTHER.value: _fail("X refused for an unknown reason: please report it, with what `biobot why` says", _HOUR),
 }
 """Every kind of error and its rule: the single place where this is decided."""
 
