@@ -12,7 +12,7 @@ from biobot.rehearsal.state import Post
 from biobot.text.length import weighted_length
 from biobot.text.links import links
 
-LONGEST = 280
+MAX_LENGTH = 280
 PRICES = {"post": 0.015, "post with a URL": 0.200, "delete": 0.010, "read": 0.001}
 """Prices in dollars, as of 2026-08; `read` is for one's own posts and account."""
 
@@ -22,7 +22,7 @@ def create(request: Request) -> Answer:
     text = request.document.get("text") if isinstance(request.document, dict) else None
     if not isinstance(text, str) or not text.strip():
         return _invalid("text", "must be a text")
-    if weighted_length(text) > LONGEST:
+    if weighted_length(text) > MAX_LENGTH:
         request.state.count("too-long")
         return _canned("too-long", request.now)
     if request.state.has(text):
@@ -57,6 +57,8 @@ def timeline(request: Request) -> Answer:
     if request.parts["id"] != ACCOUNT["id"]:
         return Answer(200, {"meta": {"result_count": 0}})
     since = datetime.fromisoformat(start) if start else None
+    if since is not None and since > request.now:
+        return _invalid("start_time", "must be in the past")
     seen = [
         post
         for post in request.state.posts()

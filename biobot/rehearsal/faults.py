@@ -75,16 +75,20 @@ NO_CREDITS = problem(
 TOO_MANY = problem(429, "Too Many Requests", "Too Many Requests")
 
 
-def _fixed(answer: Answer) -> Callable[[datetime], Answer]:
-    return lambda _: answer
+def _says(answer: Answer, *, done: bool = False) -> Fault:
+    return Fault(done, lambda _: answer)
 
 
-def _reset(seconds: float) -> Callable[[datetime], Answer]:
+def _reset(seconds: float) -> Fault:
     def answer(now: datetime) -> Answer:
         reset = str(int(now.timestamp() + seconds))
         return Answer(429, TOO_MANY.document, {"x-rate-limit-remaining": "0", "x-rate-limit-reset": reset})
 
-    return answer
+    return Fault(answer=answer)
+
+
+def _no_reset(document: Any, remaining: str, reset: str) -> Fault:
+    return _says(Answer(429, document, {"x-rate-limit-remaining": remaining, "x-rate-limit-reset": reset}))
 
 
 def _daily(now: datetime) -> Answer:
@@ -103,112 +107,63 @@ def _html(status: int) -> Answer:
     return Answer(status, page, {"content-type": "text/html; charset=utf-8"})
 
 
-def _deep(_: datetime) -> Answer:
-    return Answer(200, b"[" * 200_000, {"content-type": "application/json"})
+def _forbidden(detail: str, kind: str = "about:blank", title: str = "Forbidden", **more: Any) -> Fault:
+    return _says(problem(403, title, detail, kind, **more))
 
+
+def _legacy(code: int, message: str) -> Fault:
+    return _says(Answer(403, {"errors": [{"code": code, "message": message}]}))
+
+
+_CAP = problem(429, "UsageCapExceeded", "Usage cap exceeded: Monthly product cap", "usage-capped", period="Monthly")
+_NO_PERMISSION = "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint."
+_NO_PROJECT = (
+    "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a Twitter "
+    "developer App that is attached to a Project."
+)
+_APP_ONLY = "Authenticating with OAuth 2.0 Application-Only is forbidden for this endpoint."
+_INVALID = {
+    "errors": [{"message": "One or more parameters to your request was invalid.", "parameters": {}}],
+    "title": "Invalid Request",
+    "type": "https://api.x.com/2/problems/invalid-request",
+}
 
 FAULTS: Mapping[str, Fault] = {
     # waits
-    "429": Fault(answer=_reset(600)),
-    "429-past": Fault(answer=_reset(-5)),
-    "429-missing": Fault(
-        answer=_fixed(Answer(429, TOO_MANY.document, {"x-rate-limit-remaining": "", "x-rate-limit-reset": ""}))
-    ),
-    "429-nonsense": Fault(
-        answer=_fixed(Answer(429, b"", {"x-rate-limit-remaining": "none", "x-rate-limit-reset": "soon"}))
-    ),
+    "429": _reset(600),
+    "429-past": _reset(-5),
+    "429-missing": _no_reset(TOO_MANY.document, "", ""),
+    "429-nonsense": _no_reset(b"", "none", "soon"),
     "429-daily": Fault(answer=_daily),
-    "usage-cap": Fault(
-        answer=_fixed(
-            problem(
-                429,
-                "UsageCapExceeded",
-                "Usage cap exceeded: Monthly product cap",
-                "usage-capped",
-                period="Monthly",
-                scope="Product",
-            )
-        )
-    ),
+    "usage-cap": _says(_CAP),
     # refusals
-    "duplicate": Fault(answer=_fixed(DUPLICATE)),
-    "no-credits": Fault(answer=_fixed(NO_CREDITS)),
-    "suspended": Fault(
-        answer=_fixed(problem(403, "Forbidden", "The user used for authentication is suspended", "user-suspended"))
-    ),
-    "locked": Fault(
-        answer=_fixed(
-            Answer(
-                403, {"errors": [{"code": 326, "message": "To protect our users, this account is temporarily locked."}]}
-            )
-        )
-    ),
-    "revoked": Fault(answer=_fixed(UNAUTHORIZED)),
-    "read-only": Fault(
-        answer=_fixed(
-            problem(
-                403,
-                "Forbidden",
-                "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",
-                "oauth1-permissions",
-            )
-        )
-    ),
-    "not-enrolled": Fault(
-        answer=_fixed(
-            problem(
-                403,
-                "Client Forbidden",
-                "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a "
-                "Twitter developer App that is attached to a Project.",
-                "client-forbidden",
-                reason="client-not-enrolled",
-                required_enrollment="Appropriate Level of API Access",
-            )
-        )
-    ),
-    "app-only": Fault(
-        answer=_fixed(
-            problem(
-                403,
-                "Unsupported Authentication",
-                "Authenticating with OAuth 2.0 Application-Only is forbidden for this endpoint.",
-                "unsupported-authentication",
-            )
-        )
-    ),
-    "not-permitted": Fault(answer=_fixed(problem(403, "Forbidden", "You are not permitted to perform this action."))),
-    "detail-403": Fault(answer=_fixed(Answer(403, {"detail": "No."}))),
-    "empty-403": Fault(answer=_fixed(Answer(403))),
-    "list-403": Fault(answer=_fixed(Answer(403, [{"message": "a list", "code": 226}]))),
-    "invalid": Fault(
-        answer=_fixed(
-            Answer(
-                400,
-                {
-                    "errors": [{"message": "One or more parameters to your request was invalid.", "parameters": {}}],
-                    "title": "Invalid Request",
-                    "type": "https://api.x.com/2/problems/invalid-request",
-                },
-            )
-        )
-    ),
-    "too-long": Fault(
-        answer=_fixed(Answer(403, {"errors": [{"code": 186, "message": "Tweet needs to be a bit shorter."}]}))
-    ),
-    "teapot": Fault(answer=_fixed(Answer(418, b"short and stout"))),
-    "moved": Fault(answer=_fixed(Answer(308, b"", {"location": "https://api.x.com/2/tweets"}))),
-    # answers that prove nothing
-    "html-503": Fault(answer=_fixed(_html(503))),
-    "html-503-after": Fault(done=True, answer=_fixed(_html(503))),
-    "json-500": Fault(answer=_fixed(problem(500, "Internal Server Error", "Something is broken"))),
-    "html-200": Fault(done=True, answer=_fixed(_html(200))),
-    "null-data": Fault(done=True, answer=_fixed(Answer(200, {"data": None}))),
-    "no-id": Fault(done=True, answer=_fixed(Answer(201, {"data": {"text": "without its id"}}))),
-    "list-200": Fault(done=True, answer=_fixed(Answer(200, [1, 2, 3]))),
-    "empty-201": Fault(done=True, answer=_fixed(Answer(201))),
-    "deep-200": Fault(done=True, answer=_deep),
-    "see-other": Fault(done=True, answer=_fixed(Answer(303, b"", {"location": "https://elsewhere.invalid/"}))),
+    "duplicate": _says(DUPLICATE),
+    "no-credits": _says(NO_CREDITS),
+    "suspended": _forbidden("The user used for authentication is suspended", "user-suspended"),
+    "locked": _legacy(326, "To protect our users, this account is temporarily locked."),
+    "revoked": _says(UNAUTHORIZED),
+    "read-only": _forbidden(_NO_PERMISSION, "oauth1-permissions"),
+    "not-enrolled": _forbidden(_NO_PROJECT, "client-forbidden", "Client Forbidden", reason="client-not-enrolled"),
+    "app-only": _forbidden(_APP_ONLY, "unsupported-authentication", "Unsupported Authentication"),
+    "not-permitted": _forbidden("You are not permitted to perform this action."),
+    "detail-403": _says(Answer(403, {"detail": "No."})),
+    "empty-403": _says(Answer(403)),
+    "list-403": _says(Answer(403, [{"message": "a list", "code": 226}])),
+    "invalid": _says(Answer(400, _INVALID)),
+    "too-long": _legacy(186, "Tweet needs to be a bit shorter."),
+    "teapot": _says(Answer(418, b"short and stout")),
+    "moved": _says(Answer(308, b"", {"location": "https://api.x.com/2/tweets"})),
+    # no word that can be trusted
+    "html-503": _says(_html(503)),
+    "html-503-after": _says(_html(503), done=True),
+    "json-500": _says(problem(500, "Internal Server Error", "Something is broken")),
+    "html-200": _says(_html(200), done=True),
+    "null-data": _says(Answer(200, {"data": None}), done=True),
+    "no-id": _says(Answer(201, {"data": {"text": "without its id"}}), done=True),
+    "list-200": _says(Answer(200, [1, 2, 3]), done=True),
+    "empty-201": _says(Answer(201), done=True),
+    "deep-200": _says(Answer(200, b"[" * 200_000, {"content-type": "application/json"}), done=True),
+    "see-other": _says(Answer(303, b"", {"location": "https://elsewhere.invalid/"}), done=True),
     # the wire
     "timeout-before": Fault(delivery=Delivery.HANG),
     "timeout-after": Fault(done=True, delivery=Delivery.HANG),
