@@ -27,8 +27,8 @@ from biobot.corpus.store import Store
 from biobot.errors import ConfigError, NetworkError
 from biobot.networks.errors import Refused
 from biobot.rehearsal.faults import Answer
-from biobot.rehearsal.people import User, World
 from biobot.rehearsal.server import KEYS, FakeX, Request
+from tests.collect.people import User, World
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
