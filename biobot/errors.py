@@ -7,6 +7,7 @@ BiobotError                 it could not be done: one line on stderr, exit code 
 ├── ModelError              a model cannot be loaded, trained, saved or promoted
 ├── SampleError             invalid sampling parameters, or nothing that the model could sample
 ├── PluginError             a plugin cannot be loaded, or does not keep to its hook
+├── TasteError              marks cannot be read or stored, or the taste cannot be learnt
 ├── OutboxError             a post cannot be changed as asked (wrong state, stale revision, full disk)
 ├── LockHeld                another process holds this bot's lock
 └── NetworkError            a network did not do what was asked; `biobot.networks.errors` divides these
@@ -45,6 +46,10 @@ class SampleError(BiobotError):
 
 class PluginError(BiobotError):
     """A plugin cannot be loaded, or does not keep to its hook."""
+
+
+class TasteError(BiobotError):
+    """Marks cannot be read or stored, or the taste cannot be learnt."""
 
 
 class OutboxError(BiobotError):

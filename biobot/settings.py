@@ -93,8 +93,8 @@ class SampleSettings(_Section):
     """`[sample]`: how bios are drawn; `temperatures` is a list, or a table of temperature = weight."""
 
     temperatures: Mapping[float, float] = field(default_factory=lambda: {0.6: 1.0, 0.8: 1.0, 1.0: 1.0})
-    max_tries: int = _number(200, least=1)
-    best_of: int = _number(1, least=1)
+    max_tries: int = _number(400, least=1)
+    best_of: int = _number(100, least=1)
     deadline: timedelta = _duration("2m", most="1d")
 
     def __post_init__(self) -> None:

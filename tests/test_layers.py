@@ -25,6 +25,7 @@ ORDER = [
         "model",
         "sampling",
         "filters",
+        "taste",
     ),
     *("evaluation", "networks", "rehearsal", "posting", "collect", "worker", "app", "daemon", "web", "demo", "cli"),
 ]

@@ -12,7 +12,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -38,13 +38,21 @@ class _TimeUp(BaseException):
 
 
 class Judge:
-    """Asks every plugin's filter, and adds up their scores."""
+    """Asks every plugin's filter, and adds up the scores of taste and plugins."""
 
-    def __init__(self, plugins: Plugins, known: KnownTexts, timeout: timedelta) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        known: KnownTexts,
+        timeout: timedelta,
+        taste: Callable[[Candidate], float] | None = None,
+    ) -> None:
+        """Ask these plugins; `taste` returns what a candidate is worth to this bot's owner."""
         self._filters = tuple(plugins.with_hook("biobot_filter"))
         self._scorers = tuple(plugins.with_hook("biobot_score"))
         self.known = known
         self._timeout = timeout.total_seconds()
+        self._taste = taste
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Ask every filter about `candidate`; a text that is not well-formed is shown to none of them."""
@@ -64,17 +72,17 @@ class Judge:
 
     @property
     def scores(self) -> bool:
-        """Return whether any plugin scores: otherwise one candidate is as good as another."""
-        return bool(self._scorers)
+        """Return whether anything scores: otherwise one candidate is as good as another."""
+        return bool(self._scorers) or self._taste is not None
 
     def score(self, verdict: Verdict) -> Verdict:
-        """Return the verdict with the sum of the plugins' scores, if it accepts and there are any.
+        """Return the verdict with the taste's score plus all plugins', if it accepts and there are any.
 
         Raises PluginError if a plugin does not return a finite number.
         """
-        if not (verdict.accepted and self._scorers):
+        if not (verdict.accepted and self.scores):
             return verdict
-        total = 0.0
+        total = self._taste(verdict.candidate) if self._taste else 0.0
         for plugin, hook in self._scorers:
             try:
                 with output.logged_as(plugin.name), _alarm(self._timeout):
