@@ -61,7 +61,7 @@ class Objection:
 class Verdict:
     """A candidate, every filter's objection to it, and the seconds that each filter took.
 
-    `score` is the sum of the plugins' scores: None for a refused text, and where nothing scores.
+    `score` is the taste's score plus the plugins': None for a refused text, and where nothing scores.
     """
 
     candidate: Candidate
@@ -90,12 +90,14 @@ class DraftResult:
     """What came of a request: the verdict on the chosen candidate, or None where all of them were refused.
 
     `tries` is how many candidates were drawn, `refused` how many of them each filter refused; one may fall to several.
+    The verdict is the best of `accepted` ones.
     """
 
     request: str
     verdict: Verdict | None
     tries: int
     refused: Mapping[str, int]
+    accepted: int = 0
 
     @property
     def reason(self) -> str:

@@ -119,6 +119,15 @@ class FilterSettings(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class TasteSettings(_Section):
+    """`[taste]`: how the best of `sample.best_of` drafts is chosen; `variety` is what likeness to others costs."""
+
+    enabled: bool = True
+    variety: float = _number(0.5, least=0.0)
+    engagement: Literal["off", "on"] = "off"
+
+
+@dataclass(frozen=True, slots=True)
 class TrainSettings(_Section):
     """`[train]`: which bios are learnt. Bios are left out whole, never cut; no `languages` means all of them."""
 
@@ -276,6 +285,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     sample: SampleSettings = field(default_factory=SampleSettings)
     filters: FilterSettings = field(default_factory=FilterSettings)
+    taste: TasteSettings = field(default_factory=TasteSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     post: PostSettings = field(default_factory=PostSettings)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     help="0: the argmax; may be repeated.",
 )
 @click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Bios per temperature.")
+@click.option("--best", type=click.IntRange(1), help="Only this many of each temperature: the best accepted ones.")
 @click.option("--seed", type=click.IntRange(0, 2**62), help="Bio i has the seed SEED + i; random by default.")
 @click.option("--prefix", default="", help="How every bio begins.")
 @click.option("--top-p", type=float, default=1.0, help="Only the likeliest bytes with this total probability.")
@@ -42,6 +45,7 @@ def command(
     options: Options,
     temperatures: tuple[float, ...],
     count: int,
+    best: int | None,
     seed: int | None,
     prefix: str,
     top_p: float,
@@ -68,11 +72,20 @@ def command(
     wanted = Preview(temperatures, count, seed, controls, model, not no_filters)
     with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
         verdicts = preview(options.config, wanted)
+        if best is not None:
+            verdicts = _best(verdicts, best)
         if as_json:
             for verdict in verdicts:
                 click.echo(json_line(_facts(verdict, per_byte=per_byte), stdout), file=stdout)
         else:
             _show(verdicts, stdout, judged=not no_filters)
+
+
+def _best(verdicts: Iterable[Verdict], count: int) -> Iterator[Verdict]:
+    """Yield the accepted bios with the highest scores of each temperature, best first."""
+    for _, group in groupby(verdicts, key=lambda each: each.candidate.temperature):
+        accepted = (each for each in group if each.accepted)
+        yield from nlargest(count, accepted, key=lambda each: each.score or 0.0)
 
 
 def _facts(verdict: Verdict, *, per_byte: bool) -> dict[str, Any]:
@@ -106,6 +119,7 @@ def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
     for verdict in verdicts:
         bio = verdict.candidate
         label = f"T {bio.temperature:g} · seed {bio.seed} · {bio.bits_per_byte:.2f} bits per byte"
+        label += "" if verdict.score is None else f" · score {verdict.score:.2f}"
         objections = map(str, verdict.objections) if judged else None
         text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
         click.echo(text, file=stdout, color=colour)

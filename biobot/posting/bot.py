@@ -351,7 +351,9 @@ class Bot:
         if found:
             poster.failpoint("drawn")
             state = State.HELD if self._review else State.APPROVED
-            drafts = [to_draft(each.verdict.candidate, moment(each.request)) for each in found if each.verdict]
+            drafts = [
+                to_draft(each.verdict, moment(each.request), best_of=each.accepted) for each in found if each.verdict
+            ]
             self.outbox.add(list(self._placed(drafts, now)), state, now)
             poster.failpoint("stored")
             self.outbox.count_refused(sum((Counter(each.refused) for each in found), Counter()))

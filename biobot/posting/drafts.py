@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
 
-from biobot.candidate import Candidate, DraftRequest, DraftResult
+from biobot.candidate import DraftRequest, DraftResult, Verdict
 from biobot.config import Config
 from biobot.errors import OutboxError, SampleError
 from biobot.posting import schedule
@@ -37,11 +37,16 @@ def request(config: Config, name: str, slot: datetime | None, *salt: object) -> 
     )
 
 
-def to_draft(candidate: Candidate, slot: datetime | None, controls: Controls | None = None) -> Draft:
-    """Return a candidate as a text that may become a row; `controls` are those it was drawn with."""
-    record = SamplingRecord(
-        controls or Controls(), candidate.numerics, candidate.bits, candidate.bits_per_byte, candidate.entropy
-    )
+def to_draft(
+    verdict: Verdict, slot: datetime | None, controls: Controls | None = None, best_of: int | None = None
+) -> Draft:
+    """Return an accepted candidate as a text that may become a row.
+
+    `controls` are those it was drawn with; it is the best of `best_of` accepted ones.
+    """
+    candidate = verdict.candidate
+    figures = (candidate.bits, candidate.bits_per_byte, candidate.entropy, verdict.score)
+    record = SamplingRecord(controls or Controls(), candidate.numerics, *figures, best_of)
     return Draft(candidate.text, slot, candidate.temperature, candidate.seed, candidate.model, record.write())
 
 
@@ -50,7 +55,7 @@ class SamplingRecord:
     """What a row keeps of how its text was drawn, beside model, seed and temperature.
 
     `controls` and `numerics` (None: not recorded) decide, with those, what the text is. `bits`, `bits_per_byte` and
-    `entropy` are the candidate's.
+    `entropy` are the candidate's; its `score` was the best of `best_of` accepted ones, but for variety.
     """
 
     controls: Controls = field(default_factory=Controls)
@@ -58,6 +63,8 @@ class SamplingRecord:
     bits: float | None = None
     bits_per_byte: float | None = None
     entropy: float | None = None
+    score: float | None = None
+    best_of: int | None = None
 
     def write(self) -> str:
         """Return the record as the JSON of the column `controls`."""
@@ -71,6 +78,8 @@ class SamplingRecord:
             "bits": self.bits,
             "bits_per_byte": self.bits_per_byte,
             "entropy": self.entropy,
+            "score": self.score,
+            "best_of": self.best_of,
         }
         return json.dumps({name: value for name, value in facts.items() if value is not None})
 
@@ -81,6 +90,7 @@ class SamplingRecord:
             facts = json.loads(text)
             given = {name: facts[name] for name in ("top_p", "min_p", "max_bytes") if name in facts}
             controls = Controls(prefix=facts.get("prefix", "").encode(errors="surrogateescape"), **given)
-            return cls(controls, facts.get("kind"), *(facts.get(name) for name in ("bits", "bits_per_byte", "entropy")))
+            figures = ("bits", "bits_per_byte", "entropy", "score", "best_of")
+            return cls(controls, facts.get("kind"), *(facts.get(name) for name in figures))
         except (ValueError, TypeError, AttributeError, SampleError) as error:
             raise OutboxError(f"the row does not say how its text was drawn: {error}") from None

@@ -12,7 +12,38 @@ RECENT = 60
 COST = 3.0
 """What complete likeness takes off a score at `taste.variety` = 1: the whole range of marks."""
 _OPENING = 3
-_COMMON = frozenset("a an and are as at be but for i i'm im in is it me my not of on or so that the this to with you".split())
+_COMMON = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "but",
+        "for",
+        "i",
+        "i'm",
+        "im",
+        "in",
+        "is",
+        "it",
+        "me",
+        "my",
+        "not",
+        "of",
+        "on",
+        "or",
+        "so",
+        "that",
+        "the",
+        "this",
+        "to",
+        "with",
+        "you",
+    ]
+)
 
 
 class Variety:

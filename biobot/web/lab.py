@@ -165,7 +165,7 @@ class Lab:
             try:
                 with self.context.outbox(write=True) as outbox:
                     row = posting.submit(
-                        self.context.config, outbox, to_draft(bio, None, controls), self.context.clock()
+                        self.context.config, outbox, to_draft(Verdict(bio), None, controls), self.context.clock()
                     )
             except BiobotError as error:
                 return self.render.part(PARTS, "refused", str(error))

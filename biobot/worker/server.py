@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from biobot.sampling.sampler import Sampler
 
 DRAFT_ROWS = 16
-"""Bios drawn at once for a draft, the first accepted of which ends the drawing."""
+"""Bios drawn at once for a draft, where the first accepted one ends the drawing."""
+
+MAX_DRAFT_ROWS = 128
+"""Bios drawn at once where the best of many is chosen."""
+
+PART_OF_DEADLINE = 0.6
+"""After this part of `sample.deadline` the best so far is taken."""
 
 SWEEP_ROWS = 256
 """Bios drawn at once by a sweep: more are not faster."""
@@ -52,15 +59,31 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
 
 
 def drafts(config: Config, requests: Iterable[DraftRequest]) -> Iterator[DraftResult]:
-    """Yield a draft for each request: its first accepted candidate, or where plugins score the best of `best_of`."""
+    """Yield a draft for each request: of `sample.best_of` accepted candidates the one with the highest score.
+
+    What a candidate has in common with recent posts, waiting drafts and those just chosen lowers its score.
+    """
+    requests, start, settings = list(requests), time.monotonic(), config.settings
     judge = open_judge(config, may_write=True)
-    sampler = open_sampler(config, rows=DRAFT_ROWS)
-    best_of = config.settings.sample.best_of if judge.scores else 1
-    for each in requests:
-        yield _draft(each, sampler, judge, best_of)
+    best_of = settings.sample.best_of if judge.scores else 1
+    sampler = open_sampler(config, rows=DRAFT_ROWS if best_of == 1 else MAX_DRAFT_ROWS)
+    likeness, note = _variety(config) if best_of > 1 else (lambda _: 0.0, lambda _: None)
+    share = PART_OF_DEADLINE * settings.sample.deadline.total_seconds() / max(len(requests), 1)
+    for number, each in enumerate(requests, 1):
+        result = _draft(each, sampler, judge, best_of, likeness, start + number * share)
+        if result.verdict is not None:
+            note(result.verdict.candidate.text)
+        yield result
 
 
-def _draft(request: DraftRequest, sampler: Sampler, judge: Judge, best_of: int) -> DraftResult:
+def _draft(
+    request: DraftRequest,
+    sampler: Sampler,
+    judge: Judge,
+    best_of: int,
+    likeness: Callable[[str], float],
+    until: float,
+) -> DraftResult:
     accepted: list[Verdict] = []
     refused = Counter[str]()
     tries = 0
@@ -69,12 +92,27 @@ def _draft(request: DraftRequest, sampler: Sampler, judge: Judge, best_of: int) 
         verdict = judge.judge(replace(candidate, probabilities=(), entropies=()))
         if verdict.accepted:
             accepted.append(judge.score(verdict) if best_of > 1 else verdict)
-            if len(accepted) == best_of:
+            if len(accepted) == best_of or time.monotonic() > until:
                 break
         else:
             refused.update({each.filter for each in verdict.objections})
-    best = max(accepted, key=lambda each: each.score or 0.0, default=None)  # of equals the earliest
-    return DraftResult(request.id, best, tries, refused)
+    worth = [(each.score or 0.0) - likeness(each.candidate.text) for each in accepted]
+    best = accepted[worth.index(max(worth))] if accepted else None  # of equals the earliest
+    return DraftResult(request.id, best, tries, refused, len(accepted))
+
+
+def _variety(config: Config) -> tuple[Callable[[str], float], Callable[[str], None]]:
+    """Return what a text's likeness to recent posts and waiting drafts costs, and what adds to these."""
+    from biobot.posting.outbox import Outbox
+    from biobot.posting.post import State
+    from biobot.taste.variety import COST, RECENT, Variety
+
+    with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
+        rows = outbox.posts(State.POSTED, State.UNCONFIRMED, State.SENDING, limit=RECENT, everywhere=True)
+        rows += outbox.posts(State.HELD, State.APPROVED, everywhere=True)
+    variety = Variety(row.text for row in rows if row.text)
+    cost = COST * config.settings.taste.variety
+    return lambda text: cost * variety.likeness(text), variety.add
 
 
 def preview(config: Config, request: protocol.Preview) -> Iterator[Verdict]:
@@ -92,9 +130,10 @@ def verdicts(
     """Yield the verdict on each text, compared with what `model` learnt; by default the model that the config names."""
     plugins = loader.load(config)
     known = known_texts(config, Registry(config.home).find(model or config.settings.model.name))
+    taste = open_taste(config) if score else None
     for each in texts:
         others = known if each.row is None else known.without(each.row)
-        judge = Judge(plugins, others, config.settings.filters.timeout)
+        judge = Judge(plugins, others, config.settings.filters.timeout, taste)
         verdict = judge.judge(Candidate(each.text))
         yield judge.score(verdict) if score else verdict
 
@@ -134,7 +173,17 @@ def open_judge(config: Config, model: str | None = None, *, may_write: bool = Fa
     """
     folder = Registry(config.home).find(model or config.settings.model.name)
     known = known_texts(config, folder, may_write=may_write)
-    return Judge(loader.load(config), known, config.settings.filters.timeout)
+    return Judge(loader.load(config), known, config.settings.filters.timeout, open_taste(config))
+
+
+def open_taste(config: Config) -> Callable[[Candidate], float] | None:
+    """Return what scores candidates as this bot's owner would; None where the taste is turned off."""
+    if not config.settings.taste.enabled:
+        return None
+    from biobot.taste import taste  # numpy, which the daemon does without
+
+    found = taste.load(config.home)
+    return lambda candidate: found.scores([candidate])[0]
 
 
 def open_sampler(config: Config, model: str | None = None, *, rows: int = 256, numerics: str | None = None) -> Sampler:
