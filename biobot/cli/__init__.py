@@ -25,6 +25,8 @@ COMMANDS = {
     "eval": "Measure bits per byte on a file of bios.",
     "preview": "Print sample bios with the filters' objections; post nothing.",
     "check": "Run the filters on given texts.",
+    "rate": "Mark drafts from 0 to 3; the bot learns your taste.",
+    "taste": "Show, learn, import and export your taste.",
     "tune": "Sweep temperatures and recommend some.",
     "run": "Run the daemon.",
     "post": "Make one post now.",

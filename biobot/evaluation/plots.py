@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from biobot.evaluation.tune import Row
+    from biobot.taste.taste import Agreement
 
 Curve = Sequence[Sequence[float]]
 """A learning curve as model cards have it: (step, bytes of training data, train bits, dev bits) per evaluation."""
@@ -84,6 +85,20 @@ def learning_curve(curve: Curve, model: str) -> Figure:
         axes.set_ylim(min(late) - margin, max(late) + margin)
         best = min(each[3] for each in curve)
         axes.axhline(best, color=_BLUE, linewidth=0.8, linestyle=":", label=f"best: {best:.3f}")
+    axes.legend(frameon=False)
+    return figure
+
+
+def taste_curve(curve: Sequence[tuple[int, Agreement]], shipped: Agreement) -> Figure:
+    """Return the figure of how well an owner's taste predicts marks by the number of marks it learnt from."""
+    figure = _figure(8, 4.5)
+    axes = figure.add_subplot()
+    sizes = [size for size, _ in curve]
+    _line(axes, sizes, [each.spearman for _, each in curve], _BLUE, "rank correlation")
+    _line(axes, sizes, [each.top_tenth_good for _, each in curve], _GREEN, "good ones in the top tenth")
+    for value, colour in ((shipped.spearman, _BLUE), (shipped.top_tenth_good, _GREEN)):
+        axes.axhline(value, color=colour, linestyle=":", label="the same of the shipped taste")
+    axes.set(title="What the taste learns from your marks", xlabel="marks", ylim=(0, 1.02))
     axes.legend(frameon=False)
     return figure
 

@@ -139,7 +139,7 @@ class Ranker:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote; raises OSError, ValueError or KeyError for anything else."""
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             values = {each.name: data[each.name] for each in fields(cls)}
         ranker = cls(**values | {name: float(values[name]) for name in ("mean", "shipped_effect", "topic_scale")})
         count = len(ranker.weights)

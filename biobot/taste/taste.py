@@ -47,6 +47,10 @@ class Agreement:
     top_tenth_good: float
     average_good: float
 
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures as `biobot taste --json` prints them."""
+        return {each.name: round(getattr(self, each.name), 4) for each in fields(self)}
+
     @classmethod
     def mean(cls, several: Sequence[Self]) -> Self:
         """Return the mean of several."""
@@ -106,7 +110,7 @@ class Taste:
 
 def is_judgeable(text: str) -> bool:
     """Return whether the shipped taste can judge a text: whether it is English, or too little to tell."""
-    return language(text) in ("en", None) and (text.isascii() or bool(words(text)))
+    return language(text) in ("en", None) and (bool(words(text)) or not any(map(str.isalpha, text)))
 
 
 def learn_base(marks: Sequence[Mark], folder: Path, splits: int = 10) -> Agreement:
@@ -151,7 +155,7 @@ def load(home: Path) -> Taste:
 
     If marks came since the owner's taste was learnt, it is learnt anew, in memory. Raises TasteError.
     """
-    with Marks(home / "taste.db", read_only=True) as marks:
+    with open_marks(home, read_only=True) as marks:
         first, _about = base(home)
         if not len(marks):
             return Taste(first)
@@ -167,7 +171,7 @@ def load(home: Path) -> Taste:
 def learn(home: Path) -> Learnt:
     """Learn the owner's taste from the marks in `home`, and keep it there."""
     first, _about = base(home)
-    with Marks(home / "taste.db") as marks:
+    with open_marks(home) as marks:
         revision = _revision(marks, first)
         ranker, learnt = _learn(marks.all(), first)
     folder = home / "taste"
@@ -183,9 +187,30 @@ def learn(home: Path) -> Learnt:
 def learning_curve(home: Path, sizes: Sequence[int] = (20, 50, 100, 200, 400)) -> list[tuple[int, Agreement]]:
     """Return how well the owner's taste predicts their marks when it is learnt from the newest so many of them."""
     first, _about = base(home)
-    with Marks(home / "taste.db", read_only=True) as marks:
+    with open_marks(home, read_only=True) as marks:
         rated = [each for each in marks.all() if each.value is not None]
     return [(size, _compare(rated[-size:], first)[1]) for size in sizes if size < len(rated)]
+
+
+def open_marks(home: Path, *, read_only: bool = False) -> Marks:
+    """Open the owner's marks."""
+    return Marks(home / "taste.db", read_only=read_only)
+
+
+def state(home: Path) -> Learnt:
+    """Return what came of the owner's marks, without writing anything."""
+    first, _about = base(home)
+    with open_marks(home, read_only=True) as marks:
+        return _learn(marks.all(), first)[1]
+
+
+def reset(home: Path) -> int:
+    """Delete all marks and everything learnt in `home`, and return how many marks there were."""
+    with open_marks(home) as marks:
+        count = marks.reset()
+    for name in (f"{BASE}.npz", f"{BASE}.json", f"{OWN}.npz", f"{OWN}.json"):
+        (home / "taste" / name).unlink(missing_ok=True)
+    return count
 
 
 def _state(home: Path) -> dict[str, Any]:

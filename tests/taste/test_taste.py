@@ -1,0 +1,212 @@
+"""A taste ranks as its owner would, is hard to game, and keeps every mark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from biobot.candidate import Candidate
+from biobot.cli import main
+from biobot.errors import TasteError
+from biobot.taste import taste
+from biobot.taste.features import FORM, features
+from biobot.taste.lexicon import HOLDERS, load
+from biobot.taste.marks import Mark, Marks, read
+from biobot.taste.ranker import Observation, Ranker, fit
+from biobot.taste.variety import Variety
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def marks() -> list[Mark]:
+    import gzip
+
+    with gzip.open(taste.MARKS) as file:
+        return list(read(file, lambda number, why: pytest.fail(f"line {number}: {why}")))
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    return int(left.value.code or 0)
+
+
+def rate(home: Path, marks: Sequence[Mark], value: Callable[[str], float], source: str = "rate") -> None:
+    with Marks(home / "taste.db") as opened:
+        opened.add([Mark(each.candidate, value(each.candidate.text), source=source) for each in marks], NOW)
+
+
+def short(text: str) -> float:
+    return 3.0 if len(text) < 45 else 0.5
+
+
+def test_the_shipped_taste_was_learnt_from_the_shipped_marks(marks: list[Mark]) -> None:
+    shipped, about = taste.base()
+    assert about["marks"] == len(marks) == 1000
+    again = fit(
+        [features(each.candidate) for each in marks],
+        [Observation(at, each.value or 0) for at, each in enumerate(marks)],
+    )
+    texts = [features(each.candidate) for each in marks[::10]]
+    assert np.abs(again.scores(texts) - shipped.scores(texts)).max() < 0.01
+
+
+def test_the_shipped_taste_predicts_marks_that_it_has_not_seen(marks: list[Mark]) -> None:
+    texts = [features(each.candidate) for each in marks]
+    values = np.array([each.value for each in marks])
+
+    def fitted(rest: np.ndarray, held: np.ndarray) -> np.ndarray:
+        ranker = fit([texts[at] for at in rest], [Observation(k, values[at]) for k, at in enumerate(rest)])
+        return ranker.scores([texts[at] for at in held])
+
+    found = taste.validate(values, fitted, 1)
+    assert found.spearman > 0.5
+    assert found.top_tenth_good > 0.7 > 0.5 > found.average_good
+
+
+@pytest.mark.parametrize("text", ["\n" * 40, "." * 60, "♥" * 80, "qxz wvk jjq zzx", "a " * 100])
+def test_a_degenerate_text_gains_nothing(text: str) -> None:
+    ranking = taste.Taste(taste.base()[0])
+    assert ranking.scores([Candidate(text)])[0] < ranking.shipped.mean
+
+
+def test_another_language_gets_the_average_score_and_no_less() -> None:
+    ranking = taste.Taste(taste.base()[0])
+    german = "Ich bin ein Bäcker und liebe die Berge, das Brot und den Wein mit meiner Frau"
+    assert ranking.scores([Candidate(german), Candidate("東京在住の写真家です")]) == [ranking.shipped.mean] * 2
+
+
+def test_a_taste_follows_its_owner_and_says_how_well(home: Path, marks: list[Mark]) -> None:
+    rate(home, marks[:120], short)
+    learnt = taste.learn(home)
+    assert learnt.in_use == "own"
+    assert learnt.owned is not None
+    assert learnt.shipped is not None
+    assert learnt.owned.spearman > learnt.shipped.spearman
+    rest = [each.candidate for each in marks[200:]]
+    scores = np.array(taste.load(home).scores(rest))
+    top = np.argsort(-scores)[: len(rest) // 10]
+    assert np.mean([short(rest[at].text) == 3 for at in top]) >= 0.7
+
+
+def test_marks_without_a_pattern_leave_the_shipped_taste_in_use(home: Path, marks: list[Mark]) -> None:
+    noise = iter(np.random.default_rng(3).uniform(0, 3, 60))
+    rate(home, marks[:60], lambda _: float(next(noise)))
+    learnt = taste.learn(home)
+    assert learnt.in_use == "shipped"
+    assert "does not predict your marks better" in learnt.why
+    assert taste.load(home).own is None
+
+
+def test_new_marks_count_before_they_are_learnt_for_good(home: Path, marks: list[Mark]) -> None:
+    rate(home, marks[:100], short)
+    fresh = taste.load(home)
+    assert fresh.own is not None
+    assert not (home / "taste").exists()  # loading writes nothing
+    taste.learn(home)
+    some = [each.candidate for each in marks[100:110]]
+    assert np.allclose(taste.load(home).scores(some), fresh.scores(some), atol=1e-3)
+
+
+def test_an_edit_raises_the_better_text(home: Path, marks: list[Mark]) -> None:
+    rate(home, marks[:100], short)
+    pair = marks[300].candidate, marks[301].candidate
+    before = taste.load(home).scores(pair)
+    with Marks(home / "taste.db") as opened:
+        opened.add([Mark(pair[0], worse=pair[1].text, source="edit")], NOW)
+    after = taste.load(home).scores(pair)
+    assert after[0] - after[1] > before[0] - before[1]
+
+
+def test_the_newest_mark_of_a_text_counts_and_undo_brings_the_earlier_back(home: Path) -> None:
+    candidate = Candidate("A quiet baker of moons")
+    with Marks(home / "taste.db") as opened:
+        for value in (1.0, 3.0):
+            opened.add([Mark(candidate, value, source="rate")], NOW)
+        assert [each.value for each in opened.all()] == [3.0]
+        undone = opened.undo("rate")
+        assert undone is not None
+        assert undone.value == 3.0
+        assert [each.value for each in opened.all()] == [1.0]
+        assert opened.forget(lambda text: "baker" in text) == 1
+        assert len(opened) == 0
+
+
+def test_a_home_without_marks_uses_the_shipped_taste_and_writes_nothing(home: Path) -> None:
+    assert taste.load(home).own is None
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
+def test_a_damaged_file_of_what_was_learnt_is_learnt_again(home: Path, marks: list[Mark], content: bytes) -> None:
+    rate(home, marks[:100], short)
+    taste.learn(home)
+    expected = taste.load(home).scores([marks[500].candidate])
+    (home / "taste" / "own.npz").write_bytes(content)
+    assert np.allclose(taste.load(home).scores([marks[500].candidate]), expected, atol=1e-3)
+
+
+def test_a_database_of_marks_that_is_damaged_is_one_clear_error(home: Path) -> None:
+    (home / "taste.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(TasteError, match=r"taste\.db is no SQLite database"):
+        taste.load(home)
+
+
+def test_a_ranker_comes_back_from_its_file_as_it_was(tmp_path: Path, marks: list[Mark]) -> None:
+    texts = [features(each.candidate) for each in marks[:60]]
+    ranker = fit(texts, [Observation(at, each.value or 0) for at, each in enumerate(marks[:60])])
+    ranker.save(tmp_path / "r.npz")
+    assert np.array_equal(Ranker.load(tmp_path / "r.npz").scores(texts), ranker.scores(texts))
+
+
+def test_an_explanation_adds_words_and_form(marks: list[Mark]) -> None:
+    effects = taste.Taste(taste.base()[0]).explain(marks[0].candidate)
+    assert set(FORM) <= set(effects)
+    assert any(name.startswith("“") for name in effects)
+
+
+def test_the_lexicon_holds_no_phrase_of_few_people() -> None:
+    known = load()
+    assert min(known.counts.values()) >= HOLDERS
+    assert min(known.pairs.values()) >= HOLDERS
+
+
+def test_likeness_sees_the_same_opening_and_shared_words() -> None:
+    variety = Variety(["Conservative MP for the north sea and its gulls", "baker of bread"])
+    assert variety.likeness("Conservative MP for Lisbon") == 1
+    assert 0 < variety.likeness("gulls over a grey sea") < 1
+    assert variety.likeness("drummer") == 0
+
+
+def test_marks_travel_through_a_file_and_bad_lines_are_told(bot: Callable[[str], Path], capsys: Said) -> None:
+    folder = bot("")
+    (folder / "in.jsonl").write_text(
+        '{"text": "A baker", "mark": 2}\n{"better": "A cat", "worse": "No cat"}\n{"text": "B", "mark": 9}\n[[[\n\n'
+    )
+    assert run("taste", "import", "in.jsonl") == 0
+    said = capsys.readouterr()
+    assert "2 marks read, 2 of them for new texts" in said.out
+    assert "line 3: skipped, the mark 9 is not between 0 and 3" in said.err
+    assert "line 4: skipped, not a mark" in said.err
+    assert run("taste", "export", "out.jsonl") == 0
+    assert [json.loads(each) for each in (folder / "out.jsonl").read_text().splitlines()] == [
+        {"text": "A baker", "mark": 2.0},
+        {"better": "A cat", "worse": "No cat"},
+    ]
+    assert (folder / "state" / "taste.db").stat().st_mode & 0o777 == 0o600
+    (folder / "empty.jsonl").write_text("\n")
+    assert run("taste", "import", "empty.jsonl") == 1
+    assert "holds no mark; nothing has changed" in capsys.readouterr().err
+    assert run("taste", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"marks", "own", "spearman", "top_tenth_good", "average_good", "in_use"}
+    assert (found["own"], found["in_use"]) == (2, "shipped")
+    assert run("taste", "reset", "--yes") == 0
+    assert "2 marks deleted" in capsys.readouterr().out
