@@ -145,7 +145,7 @@ def base(home: Path | None = None) -> tuple[Ranker, dict[str, Any]]:
     folder = home / "taste" if home is not None and (home / "taste" / f"{BASE}.npz").exists() else Path(__file__).parent
     try:
         return Ranker.load(folder / f"{BASE}.npz"), json.loads((folder / f"{BASE}.json").read_bytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         fix = "install biobot again" if home is None or folder != home / "taste" else "run `biobot taste reset`"
         raise TasteError(f"the taste in {folder} cannot be read ({error}); {fix}") from None
 
@@ -163,7 +163,7 @@ def load(home: Path) -> Taste:
         try:
             if state.get("revision") == _revision(marks, first):
                 return Taste(first, Ranker.load(home / "taste" / f"{OWN}.npz") if state["in_use"] == OWN else None)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             pass  # it is learnt again below: the marks are what counts
         return Taste(first, _learn(marks.all(), first)[0])
 

@@ -62,7 +62,7 @@ def filtering(body: str) -> str:
 def test_each_request_gets_its_first_accepted_candidate_and_the_count_of_those_refused(
     folder: Path, plugin: Plugin
 ) -> None:
-    without_filters(folder)
+    without_filters(folder, "[sample]\nbest_of = 1\n")
     plugin(filtering("return None if candidate.seed % 3 == 0 else 'not a third one'"))
     found = list(Worker(load()).draw([wanted("a"), wanted("b", tries=2, seed=10), wanted("c", seed=12)]))
     assert [(each.request, each.tries, each.refused) for each in found] == [
@@ -81,7 +81,7 @@ def test_each_request_gets_its_first_accepted_candidate_and_the_count_of_those_r
 def test_where_a_plugin_scores_the_best_of_some_accepted_candidates_is_chosen(
     folder: Path, plugin: Plugin, best_of: int, tries: int, won: int
 ) -> None:
-    without_filters(folder, f"[sample]\nbest_of = {best_of}\n")
+    without_filters(folder, f"[sample]\nbest_of = {best_of}\n[taste]\nenabled = false\n")
     plugin(
         filtering("return 'odd' if candidate.seed % 3 else None")
         + "@hookimpl\ndef biobot_score(candidate):\n    return -abs(candidate.seed - 12)\n"
@@ -93,7 +93,7 @@ def test_where_a_plugin_scores_the_best_of_some_accepted_candidates_is_chosen(
 
 @pytest.mark.parametrize("answer", ["'fine'", "float('nan')", "None"])
 def test_a_score_that_is_no_number_is_one_clear_line(folder: Path, plugin: Plugin, answer: str) -> None:
-    without_filters(folder, "[sample]\nbest_of = 2\n")
+    without_filters(folder, "[sample]\nbest_of = 2\n[taste]\nenabled = false\n")
     plugin(f"@hookimpl\ndef biobot_score(candidate):\n    return {answer}\n")
     with pytest.raises(SampleError, match=r"^drawing bios failed: the plugin own cannot score: [^\n]*$"):
         list(Worker(load()).draw([wanted("a")]))
