@@ -32,6 +32,7 @@ SEED = "1192"
 CONFIG = """
 [sample]
 temperatures = [0.6, 0.8]
+best_of = 5
 [schedule]
 every = "2s"
 jitter = "0s"

@@ -129,7 +129,8 @@ def learn_base(marks: Sequence[Mark], folder: Path, splits: int = 10) -> Agreeme
 
     found = Agreement.mean([validate(values, fitted, seed) for seed in range(splits)])
     with storage.errors_as(TasteError, folder):
-        _fit(texts, values, np.arange(len(texts))).save(storage.private_folder(folder) / f"{BASE}.npz")
+        storage.make_folder(folder)
+        _fit(texts, values, np.arange(len(texts))).save(folder / f"{BASE}.npz")
         with storage.atomic_write(folder / f"{BASE}.json", 0o644) as file:
             file.write(json.dumps({"marks": len(rated), **asdict(found)}, indent=1).encode() + b"\n")
     return found
@@ -176,7 +177,7 @@ def learn(home: Path) -> Learnt:
         ranker, learnt = _learn(marks.all(), first)
     folder = home / "taste"
     with storage.errors_as(TasteError, folder):
-        storage.private_folder(folder)
+        storage.make_folder(folder)
         if ranker is not None:
             ranker.save(folder / f"{OWN}.npz")
         with storage.atomic_write(folder / f"{OWN}.json") as file:
