@@ -123,7 +123,7 @@ class Where:
                 if _change(document, self.keys[:depth]):
                     lines = zip_longest(text.splitlines(), tomlkit.dumps(document).splitlines())
                     return next(number for number, (old, new) in enumerate(lines, start=1) if old != new)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             pass  # the file is gone, or no file: a message without a line is better than none
         return None
 

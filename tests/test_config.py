@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import grp
+import os
+import pwd
 import tomllib
 import typing
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from biobot import config
+from biobot import config, storage
 from biobot.bundled import bundled
 from biobot.errors import ConfigError
 from biobot.settings import Settings
@@ -144,6 +147,21 @@ def test_a_file_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> N
     assert config.read(file) == Settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "members", "refused"),
+    [("{me}", [], False), ("{me}", ["{me}"], False), ("{me}", ["ann"], True), ("users", [], True)],
+)
+def test_a_group_counts_as_others_unless_it_is_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, members: list[str], refused: bool
+) -> None:
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    group = grp.struct_group((name.format(me=me), "x", 1, [each.format(me=me) for each in members]))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+    file = written(tmp_path, "")
+    file.chmod(0o664)
+    assert storage.others_can_write(file) == refused
+
+
 def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
     file = written(tmp_path, "\ufeff[sample]\nmax_tries = 7\n")
     assert config.read(file).sample.max_tries == 7
@@ -159,6 +177,8 @@ def test_a_relative_home_stays_where_it_is_when_the_folder_changes(
     found = config.load(home=Path("state"), environ={})
     assert found.home == Path.cwd() / "state"
     assert config.load(environ={"BIOBOT_HOME": "other"}).home == Path.cwd() / "other"
+    written(tmp_path, "")
+    assert config.load(home=Path("state"), environ={}).home == Path.cwd() / "state"
 
 
 def test_temperatures_are_a_list_or_a_table_of_weights(tmp_path: Path) -> None:
