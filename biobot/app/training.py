@@ -80,7 +80,8 @@ MAX_HELD_OUT = 5000
 
 _GATE = 0.15, 2.0  # the share of --max-minutes, and the most minutes, reserved for index, report and gate
 _GATE_BYTES = 300_000  # how much of dev is measured when the time is limited
-_SAMPLES = 400  # bios that the report draws at each temperature
+REPORT_SAMPLES = 400
+"""Bios that the report draws at each temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +286,7 @@ def _finish(
     sampler = Sampler(best)
     temperatures = sorted({0.8, *config.settings.sample.temperatures})
     rows = [
-        report.row(sampler, each, _SAMPLES, known, lambda candidate: judge.judge(candidate).accepted)
+        report.row(sampler, each, REPORT_SAMPLES, known, lambda candidate: judge.judge(candidate).accepted)
         for each in temperatures
     ]
     verbatim = next(row.verbatim for row in rows if row.temperature == 0.8)

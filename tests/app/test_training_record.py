@@ -58,7 +58,7 @@ def stage(
     bot("")
     file = tmp_path / "bios.txt"
     file.write_text("\n".join(sentences(200)), encoding="utf-8")
-    monkeypatch.setattr(training, "_SAMPLES", 8)
+    monkeypatch.setattr(training, "REPORT_SAMPLES", 8)
     return Stage(file, home, capsys)
 
 
