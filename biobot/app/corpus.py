@@ -17,6 +17,7 @@ from biobot.corpus import readers
 from biobot.corpus.readers import Bio, Skipped
 from biobot.corpus.store import Added, Gone, Store
 from biobot.errors import CorpusError
+from biobot.taste.marks import Marks
 
 
 def open_store(config: Config, *, read_only: bool = False) -> Store:
@@ -81,7 +82,8 @@ def export(store: Store, file: IO[str]) -> int:
 def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime) -> Gone:
     """Opt people (ids, or handles with their @) and texts out for good; raise ValueError for what is neither.
 
-    The files that a training reads are deleted, too: the next one, or --resume, writes them again.
+    The files that a training reads are deleted, too: the next one, or --resume, writes them again. So are marks of
+    such a text.
     """
     ids, handles = [], []
     for each in who:
@@ -96,6 +98,10 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
     path = store.path.with_name(known_texts.FORGOTTEN)
     gone = store.forget(now, lambda words: known_texts.forget(path, words), ids=ids, handles=handles, texts=texts)
     discard_training_text(store)
+    if (marked := store.path.with_name("taste.db")).exists():
+        forgotten = store.forgotten()
+        with Marks(marked) as marks:
+            marks.forget(lambda text: forgotten.covers(Bio(text)))
     return gone
 
 

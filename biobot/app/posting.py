@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
 from biobot.app.networks import open_network
+from biobot.candidate import Candidate
 from biobot.config import Config
-from biobot.errors import BiobotError, OutboxError
+from biobot.errors import BiobotError, OutboxError, TasteError
 from biobot.networks.secrets import POSTING, load
 from biobot.posting import schedule, transitions
 from biobot.posting.blocks import posting_block
@@ -18,6 +19,7 @@ from biobot.posting.drafts import request, to_draft
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, Post, State, stamp
 from biobot.posting.poster import Clock, Poster
+from biobot.taste.marks import Mark, Marks
 from biobot.worker.client import Worker
 
 
@@ -116,4 +118,8 @@ def edit(config: Config, outbox: Outbox, post: int, text: str, now: datetime, re
     said = Worker(config).judge(text, post)
     if said:
         raise OutboxError(f"the new text is refused: {'; '.join(said)}")
-    return transitions.edit(outbox, post, text, now, seen)
+    before = outbox.get(post).text or ""
+    row = transitions.edit(outbox, post, text, now, seen)
+    with suppress(TasteError), Marks(config.home / "taste.db") as marks:  # the edit is what was asked for
+        marks.add([Mark(Candidate(text), worse=before, source="edit")], now)
+    return row

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
 from biobot.candidate import Candidate
 from biobot.cli import Options
 from biobot.cli.common import clock
+from biobot.config import Config
 from biobot.errors import SampleError
 
 KEYS = "0 to 3: not at all, so-so, good, excellent · u: undo · s: skip · q: quit"
@@ -54,17 +54,18 @@ def command(options: Options, count: int, seed: int | None) -> None:
                 shown.append(candidate)
                 marked += 1
                 if marked % LEARN_EVERY == 0:
-                    _learn(home)
+                    _learn(options.config)
             candidate = next(drafts, None)
     if marked % LEARN_EVERY:
-        _learn(home)
+        _learn(options.config)
     click.echo(f"{marked} marks; `biobot taste` shows what they changed")
 
 
-def _learn(home: Path) -> None:
+def _learn(config: Config) -> None:
     from biobot.taste import taste
+    from biobot.worker.known import decisions
 
-    click.echo(f"  {taste.learn(home).why}")
+    click.echo(f"  {taste.learn(config.home, decisions(config)).why}")
 
 
 def _ask(candidate: Candidate, marked: int, count: int) -> str:

@@ -35,9 +35,11 @@ def command(context: click.Context, as_json: bool) -> None:
 def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
     """Show how well the taste in use predicts marks that it has not seen, and from how many marks."""
     from biobot.taste import taste
+    from biobot.worker.known import decisions
 
     home = options.config.home
-    found, about = taste.state(home), taste.base(home)[1]
+    decided = decisions(options.config)
+    found, about = taste.state(home, decided), taste.base(home)[1]
     in_use = found.owned if found.in_use == taste.OWN else found.shipped
     base = taste.Agreement(about["spearman"], about["top_tenth_good"], about["average_good"])
     figures = in_use or base
@@ -50,7 +52,7 @@ def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
     for name, each in (("The shipped taste", found.shipped), ("Your own", found.owned)):
         if each is not None:
             click.echo(f"{name}, on your {found.own:,} marks: {_agreement(each)}")
-    curve = taste.learning_curve(home)
+    curve = taste.learning_curve(home, decided)
     for size, each in curve:
         click.echo(f"  learnt from {size:>4} of your marks: {_agreement(each)}")
     if plot is not None:
@@ -73,10 +75,11 @@ def learn(options: Options, base: Path | None, output: Path | None) -> None:
     shipped one for this bot. It takes a minute for 1,000 marks.
     """
     from biobot.taste import marks, taste
+    from biobot.worker.known import decisions
 
     home = options.config.home
     if base is None:
-        click.echo(taste.learn(home).why)
+        click.echo(taste.learn(home, decisions(options.config)).why)
         return
     with _opened(base) as (lines, bad):
         found = taste.learn_base(list(marks.read(lines, bad)), output or home / "taste")
@@ -89,6 +92,7 @@ def learn(options: Options, base: Path | None, output: Path | None) -> None:
 def import_(options: Options, file: Path) -> None:
     """Add the marks of FILE, JSON lines such as {"text": "...", "mark": 2}; marks go from 0 to 3."""
     from biobot.taste import marks, taste
+    from biobot.worker.known import decisions
 
     with _opened(file) as (lines, bad):
         found = list(marks.read(lines, bad))
@@ -98,7 +102,7 @@ def import_(options: Options, file: Path) -> None:
         before = len(opened)
         opened.add(found, clock())
         click.echo(f"{len(found):,} marks read, {len(opened) - before:,} of them for new texts")
-    click.echo(taste.learn(options.config.home).why)
+    click.echo(taste.learn(options.config.home, decisions(options.config)).why)
 
 
 @command.command()

@@ -165,6 +165,15 @@ class Outbox:
             run += 1
         return run
 
+    def decisions(self) -> list[tuple[str, bool]]:
+        """Return the sampled texts that a person approved (True) or rejected (False), on all networks, oldest first."""
+        rejected = "EXISTS (SELECT 1 FROM audit WHERE post = post.id AND state = 'rejected' AND by = 'person')"
+        rows = self.ask(
+            f"SELECT text, approved_by IS 'person' FROM post WHERE model IS NOT NULL AND text IS NOT NULL "
+            f"AND (approved_by IS 'person' OR (state = 'rejected' AND {rejected})) ORDER BY id"
+        )
+        return [(text, bool(approved)) for text, approved in rows]
+
     def text_blocks(self, size: int) -> Iterator[tuple[int, str, list[int]]]:
         """Yield the rows of all networks that have a text, in blocks of `size` ids.
 

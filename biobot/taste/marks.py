@@ -16,6 +16,8 @@ from biobot.errors import TasteError
 from biobot.text.normalize import fold
 
 BEST = 3.0
+APPROVED, REJECTED = 2.0, 0.0
+"""What approving or rejecting a draft says of it."""
 EDIT = 1.0
 """By so much an edited text is taken to be better than the one before."""
 
@@ -47,6 +49,12 @@ class Mark:
     value: float | None = None
     worse: str | None = None
     source: str = "import"
+
+    @classmethod
+    def of_decision(cls, text: str, approved: bool) -> Self:
+        """Return the mark that a person's yes or no to a draft is."""
+        value, source = (APPROVED, "approve") if approved else (REJECTED, "reject")
+        return cls(Candidate(text), value, source=source)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object of `biobot taste export`."""

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from biobot.taste.lexicon import words
 from biobot.taste.marks import EDIT, Mark, Marks
 from biobot.taste.ranker import Observation, Ranker, fit
 from biobot.text.language import language
+from biobot.text.normalize import fold
 
 MARKS = Path(__file__).with_name("marks.jsonl.gz")
 """The marks that the shipped taste was learnt from."""
@@ -151,30 +153,30 @@ def base(home: Path | None = None) -> tuple[Ranker, dict[str, Any]]:
         raise TasteError(f"the taste in {folder} cannot be read ({error}); {fix}") from None
 
 
-def load(home: Path) -> Taste:
-    """Return the taste of the bot in `home`; writes nothing.
+def load(home: Path, decisions: Sequence[Mark] = ()) -> Taste:
+    """Return the taste of the bot in `home`, whose owner also made `decisions`; writes nothing.
 
     If marks came since the owner's taste was learnt, it is learnt anew, in memory. Raises TasteError.
     """
     with open_marks(home, read_only=True) as marks:
         first, _about = base(home)
-        if not len(marks):
+        if not (len(marks) or decisions):
             return Taste(first)
         state = _state(home)
         try:
-            if state.get("revision") == _revision(marks, first):
+            if state.get("revision") == _revision(marks, decisions, first):
                 return Taste(first, Ranker.load(home / "taste" / f"{OWN}.npz") if state["in_use"] == OWN else None)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             pass  # it is learnt again below: the marks are what counts
-        return Taste(first, _learn(marks.all(), first)[0])
+        return Taste(first, _learn(_together(decisions, marks), first)[0])
 
 
-def learn(home: Path) -> Learnt:
-    """Learn the owner's taste from the marks in `home`, and keep it there."""
+def learn(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
+    """Learn the owner's taste from the marks in `home` and from `decisions`, and keep it there."""
     first, _about = base(home)
     with open_marks(home) as marks:
-        revision = _revision(marks, first)
-        ranker, learnt = _learn(marks.all(), first)
+        revision = _revision(marks, decisions, first)
+        ranker, learnt = _learn(_together(decisions, marks), first)
     folder = home / "taste"
     with storage.errors_as(TasteError, folder):
         storage.make_folder(folder)
@@ -185,11 +187,13 @@ def learn(home: Path) -> Learnt:
     return learnt
 
 
-def learning_curve(home: Path, sizes: Sequence[int] = (20, 50, 100, 200, 400)) -> list[tuple[int, Agreement]]:
+def learning_curve(
+    home: Path, decisions: Sequence[Mark] = (), sizes: Sequence[int] = (20, 50, 100, 200, 400)
+) -> list[tuple[int, Agreement]]:
     """Return how well the owner's taste predicts their marks when it is learnt from the newest so many of them."""
     first, _about = base(home)
     with open_marks(home, read_only=True) as marks:
-        rated = [each for each in marks.all() if each.value is not None]
+        rated = [each for each in _together(decisions, marks) if each.value is not None]
     return [(size, _compare(rated[-size:], first)[1]) for size in sizes if size < len(rated)]
 
 
@@ -198,11 +202,18 @@ def open_marks(home: Path, *, read_only: bool = False) -> Marks:
     return Marks(home / "taste.db", read_only=read_only)
 
 
-def state(home: Path) -> Learnt:
+def state(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
     """Return what came of the owner's marks, without writing anything."""
     first, _about = base(home)
     with open_marks(home, read_only=True) as marks:
-        return _learn(marks.all(), first)[1]
+        return _learn(_together(decisions, marks), first)[1]
+
+
+def _together(decisions: Sequence[Mark], marks: Marks) -> list[Mark]:
+    """Return an owner's decisions on drafts, but for those that they marked by hand as well, and then the marks."""
+    rated = marks.all()
+    texts = {fold(each.candidate.text) for each in rated}
+    return [each for each in decisions if fold(each.candidate.text) not in texts] + rated
 
 
 def reset(home: Path) -> int:
@@ -276,8 +287,10 @@ def _compare(rated: Sequence[Mark], first: Ranker) -> tuple[Agreement, Agreement
     return validate(values, lambda _, held: known[held], 0), validate(values, own, 0)
 
 
-def _revision(marks: Marks, first: Ranker) -> str:
-    return f"{marks.revision}-{first.mean:.6f}"
+def _revision(marks: Marks, decisions: Sequence[Mark], first: Ranker) -> str:
+    """Return what changes with the marks, the decisions, and the taste to begin with."""
+    said = json.dumps([each.as_dict() for each in decisions])
+    return f"{marks.revision}-{blake2b(said.encode(), digest_size=8).hexdigest()}-{first.mean:.6f}"
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Opening everything that a bot must not repeat, for the process that judges."""
+"""What the outbox tells the process that judges: what must not be repeated, and what the owner decided."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from biobot.posting.outbox import Outbox
 
 if TYPE_CHECKING:
     from biobot.dedupe.known_texts import CombinedIndex
+    from biobot.taste.marks import Mark
+
+
+def decisions(config: Config) -> list[Mark]:
+    """Return what the owner decided about drafts, as marks."""
+    from biobot.taste.marks import Mark
+
+    with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
+        return [Mark.of_decision(text, approved) for text, approved in outbox.decisions()]
 
 
 def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) -> CombinedIndex:

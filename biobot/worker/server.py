@@ -19,7 +19,7 @@ from biobot.model import runtime
 from biobot.model.registry import Registry
 from biobot.sampling.controls import Controls, Request
 from biobot.worker import protocol
-from biobot.worker.known import known_texts
+from biobot.worker.known import decisions, known_texts
 
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
@@ -182,7 +182,7 @@ def open_taste(config: Config) -> Callable[[Candidate], float] | None:
         return None
     from biobot.taste import taste  # numpy, which the daemon does without
 
-    found = taste.load(config.home)
+    found = taste.load(config.home, decisions(config))
     return lambda candidate: found.scores([candidate])[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 from biobot.candidate import Candidate
 from biobot.cli import main
 from biobot.errors import TasteError
+from biobot.posting import transitions
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, State
 from biobot.taste import taste
 from biobot.taste.features import FORM, features
 from biobot.taste.lexicon import HOLDERS, load
@@ -210,3 +214,41 @@ def test_marks_travel_through_a_file_and_bad_lines_are_told(bot: Callable[[str],
     assert (found["own"], found["in_use"]) == (2, "shipped")
     assert run("taste", "reset", "--yes") == 0
     assert "2 marks deleted" in capsys.readouterr().out
+
+
+def test_what_a_person_decides_about_drafts_is_learnt_and_can_be_forgotten(
+    bot: Callable[[str], Path], marks: list[Mark], capsys: Said
+) -> None:
+    folder = bot("")
+    home = folder / "state"
+    drafts = [Draft(each.candidate.text, model="starter", seed=1, temperature=0.8) for each in marks[:90]]
+    with Outbox(home / "outbox.db", "rehearsal") as outbox:
+        rows = [row for row in outbox.add(drafts, State.HELD, NOW) if row is not None]
+        for row in rows:
+            if short(row.text or "") == 3:
+                transitions.approve(outbox, row.id, NOW)
+            else:
+                transitions.reject(outbox, row.id, NOW)
+    assert run("taste", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["own"] == len(rows) > 80
+    assert found["in_use"] == "own"
+    rate(home, marks[:1], lambda _: 1.0)
+    assert run("corpus", "forget", "--text", marks[0].candidate.text) == 0
+    with Marks(home / "taste.db", read_only=True) as opened:
+        assert len(opened) == 0
+
+
+def test_rating_takes_keys_undoes_skips_and_keeps_every_mark(
+    bot: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    folder = bot("[taste]\nenabled = false\n")
+    monkeypatch.setattr("sys.stdin", StringIO("3x1u2sq"))
+    assert run("rate", "-n", "5", "--seed", "3") == 0
+    said = capsys.readouterr().out
+    assert "taken back" in said
+    assert "2 marks;" in said
+    with Marks(folder / "state" / "taste.db", read_only=True) as opened:
+        found = opened.all()
+    assert [(each.value, each.source) for each in found] == [(3.0, "rate"), (2.0, "rate")]
+    assert all(each.candidate.bits is not None for each in found)
