@@ -36,7 +36,7 @@ HEARTBEAT = timedelta(seconds=5)
 
 
 def clock() -> datetime:
-    """Read the machine's clock."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
@@ -47,7 +47,7 @@ def run(
     worker: Callable[[Config], Worker] = Worker,
     clock: Callable[[], datetime] = clock,
 ) -> None:
-    """Be the daemon of this home until SIGTERM or SIGINT; raise LockHeld when there is one already.
+    """Run the daemon of this home until SIGTERM or SIGINT; raise LockHeld if there already is one.
 
     Tests replace `opened`, `worker` and `clock`.
     """
@@ -68,7 +68,7 @@ def run(
 
 
 def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
-    """Fill one slot now: the one that came last, if it is open still; else make one post more."""
+    """Fill the most recent slot now, if it is still open; otherwise make a post without a slot."""
     with locks.lock(config.home, locks.DAEMON, "`biobot run --once`", clock()):
         worker = Worker(config)
         check(config, worker, clock())
@@ -85,7 +85,7 @@ def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
 
 
 def check(config: Config, worker: Worker, now: datetime) -> None:
-    """Raise what would keep the bot from ever posting: a schedule without slots, filters or keys that lack."""
+    """Raise whatever would keep the bot from ever posting: a schedule without slots, missing filters or keys."""
     from biobot.networks.secrets import POSTING, load
 
     worker.check_plugins()

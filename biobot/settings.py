@@ -54,7 +54,7 @@ def _strings(pattern: str, meaning: str) -> tuple[str, ...]:
 
 
 class _Section:
-    """Checks what the keys of a section were declared with."""
+    """Checks the bounds and patterns that the keys of a section are declared with."""
 
     __slots__ = ()
 
@@ -129,7 +129,7 @@ class TasteSettings(_Section):
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings(_Section):
-    """`[train]`: which bios are learnt. Bios are left out whole, never cut; no `languages` means all of them."""
+    """`[train]`: which bios are used for training. Bios are left out whole, never cut; no `languages` means all."""
 
     min_bytes: int = _number(1, least=1)
     max_bytes: int = 1024

@@ -74,7 +74,7 @@ def make_file(path: Path) -> None:
 
 
 def is_exposed(path: Path, mode: int = 0o700) -> bool:
-    """Return whether others may do more than `mode` says with a file or folder of ours; sticky folders are shared."""
+    """Return whether a file or folder of ours allows others more than `mode`; sticky folders may."""
     found = path.stat()
     return bool(found.st_mode & 0o077 & ~mode and found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX)
 
@@ -237,12 +237,12 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def version(db: sqlite3.Connection) -> int:
-    """Return the number of migrations that a file's tables have come through."""
+    """Return the number of migrations that were applied to a database."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def migrate(db: sqlite3.Connection, steps: Sequence[str]) -> None:
-    """Run those SQL scripts of `steps` that the file has not come through; within a transaction of the caller's.
+    """Apply the SQL scripts of `steps` that the database lacks; within a transaction of the caller's.
 
     The version is read anew here: another process may have been faster.
     """
@@ -263,7 +263,7 @@ def _check_version(db: sqlite3.Connection, steps: Sequence[str]) -> int:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements: `executescript` would commit before the first."""
+    """Split a script into statements: `executescript` would commit first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

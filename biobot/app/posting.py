@@ -24,7 +24,7 @@ from biobot.worker.client import Worker
 
 
 def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None) -> Poster:
-    """Open the outbox and what posts from it, as the config says."""
+    """Open a poster with its outbox, as configured."""
     outbox = Outbox(config.home / "outbox.db", config.settings.post.network)
     worker = Worker(config)
     return Poster(
@@ -40,7 +40,7 @@ def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event
 
 @contextmanager
 def opened_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None) -> Iterator[Poster]:
-    """Open what posts, and close it again."""
+    """Yield a poster, and close it afterwards."""
     poster = open_poster(config, clock, who=who, stop=stop)
     try:
         yield poster

@@ -62,7 +62,7 @@ ALL = (*FAULTS, *BESIDES)
 
 @dataclass
 class Report:
-    """What came of a rehearsal; `doubles`, `lost` and `spins` have to be 0."""
+    """The result of a rehearsal; `doubles`, `lost` and `spins` must be 0."""
 
     days: float
     slots: int = 0
@@ -84,7 +84,7 @@ class Report:
         return not (self.doubles or self.lost or self.spins)
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the report as plain data."""
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
@@ -229,7 +229,7 @@ class Stage:
         self._happened[name] += 1
 
     def _weather(self) -> None:
-        """Let what lasts for a while begin and end."""
+        """Begin and end the faults that last for a while."""
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             offline = self.now < self._offline_until
@@ -255,7 +255,7 @@ class Stage:
     # -- the judgement ---------------------------------------------------------------------------------
 
     def judge(self) -> Report:
-        """Hold the outbox against what the fake X accepted."""
+        """Compare the outbox with what the fake X accepted."""
         report, outbox, state = self.report, self.bot.outbox, self.fake.state
         rows, accepted = outbox.posts(), state.posts()
         due = schedule.slots_between(self.config.settings.schedule, self.start, self.end, 10**6)
@@ -284,13 +284,13 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 class Words:
-    """Puts bios together from a few words: no model, no person, and hardly ever the same one twice."""
+    """Composes bios of a few words, without a model or a person's text, and hardly ever the same one twice."""
 
     def __init__(self, chance: random.Random) -> None:
         self._pick = chance.choice
 
     def bio(self) -> str:
-        """Make one."""
+        """Return a bio."""
         pick = self._pick
         return (
             f"{pick(MANNERS).capitalize()} {pick(TRADES)} from {pick(PLACES)}. "

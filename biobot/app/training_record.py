@@ -48,11 +48,11 @@ class Record:
         self.write()
 
     def end(self, model: str, promoted: bool, why: str) -> None:
-        """Record the outcome, unless something still goes wrong."""
+        """Record the outcome."""
         self.outcome, self.model, self.why = "promoted" if promoted else "kept back", model, why
 
     def write(self) -> None:
-        """Write this into the home atomically."""
+        """Write this record into the home atomically."""
         if self.home is None:
             return
         facts = asdict(self)

@@ -1,1 +1,1 @@
-"""Bios on disk: reading, storing, cleaning, and the fingerprints of what was learnt."""
+"""Bios on disk: reading, storing and cleaning."""

@@ -104,7 +104,7 @@ MIGRATIONS = (
 
 @dataclass
 class Added:
-    """What became of the bios that `Store.add` was given."""
+    """The result of `Store.add`: how many bios were added, known, changed or left out."""
 
     added: int = 0
     duplicates: int = 0
@@ -333,7 +333,7 @@ class Store:
             yield Bio(text, source=source)
 
     def rows(self) -> Iterator[Bio]:
-        """Yield everything that is stored: a text once for each author, and once more if it came without one."""
+        """Yield every stored bio: a text once per author, and once more if it also came without an author."""
         page = """SELECT some.id, text, some.source, unsigned, author.id, handle, author.source
                   FROM (SELECT * FROM bio WHERE id > ? ORDER BY id LIMIT 5000) some
                   LEFT JOIN author ON author.bio = some.id ORDER BY some.id"""

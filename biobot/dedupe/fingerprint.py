@@ -187,14 +187,14 @@ def compared_words(length: int) -> int:
 
 
 def similarity_after(edits: int, length: int) -> float:
-    """Return the similarity of a text's 3-grams to those after so many edits: each removes three and adds three."""
+    """Return the similarity of 3-grams after that many edits, each of which removes three and adds three."""
     return max(0.0, (length - 3 * edits) / (length + 3 * edits))
 
 
 def count_edits(one: int, width: int, other: int, length: int) -> int:
     """Return the edit distance of two strings of so many bits, a lower bound for that of the texts they stand for.
 
-    A column of the table of distances at a time, as bits that tell where it goes up or down (Myers 1999).
+    The distance table is computed column by column, as bits for its steps up and down (Myers 1999).
     """
     every = (1 << width) - 1
     equal = ~one & every, one
@@ -320,7 +320,7 @@ def _winnow(codes: Array, lengths: Array, width: int, bits: int, window: int) ->
 
 
 def _slide(better: np.ufunc, values: Array, width: int, beyond: int) -> Array:
-    """Return the best of values[i : i + width] for every i; beyond the end there is only `beyond`."""
+    """Return the best of values[i : i + width] for every i; positions past the end count as `beyond`."""
     best: Array = values
     padded = np.append(values, np.full(width - 1, beyond, dtype=values.dtype))
     for step in range(1, width):

@@ -1,7 +1,7 @@
 """Bios that resemble each other stay on one side: the held-out split shares no near-duplicate with training (F34).
 
 Held out are some bios by a hash of their folded text, so that the same bio is held out today and next year; and
-whatever resembles one of those is not learnt either. The held-out bios are few (`most`), so memory is bounded,
+whatever resembles one of those is left out of training, too. The held-out bios are few (`most`), so memory is bounded,
 and each bio to be learnt is looked up in a table: time is linear.
 """
 

@@ -81,7 +81,7 @@ class Table:
         return cls(bits, _begins(np.bincount(_buckets(values), minlength=_BUCKETS)), _rows(values))
 
     def find(self, hashes: Array) -> tuple[Array, Array, Array]:
-        """Return of each row that has one of these hashes which one it is, the row's number, and what belongs to it."""
+        """Return, for each row with one of these hashes, the place of the hash, the row's number and its value."""
         tail = self.bits - 16
         bucket = (hashes >> tail).astype(np.int64)
         begins = self.begins[bucket].astype(np.int64)
@@ -159,11 +159,11 @@ class Index:
         return np.searchsorted(self.begins, numbers, "right") - 1
 
     def matches(self, text: str) -> tuple[Match, ...]:
-        """Return every resemblance of `text` to what was learnt, the strongest of each layer."""
+        """Return every resemblance of `text` to the training set, the strongest of each layer."""
         return self.look_up(fingerprint.compute(text), "learnt")
 
     def verbatim(self, text: str) -> tuple[bool, int]:
-        """Return whether `text` was learnt, and how long the longest run in it is that at most FEW texts hold."""
+        """Return whether `text` is in the training set, and its longest run that at most FEW texts contain."""
         mark = fingerprint.compute(text)
         return self._holds(mark, None), self._longest_run(mark, FEW, None)
 
@@ -489,7 +489,7 @@ def _read(memory: Array) -> Index:
 
 
 def _turned(columns: Array, texts: int) -> Array:
-    """Return text by text the sketches that format 2 has bit by bit."""
+    """Return the sketches of format 2, which stores them bit by bit, text by text."""
     rows = np.empty((8 * columns.shape[1], 32), dtype=np.uint8)
     for first in range(0, columns.shape[1], _BLOCK // 8):
         block = np.unpackbits(columns[:, first : first + _BLOCK // 8], axis=1, bitorder="little")

@@ -1,4 +1,4 @@
-"""The texts that a bot must not repeat: what its model learnt, what was posted or waits, and whose author opted out.
+"""The texts that a bot must not repeat: training bios, posted and queued texts, and those of people who opted out.
 
 They are opened once in a process, before any text is judged. The outbox is the only truth about the bot's own texts:
 saved fingerprints count only for blocks of rows whose ids and texts are still those that they were computed from, all

@@ -62,7 +62,7 @@ class Progress:
 
 
 class Trainer:
-    """One training, in its folder: `bios` are learnt, `dev` chooses the best model.
+    """One training, in its folder, on `bios`; `dev` selects the best model.
 
     `minutes` limit the time and fix the number of steps where the state has none; the state is saved every
     `save_every` seconds. Under torch.distributed every process takes its share of each batch, the gradients are added
@@ -187,7 +187,7 @@ class Trainer:
             raise
 
     def train_step(self, ids: Ids) -> tuple[float, int]:
-        """Learn one batch; return its bits per byte and its bytes, stops included."""
+        """Train on one batch; return its bits per byte and its bytes, stops included."""
         state, recipe = self.state, self.state.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = state.plan.learning_rate(state.step)

@@ -144,7 +144,7 @@ class Problem:
 
 
 def parse(body: bytes) -> Any:
-    """Read JSON; None for anything else, however malicious."""
+    """Parse JSON; return None for anything else, however malicious."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -229,7 +229,7 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Make a person's line of it: blanks collapsed, control characters out, at most 200 characters."""
+    """Return one readable line: blanks collapsed, no control characters, at most 200 characters."""
     return "".join(each for each in " ".join(text.split()) if each.isprintable())[:200]
 
 

@@ -22,7 +22,7 @@ PREFIX = "BIOBOT_X_"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secrets:
-    """What X knows this bot by; an empty string is a secret that is not there. Prints no value."""
+    """The keys of an X app and account; an empty string is a missing one. Its repr shows no value."""
 
     api_key: str = ""
     api_secret: str = ""
@@ -38,15 +38,15 @@ class Secrets:
         return f"Secrets({have})"
 
     def values(self) -> list[str]:
-        """Return those that are there."""
+        """Return the values of the secrets that are set."""
         return [value for each in fields(self) if (value := getattr(self, each.name))]
 
     def missing(self, *names: str) -> list[str]:
-        """Name the variables of those that are not there, such as BIOBOT_X_API_KEY."""
+        """Return the variables of the secrets that are missing, such as BIOBOT_X_API_KEY."""
         return [PREFIX + name.upper() for name in names if not getattr(self, name)]
 
     def require(self, *names: str) -> None:
-        """Raise SecretsError when one of these is not there."""
+        """Raise SecretsError if one of these is missing."""
         if missing := self.missing(*names):
             raise SecretsError(
                 f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: put "
@@ -61,7 +61,7 @@ COLLECTING = ("bearer_token",)
 
 
 def load(config: Config, environ: Mapping[str, str] = os.environ) -> Secrets:
-    """Gather what there is; each secret from the first place that has it.
+    """Load the secrets, each from the first place that has it.
 
     Raises SecretsError for a `.env` that others can read (F40), and for a value that no secret looks like.
     """

@@ -29,7 +29,7 @@ class Stdout:
         return []
 
     def delete(self, id: str) -> None:  # noqa: A002
-        """Do nothing: what is printed is printed."""
+        """Do nothing: output cannot be taken back."""
 
     def me(self) -> Account:
         """Return the account that standard output is."""

@@ -1,1 +1,1 @@
-"""Accepted candidates made into posts: outbox, schedule, budget, networks."""
+"""From accepted candidates to posts: outbox, schedule, budget, poster."""

@@ -44,7 +44,7 @@ def pause(outbox: Outbox, now: datetime) -> None:
 
 
 def resume(outbox: Outbox, now: datetime) -> None:
-    """Go on after a pause, a block or a wait; what is unconfirmed now no longer holds the breaker open."""
+    """End a pause, a block or a wait; posts that are unconfirmed now no longer keep the breaker open."""
     over: dict[str, Any] = dict.fromkeys(("paused", "blocked", "wait_until", "wait_reason"))
     _change(outbox, now, "person", "resumed", None, resumed=now, **over)
 
@@ -69,7 +69,7 @@ def count_strike(outbox: Outbox, kind: str, now: datetime) -> int:
 
 
 def clear_strikes(outbox: Outbox, now: datetime) -> None:
-    """Note that a call went well."""
+    """Reset the count of failed calls after a success."""
     if read(outbox).strikes:
         _change(outbox, now, "policy", None, None, strike=None, strikes=0)
 

@@ -59,7 +59,7 @@ class Budget:
         return cls(Outbox(home / "outbox.db", network), settings)
 
     def price(self, kind: Kind) -> float:
-        """Return what one unit costs, in dollars."""
+        """Return the price of one unit, in dollars."""
         return 0.0 if self.outbox.network in FREE else float(getattr(self.settings.prices, kind))
 
     def record(self, kind: Kind, units: int, now: datetime) -> float:
@@ -123,7 +123,7 @@ def next_day(now: datetime) -> datetime:
 
 
 def next_month(now: datetime) -> datetime:
-    """Return the midnight with which the next UTC month begins."""
+    """Return the first midnight of the next UTC month."""
     return (_month(now) + timedelta(days=32)).replace(day=1)
 
 

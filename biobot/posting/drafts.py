@@ -52,7 +52,7 @@ def to_draft(
 
 @dataclass(frozen=True, slots=True)
 class SamplingRecord:
-    """What a row keeps of how its text was drawn, beside model, seed and temperature.
+    """How a row's text was drawn, in addition to model, seed and temperature.
 
     `controls` and `numerics` (None: not recorded) decide, with those, what the text is. `bits`, `bits_per_byte` and
     `entropy` are the candidate's; its `score` was the best of `best_of` accepted ones, but for variety.

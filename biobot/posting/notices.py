@@ -57,7 +57,7 @@ class Notices:
             threading.Thread(target=self._run, args=(json.dumps(notice),), name="notify", daemon=True).start()
 
     def _run(self, notice: str) -> None:
-        """Run the operator's command; whatever becomes of it touches nothing else."""
+        """Run the operator's command; its failure affects nothing else."""
         command = self.config.settings.notify.command
         environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBOT_X_")}
         try:

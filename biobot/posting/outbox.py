@@ -192,7 +192,7 @@ class Outbox:
             yield number, texts, json.loads(queued)
 
     def audit(self, post: int | None) -> list[Audit]:
-        """Return the story of one row (or, with None, of the whole bot), oldest first."""
+        """Return the history of one row (or, with None, of the whole bot), oldest first."""
         rows = self.ask("SELECT post, at, was, state, by, reason FROM audit WHERE post IS ? ORDER BY id", post)
         return [Audit(row[0], moment(row[1]), *row[2:]) for row in rows]
 
@@ -315,7 +315,7 @@ class Outbox:
             self.note(db, None, None, f"account:{self.network}", now, "policy", account)
 
     def prune(self, before: datetime) -> None:
-        """Forget audit rows older than that, and slots that nobody filled; posts and texts stay."""
+        """Delete older audit rows and skipped slots; posts and texts stay."""
         old = (stamp(before),)
         with self.transaction() as db:
             db.execute(
@@ -396,7 +396,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def migrations() -> list[str]:
-    """Return the SQL of every version, the first first."""
+    """Return the SQL script of every version, oldest first."""
     folder = resources.files("biobot.posting") / "migrations"
     files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
     return [each.read_text(encoding="utf-8") for each in files]

@@ -1,4 +1,4 @@
-"""E-mail addresses and phone numbers: what training leaves out, and what no post should hold."""
+"""E-mail addresses and phone numbers, which are left out of training and kept out of posts."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ PARTS = "lab_parts.html"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the lab is asked for; whatever is out of range is left to the sampler, which says so."""
+    """A request to the lab; the sampler rejects values that are out of range."""
 
     temperature: float = 0.8
     prefix: str = ""
@@ -45,7 +45,7 @@ class Wish:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Wish:
-        """Read an address; raise BiobotError for what is no number."""
+        """Parse the query of an address; raise BiobotError for anything that is not a number."""
         try:
             return cls(
                 temperature=float(query.get("temperature") or 0.8),

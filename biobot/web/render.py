@@ -1,4 +1,4 @@
-"""Templates, and how times, numbers and texts are console."""
+"""Templates, and how times, numbers and texts are shown."""
 
 from __future__ import annotations
 

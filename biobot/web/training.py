@@ -1,4 +1,4 @@
-"""Training: the unfinished run, the models with their figures, and which of them is active."""
+"""The training page: the unfinished run, the models with their figures, and which of them is active."""
 
 from __future__ import annotations
 

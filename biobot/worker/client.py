@@ -65,7 +65,7 @@ class Worker:
         return [str(each) for each in verdict.objections]
 
     def replay(self, request: Replay) -> Candidate:
-        """Return a bio that is drawn again."""
+        """Draw a bio again and return it."""
         (candidate,) = self.ask(request)
         return candidate
 
@@ -163,7 +163,7 @@ class Call(Generic[A]):
         return kind(f"{self._doing} {what}")
 
     def _death(self) -> str:
-        """Say how a child ended that did not say so itself."""
+        """Return how a child ended, if it did not report that itself."""
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(1)
         code = self._child.poll()

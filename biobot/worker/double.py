@@ -16,7 +16,7 @@ A = TypeVar("A")
 
 
 def numbered(temperature: float, seed: int) -> str:
-    """Return a text that tells where it is from."""
+    """Return a text that names its temperature and seed."""
     return f"draft {seed} at {temperature:g}"
 
 

@@ -1,1 +1,1 @@
-"""X itself: session, secrets, the kinds of its errors, and waiting."""
+"""X: the client and its HTTP session."""

@@ -92,7 +92,7 @@ class XClient:
     # -- as the account ------------------------------------------------------------------------------
 
     def post(self, text: str) -> str:
-        """Post `text` and give its id. Unknown means that it may be on the account: look before trying again."""
+        """Post `text` and return its id. Unknown means that it may be on the account: look before trying again."""
         data = self._data(self._as_account(self._tweepy.create_tweet, text=text))
         return _id(data, "the new post")
 
@@ -186,7 +186,7 @@ class XClient:
         )
 
     def _call(self, method: Callable[..., requests.Response], *given: Any, **named: Any) -> dict[str, Any]:
-        """Make one call through tweepy and give the answer's JSON object; anything else is Unknown."""
+        """Make one call through tweepy and return the answer's JSON object; anything else is Unknown."""
         try:
             response = method(*given, **named)
         except Exception as error:  # tweepy lets anything through; all of it is sorted
