@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from biobot.text.language import LANGUAGES
 
-Number = TypeVar("Number", int, float)
+Value = TypeVar("Value")
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -32,25 +32,15 @@ def duration(text: Any) -> timedelta:
         return timedelta.max
 
 
-def _number(default: Number, least: Number) -> Number:
-    """Declare a number with its default and lower bound."""
-    return field(default=default, metadata={"least": least})
+def _checked(default: Value, **rules: Any) -> Value:
+    """Declare a key with its default and rules: `least`, `most`, or the `pattern` of a string and its `meaning`."""
+    return field(default=default, metadata=rules)
 
 
 def _duration(*default: str, least: str = "1ms", most: str = "3650d") -> Any:
     """Declare a duration, or several, with default and bounds as biobot.toml would have them."""
     values = tuple(map(duration, default))
-    return field(default=values if len(values) > 1 else values[0], metadata={"least": least, "most": most})
-
-
-def _string(default: str, pattern: str, meaning: str) -> str:
-    """Declare a string that must match `pattern`, or else is not `meaning`."""
-    return field(default=default, metadata={"pattern": pattern, "meaning": meaning})
-
-
-def _strings(pattern: str, meaning: str) -> tuple[str, ...]:
-    """Declare a list of such strings, by default empty."""
-    return field(default=(), metadata={"pattern": pattern, "meaning": meaning})
+    return _checked(values if len(values) > 1 else values[0], least=least, most=most)
 
 
 class _Section:
@@ -76,7 +66,7 @@ def _limit(bound: Any) -> Any:
 
 _LANGUAGES = (*LANGUAGES, "und")
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
-_ACCOUNT = (r"@[A-Za-z0-9_]{1,15}|[1-9][0-9]{0,18}", "an @handle or an id")
+_ACCOUNT = {"pattern": r"@[A-Za-z0-9_]{1,15}|[1-9][0-9]{0,18}", "meaning": "an @handle or an id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +75,7 @@ class ModelSettings(_Section):
 
     name: str = "current"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    keep: int = _number(5, least=1)
+    keep: int = _checked(5, least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +83,8 @@ class SampleSettings(_Section):
     """`[sample]`: how bios are drawn; `temperatures` is a list, or a table of temperature = weight."""
 
     temperatures: Mapping[float, float] = field(default_factory=lambda: {0.6: 1.0, 0.8: 1.0, 1.0: 1.0})
-    max_tries: int = _number(400, least=1)
-    best_of: int = _number(100, least=1)
+    max_tries: int = _checked(400, least=1)
+    best_of: int = _checked(100, least=1)
     deadline: timedelta = _duration("2m", most="1d")
 
     def __post_init__(self) -> None:
@@ -123,7 +113,7 @@ class TasteSettings(_Section):
     """`[taste]`: how the best of `sample.best_of` drafts is chosen; `variety` is what likeness to others costs."""
 
     enabled: bool = True
-    variety: float = _number(0.5, least=0.0)
+    variety: float = _checked(0.5, least=0.0)
     engagement: Literal["off", "on"] = "off"
 
 
@@ -131,9 +121,9 @@ class TasteSettings(_Section):
 class TrainSettings(_Section):
     """`[train]`: which bios are used for training. Bios are left out whole, never cut; no `languages` means all."""
 
-    min_bytes: int = _number(1, least=1)
+    min_bytes: int = _checked(1, least=1)
     max_bytes: int = 1024
-    languages: tuple[str, ...] = _strings("|".join(_LANGUAGES), f"one of {', '.join(_LANGUAGES)}")
+    languages: tuple[str, ...] = _checked((), pattern="|".join(_LANGUAGES), meaning=f"one of {', '.join(_LANGUAGES)}")
     url: Literal["drop", "keep"] = "drop"
     email: Literal["drop", "keep"] = "drop"
     phone: Literal["drop", "keep"] = "drop"
@@ -152,7 +142,7 @@ class ScheduleSettings(_Section):
     every: timedelta | None = field(default=None, metadata={"least": "1s", "most": "3650d"})
     cron: str | None = None
     jitter: timedelta = _duration("10m", least="0s")
-    quiet: tuple[str, ...] = _strings(f"{_TIME}-{_TIME}", 'a span such as "23:00-07:00"')
+    quiet: tuple[str, ...] = _checked((), pattern=f"{_TIME}-{_TIME}", meaning='a span such as "23:00-07:00"')
     timezone: str = "local"
     min_gap: timedelta = _duration("0s", least="0s")
     catch_up: Literal["one", "skip"] = "one"
@@ -184,21 +174,21 @@ class ScheduleSettings(_Section):
 class BudgetSettings(_Section):
     """`[post.budget]`: what a bot may post and spend; days and months are in UTC."""
 
-    posts_per_day: int = _number(17, least=0)
-    usd_per_month: float = _number(5.0, least=0)
+    posts_per_day: int = _checked(17, least=0)
+    usd_per_month: float = _checked(5.0, least=0)
 
 
 @dataclass(frozen=True, slots=True)
 class PriceSettings(_Section):
     """`[post.prices]`: what X charges, in dollars, as of a day; change them when X does."""
 
-    as_of: str = _string("2026-08-13", r"\d{4}-\d\d-\d\d", 'a day such as "2026-08-13"')
-    post: float = _number(0.015, least=0)
-    post_with_url: float = _number(0.2, least=0)
-    delete: float = _number(0.01, least=0)
-    read_post: float = _number(0.005, least=0)
-    read_user: float = _number(0.01, least=0)
-    read_own: float = _number(0.001, least=0)
+    as_of: str = _checked("2026-08-13", pattern=r"\d{4}-\d\d-\d\d", meaning='a day such as "2026-08-13"')
+    post: float = _checked(0.015, least=0)
+    post_with_url: float = _checked(0.2, least=0)
+    delete: float = _checked(0.01, least=0)
+    read_post: float = _checked(0.005, least=0)
+    read_user: float = _checked(0.01, least=0)
+    read_own: float = _checked(0.001, least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +197,7 @@ class PostSettings(_Section):
 
     network: Literal["rehearsal", "x", "stdout"] = "rehearsal"
     review: Literal["off", "on"] = "off"
-    review_ahead: int = _number(10, least=1)
+    review_ahead: int = _checked(10, least=1)
     review_expiry: timedelta = _duration("3d")
     reconcile_after: tuple[timedelta, ...] = _duration("1m", "5m", "1h", "24h")
     history: timedelta = _duration("400d")
@@ -243,11 +233,11 @@ class XSettings(_Section):
 class PaceSettings(_Section):
     """`[collect.pace]`: the requests that X allows in 15 minutes, from which the time of a collection is estimated."""
 
-    users: int = _number(300, least=1)
-    followers: int = _number(300, least=1)
-    following: int = _number(300, least=1)
-    lists: int = _number(900, least=1)
-    search: int = _number(450, least=1)
+    users: int = _checked(300, least=1)
+    followers: int = _checked(300, least=1)
+    following: int = _checked(300, least=1)
+    lists: int = _checked(900, least=1)
+    search: int = _checked(450, least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,15 +248,15 @@ class CollectSettings(_Section):
     """
 
     enabled: bool = False
-    followers: tuple[str, ...] = _strings(*_ACCOUNT)
-    following: tuple[str, ...] = _strings(*_ACCOUNT)
-    friends: tuple[str, ...] = _strings(*_ACCOUNT)
-    depth: int = _number(2, least=1)
-    lists: tuple[str, ...] = _strings(r"[1-9][0-9]{0,18}", "the id of a list")
-    search: tuple[str, ...] = _strings(r"(?s).{1,512}", "a query of 1 to 512 characters")
+    followers: tuple[str, ...] = _checked((), **_ACCOUNT)
+    following: tuple[str, ...] = _checked((), **_ACCOUNT)
+    friends: tuple[str, ...] = _checked((), **_ACCOUNT)
+    depth: int = _checked(2, least=1)
+    lists: tuple[str, ...] = _checked((), pattern=r"[1-9][0-9]{0,18}", meaning="the id of a list")
+    search: tuple[str, ...] = _checked((), pattern=r"(?s).{1,512}", meaning="a query of 1 to 512 characters")
     ids: tuple[str, ...] = ()
-    limit: int = _number(10_000, least=1)
-    usd_per_month: float = _number(20.0, least=0)
+    limit: int = _checked(10_000, least=1)
+    usd_per_month: float = _checked(20.0, least=0)
     again: timedelta = _duration("30d")
     pace: PaceSettings = field(default_factory=PaceSettings)
 
