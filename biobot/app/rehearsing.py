@@ -1,8 +1,8 @@
-"""The whole bot against the built-in fake X in fast time, faults included, and a judgement at the end.
+"""The whole bot against the built-in fake X, in simulated time and with faults, and a judgement at the end.
 
-Everything is the real thing but for three: time is a variable, drafts are put together from words instead of
-being sampled (they are judged by the bot's real filters all the same), and a person looks in twice a day, who
-resumes what is blocked and approves what is held. The fake X is the judge of what was posted.
+Three things are not real: time is a variable, drafts are composed of words instead of being sampled (the bot's real
+filters judge them all the same), and a simulated person looks in twice a day, who resumes what is blocked and approves
+what is held. The fake X is the judge of what was posted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """How long to wait after a 429: read from headers that may be missing, past, or nonsense (F1).
 
-Waits are lengths of time, never moments: X's clock and ours need not agree, and a moment of theirs may
-already lie in our past.
+Waits are durations, never points in time: X's clock may differ from ours.
 """
 
 from __future__ import annotations
