@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from biobot.app import training_record
+from biobot.candidate import Candidate
 from biobot.collect.ledger import month_spend
 from biobot.config import Config
 from biobot.errors import BiobotError, ModelError
@@ -23,7 +24,10 @@ from biobot.posting.post import PENDING, Post, State, slot_key, stamp
 from biobot.text.humanize import when
 from biobot.text.terminal import clean
 from biobot.worker.client import Worker
-from biobot.worker.protocol import Replay
+from biobot.worker.protocol import Explain, Replay
+
+EFFECTS = 5
+"""Words and features that `why` names on either side."""
 
 
 def open_outbox(config: Config) -> Outbox:
@@ -150,6 +154,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
         ],
         "same": None,
         "drawn_again": None,
+        "taste": _taste(config, row),
     }
     if row.text is None:
         return story | {"note": "a skipped slot has no text"}
@@ -177,12 +182,35 @@ def why(config: Config, post: int) -> dict[str, Any]:
     return story | {"same": same, "drawn_again": again.text, "note": note}
 
 
+def _taste(config: Config, row: Post) -> dict[str, Any] | None:
+    """Return what the taste says of a row's text now, and how it stood among those drawn; None if it cannot say."""
+    if row.text is None or not config.settings.taste.enabled:
+        return None
+    try:
+        record = SamplingRecord.read(row.controls)
+        (found,) = Worker(config).ask(Explain(Candidate(row.text, bits=record.bits, entropy=record.entropy)))
+    except BiobotError:
+        return None
+    return {
+        "score": found.score,
+        "score_when_chosen": record.score,
+        "best_of": record.best_of,
+        "for": [name for name, effect in found.effects.items() if effect > 0][:EFFECTS],
+        "against": [name for name, effect in found.effects.items() if effect < 0][:EFFECTS],
+    }
+
+
 def story_lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield what `why` returns as lines for people."""
     yield f"post {found['id']} is {found['state']}" + (f" as {found['remote_id']}" if found["remote_id"] else "")
     yield f"  {clean(found['text'] or '(no text)')}"
     if found["seed"] is not None:
         yield f"model {found['model']}, temperature {found['temperature']:g}, seed {found['seed']}"
+    if taste := found["taste"]:
+        chosen = f", the best of {taste['best_of']} accepted bios" if taste["best_of"] else ""
+        yield f"score {taste['score']:.2f}{chosen}"
+        for side in ("for", "against"):
+            yield f"  {side}: {clean(', '.join(taste[side]))}"
     for each in found["story"]:
         reason = f": {each['reason']}" if each["reason"] else ""
         yield f"{when(datetime.fromisoformat(each['at']))}  {each['state']:<11}  by {each['by']}{reason}"

@@ -88,6 +88,22 @@ class Replay(Request[Candidate]):
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """The score that the taste gives a text, and what each of its words and features adds to it, largest first."""
+
+    score: float
+    effects: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Explain(Request[Explanation]):
+    """Say why the taste likes a text as much as it does."""
+
+    doing = "explaining the score"
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """An object that `biobot tune --json` prints: what was measured at a temperature, at last what is recommended."""
 
@@ -119,7 +135,7 @@ class LoadPlugins(Request[Loaded]):
     doing = "loading the plugins"
 
 
-AnyRequest = Draw | Preview | Judge | Replay | Sweep | LoadPlugins
+AnyRequest = Draw | Preview | Judge | Replay | Explain | Sweep | LoadPlugins
 
 
 # -- what surrounds them -------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
             yield from verdicts(config, texts, model, score)
         case protocol.Replay():
             yield replay(config, request)
+        case protocol.Explain(candidate):
+            yield explain(config, candidate)
         case protocol.Sweep():
             yield from _figures(sweep(config, request))
         case protocol.LoadPlugins():
@@ -164,6 +166,14 @@ def replay(config: Config, request: protocol.Replay) -> Candidate:
     sampler = open_sampler(config, request.model, rows=1, numerics=request.numerics)
     (candidate,) = sampler.draw([Request(request.seed, request.temperature)], request.controls)
     return candidate
+
+
+def explain(config: Config, candidate: Candidate) -> protocol.Explanation:
+    """Return what the owner's taste says of a text."""
+    from biobot.taste import taste
+
+    found = taste.load(config.home, decisions(config))
+    return protocol.Explanation(found.scores([candidate])[0], found.explain(candidate))
 
 
 def open_judge(config: Config, model: str | None = None, *, may_write: bool = False) -> Judge:

@@ -15,6 +15,7 @@ from biobot.candidate import Candidate
 from biobot.cli import main
 from biobot.errors import TasteError
 from biobot.posting import transitions
+from biobot.posting.drafts import SamplingRecord
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
 from biobot.taste import taste
@@ -252,3 +253,20 @@ def test_rating_takes_keys_undoes_skips_and_keeps_every_mark(
         found = opened.all()
     assert [(each.value, each.source) for each in found] == [(3.0, "rate"), (2.0, "rate")]
     assert all(each.candidate.bits is not None for each in found)
+
+
+def test_why_says_what_spoke_for_a_text_and_how_it_stood(bot: Callable[[str], Path], capsys: Said) -> None:
+    folder = bot("")
+    record = SamplingRecord(bits=60.0, entropy=1.1, score=2.5, best_of=100)
+    draft = Draft(
+        "A quiet baker of moons and three old cats", model="gone", seed=1, temperature=0.8, controls=record.write()
+    )
+    with Outbox(folder / "state" / "outbox.db", "rehearsal") as outbox:
+        outbox.add([draft], State.HELD, NOW)
+    assert run("why", "1", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["taste"]
+    assert (found["score_when_chosen"], found["best_of"]) == (2.5, 100)
+    assert found["for"]
+    assert found["against"]
+    assert run("why", "1") == 0
+    assert "the best of 100 accepted bios" in capsys.readouterr().out

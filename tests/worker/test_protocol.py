@@ -38,6 +38,7 @@ MESSAGES: list[Any] = [
             protocol.Preview((0.6, 1.0), 5, 7, Controls(0.9, 0.1, b"caf\xc3", 60), "m", filters=False),
             protocol.Judge((protocol.Text("a"), protocol.Text("b\udcff", "7")), score=True),
             protocol.Replay("m", 0.0, 0),
+            protocol.Explain(Candidate("a", bits=1.5)),
             protocol.Sweep(),
             protocol.LoadPlugins(),
         )
