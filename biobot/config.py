@@ -81,10 +81,10 @@ def read(file: Path) -> Settings:
 
 
 def _home(environ: Mapping[str, str], folder: Path | None) -> Path:
-    for name in ("BIOBOT_HOME", "STATE_DIRECTORY"):
-        if environ.get(name):
-            # systemd joins several state directories with colons; ours is the first
-            return Path(environ[name].split(":")[0] if name == "STATE_DIRECTORY" else environ[name])
+    if named := environ.get("BIOBOT_HOME"):
+        return Path(named)
+    if systemds := environ.get("STATE_DIRECTORY"):
+        return Path(systemds.split(":")[0])  # systemd joins several with colons; ours is the first
     if folder is not None:
         return folder / "state"
     if sys.platform == "darwin":

@@ -47,22 +47,17 @@ _DRAWN_LIKE = {
 }
 """Latin letters, each with the letters of other scripts that look like it (in lower case where they have one)."""
 
-
-def _look_alikes() -> dict[str, str]:
-    table = {other.casefold(): latin for latin, others in _DRAWN_LIKE.items() for other in others}
-    for start in (0x1F150, 0x1F170):  # white letters in dark discs and squares, which NFKD does not decompose
-        table.update({chr(start + offset): chr(ord("a") + offset) for offset in range(26)})
-    return table
+_LOOK_ALIKES = {other.casefold(): latin for latin, others in _DRAWN_LIKE.items() for other in others}
+for _start in (0x1F150, 0x1F170):  # white letters in dark discs and squares, which NFKD does not decompose
+    _LOOK_ALIKES |= {chr(_start + offset): chr(ord("a") + offset) for offset in range(26)}
 
 
 class _Table(dict[int, str]):
     """What each code point folds to, worked out on first use."""
 
-    look_alikes = _look_alikes()
-
     def __missing__(self, code: int) -> str:
         self[code] = "".join(
-            self.look_alikes.get(each, each)
+            _LOOK_ALIKES.get(each, each)
             for each in unicodedata.normalize("NFKD", chr(code)).casefold()
             if unicodedata.category(each) not in ("Mn", "Me", "Cf")
         )
