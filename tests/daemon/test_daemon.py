@@ -109,7 +109,7 @@ def test_systemd_is_told_of_readiness_and_life_and_the_end(tmp_path: Path, start
             assert said == b"WATCHDOG=1"
 
 
-def test_an_outbox_that_is_deleted_under_the_daemon_ends_it_with_one_line(tmp_path: Path, start: Start) -> None:
+def test_f52_an_outbox_that_is_deleted_under_the_daemon_ends_it_with_one_line(tmp_path: Path, start: Start) -> None:
     process = start(*idle(tmp_path))
     line(process, "the next slot is")
     (tmp_path / "state" / "outbox.db").unlink()

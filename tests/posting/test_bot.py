@@ -653,7 +653,7 @@ def test_a_rejected_draft_is_replaced_and_a_no_can_be_taken_back(home: Path) -> 
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
-def test_an_outbox_that_is_no_longer_the_open_file_ends_the_bot_before_anything_is_done(home: Path, how: str) -> None:
+def test_f52_an_outbox_that_is_no_longer_the_open_file_ends_the_bot_before_anything_is_done(home: Path, how: str) -> None:
     world = World(home, HOURLY)
     world.run(MINUTE / 2)
     (home / "outbox.db").unlink()

@@ -35,7 +35,7 @@ def posts_of(world: World, row: Post) -> int:
     return world.net.texts.count(row.text or "")
 
 
-def test_a_text_that_has_to_wait_before_it_is_sent_again_is_looked_for_anew(home: Path) -> None:
+def test_f48_a_text_that_has_to_wait_before_it_is_sent_again_is_looked_for_anew(home: Path) -> None:
     world, row = lost(home, lag=5 * MINUTE)
     world.net.faults = [TOO_MANY]
     assert world.poster.send(row.id, resend=True).state is State.APPROVED
@@ -69,7 +69,7 @@ def test_a_timeline_that_cannot_be_read_keeps_a_text_from_being_sent_again(home:
 
 
 @pytest.mark.parametrize("fast", [timedelta(seconds=200), timedelta(seconds=-200), timedelta(minutes=5)])
-def test_a_wrong_clock_hides_no_post_and_doubles_none(home: Path, fast: timedelta) -> None:
+def test_f50_a_wrong_clock_hides_no_post_and_doubles_none(home: Path, fast: timedelta) -> None:
     world = World(home, SIX_HOURLY)
     world.net.clock_offset = -fast
     world.net.faults = [("after", LOST)]
@@ -143,7 +143,7 @@ def restored(home: Path, *, review: str = "off") -> World:
     return world
 
 
-def test_a_restored_outbox_posts_nothing_again_that_it_holds(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_f51_a_restored_outbox_posts_nothing_again_that_it_holds(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     world = restored(home)
     text = world.net.texts[0]
     world.run(DAY)
@@ -236,7 +236,7 @@ def another(world: World) -> Poster:
     return Poster(world.config, world.outbox, lambda: world.net, lambda _: [], lambda: world.now, who="another")
 
 
-def test_of_two_who_press_send_it_again_only_one_does(home: Path) -> None:
+def test_f48_of_two_who_press_send_it_again_only_one_does(home: Path) -> None:
     world, row = lost(home, lag=HOUR)
 
     def meanwhile(_: Post) -> list[str]:
@@ -265,7 +265,7 @@ def test_a_row_that_changed_while_it_was_looked_for_is_not_sent_again(home: Path
 
 
 @pytest.mark.parametrize("how", ["filters", "person"])
-def test_what_may_be_there_is_never_off_the_books_and_undo_reaches_it(home: Path, how: str) -> None:
+def test_f49_what_may_be_there_is_never_off_the_books_and_undo_reaches_it(home: Path, how: str) -> None:
     world, row = lost(home, lag=2 * HOUR)
     world.net.faults = [TOO_MANY]
     world.poster.send(row.id, resend=True)
