@@ -373,7 +373,7 @@ def test_f4_a_failure_at_any_point_never_makes_two_posts(
 
 
 def test_f10_f11_when_every_draft_is_refused_the_slot_is_skipped_with_the_reason(home: Path) -> None:
-    world = World(home, HOURLY)
+    world = World(home, {**HOURLY, "sample": {"max_tries": 200}})
     world.worker.objections = lambda _text, _row: [Objection("dedupe", "a copy")]
     world.run(2 * HOUR)
     assert world.net.calls == 0
@@ -653,7 +653,7 @@ def test_a_rejected_draft_is_replaced_and_a_no_can_be_taken_back(home: Path) -> 
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
-def test_f52_an_outbox_that_is_no_longer_the_open_file_ends_the_bot_before_anything_is_done(home: Path, how: str) -> None:
+def test_f52_an_outbox_that_is_no_longer_the_open_file_ends_the_bot(home: Path, how: str) -> None:
     world = World(home, HOURLY)
     world.run(MINUTE / 2)
     (home / "outbox.db").unlink()
