@@ -236,6 +236,12 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def migrations(package: str) -> list[str]:
+    """Return the SQL scripts in `package`/migrations, the oldest first: each leads from one version to the next."""
+    folder = Path(__file__).with_name(package) / "migrations"
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))]
+
+
 def version(db: sqlite3.Connection) -> int:
     """Return the number of migrations that were applied to a database."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])

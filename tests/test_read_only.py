@@ -17,10 +17,8 @@ from biobot.app.corpus import forget
 from biobot.cli import main
 from biobot.collect.ledger import Ledger
 from biobot.config import Config
-from biobot.corpus import store
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store
-from biobot.posting import outbox
 from biobot.rehearsal.state import State as FakeState
 from tests.conftest import made_up_bios
 from tests.homes import kill_within_a_transaction, snapshot
@@ -118,8 +116,8 @@ def test_a_home_whose_writer_was_killed_is_read_as_if_the_transaction_had_not_be
 
 def test_a_home_of_an_older_biobot_is_read_and_stays_as_it_is(config: Config, run: Run) -> None:
     before = figures(run)
-    downgrade(config.home / "corpus.db", store.MIGRATIONS[:1], ("bio", "author", "forgotten"))
-    downgrade(config.home / "outbox.db", outbox.migrations()[:1], ("post",))
+    downgrade(config.home / "corpus.db", storage.migrations("corpus")[:1], ("bio", "author", "forgotten"))
+    downgrade(config.home / "outbox.db", storage.migrations("posting")[:1], ("post",))
     with served(config) as site, httpx.Client(base_url=site.url, timeout=60) as browser:
         assert browser.get(site.link(), follow_redirects=True).status_code == 200
         looked_at(config, run, browser, COMMANDS, PAGES)

@@ -15,7 +15,7 @@ from typing import IO
 from biobot.config import Config
 from biobot.corpus import readers
 from biobot.corpus.readers import Bio, Skipped
-from biobot.corpus.store import Added, Gone, Store
+from biobot.corpus.store import Added, Removed, Store
 from biobot.errors import CorpusError
 from biobot.taste.marks import Marks
 
@@ -79,7 +79,7 @@ def export(store: Store, file: IO[str]) -> int:
     return count
 
 
-def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime) -> Gone:
+def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime) -> Removed:
     """Opt people (ids, or handles with their @) and texts out for good; raise ValueError for what is neither.
 
     The files that a training reads are deleted, too: the next one, or --resume, writes them again. So are marks of

@@ -7,19 +7,20 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
 import click
 
 from biobot.cli import Options
+from biobot.cli.common import clock
 from biobot.text.humanize import counted, lasting
 
 if TYPE_CHECKING:
     from biobot.collect.collector import Step, Tally
     from biobot.collect.sources import Estimate
+    from biobot.config import Config
 
 EVERY = 10.0
 """Seconds between two lines of progress where no one watches."""
@@ -47,14 +48,25 @@ def command(options: Options, dry_run: bool, limit: int | None, budget: float | 
     """
     from biobot.app import collecting
 
-    config = options.config
-    tell(collecting.estimate(config, datetime.now(UTC), limit, budget), as_json and dry_run)
+    run(options.config, collecting.estimate, collecting.collect, dry_run, limit, budget, as_json)
+
+
+def run(
+    config: Config,
+    estimate: Callable[..., Estimate],
+    collect: Callable[..., Iterator[tuple[Step, Tally]]],
+    dry_run: bool,
+    limit: int | None,
+    budget: float | None,
+    as_json: bool,
+) -> None:
+    """Show what something will cost, then do it."""
+    print_estimate(estimate(config, clock(), limit, budget), as_json and dry_run)
     if not dry_run:
-        clock = partial(datetime.now, UTC)
-        show(collecting.collect(config, clock, stopper(), limit=limit, budget=budget), as_json)
+        print_progress(collect(config, clock, stop_on_signals(), limit=limit, budget=budget), as_json)
 
 
-def tell(estimate: Estimate, as_json: bool) -> None:
+def print_estimate(estimate: Estimate, as_json: bool) -> None:
     """Show what a run will take at most."""
     if as_json:
         sizes = {source.root: size for source, size in estimate.sizes.items()}
@@ -72,13 +84,15 @@ def tell(estimate: Estimate, as_json: bool) -> None:
     )
 
 
-def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
+def print_progress(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
     """Show a run as it goes: JSON lines, or a line of text that is written over on a terminal."""
+    from biobot.text.terminal import clean
+
     began = shown = time.monotonic()
     live = sys.stderr.isatty()
     start = "\r\x1b[K" if live else ""
     for step, tally in steps:
-        now = time.monotonic()
+        now, why = time.monotonic(), clean(step.why)  # the words may be X's
         if as_json:
             figures = {**vars(tally), "usd": round(tally.usd, 4)}
             figures |= {"source": step.source, "why": step.why, "wait_s": step.wait.total_seconds()}
@@ -94,21 +108,21 @@ def show(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
                 click.echo(f"{start}{line}  {step.source}", err=True, nl=not live)
             continue
         if step.event == "wait":
-            click.echo(f"{start}waiting {lasting(step.wait)}: {step.why}", err=True)
+            click.echo(f"{start}waiting {lasting(step.wait)}: {why}", err=True)
         elif step.event == "source":
-            click.echo(f"{start}{step.source}: {step.why}", err=True)
+            click.echo(f"{start}{step.source}: {why}", err=True)
         else:
             click.echo(f"{start}{line}")
-            for why, count in tally.left_out.most_common():
-                click.echo(f"  {count:,} not stored: {why}")
+            for reason, count in tally.left_out.most_common():
+                click.echo(f"  {count:,} not stored: {reason}")
             if tally.removed:
                 click.echo(f"  {tally.removed:,} removed: deleted, protected, suspended or withheld by now")
             if tally.unanswered:
                 click.echo(f"  {tally.unanswered:,} kept for now: X did not say whether they are still there")
-            click.echo(step.why)
+            click.echo(why)
 
 
-def stopper() -> Callable[[timedelta], bool]:
+def stop_on_signals() -> Callable[[timedelta], bool]:
     """Return a pause that SIGTERM and Ctrl-C end at once, and that then says so."""
     over = Event()
     for number in (signal.SIGTERM, signal.SIGINT):

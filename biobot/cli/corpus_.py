@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
 
 from biobot.cli import Group, Options
-from biobot.cli.collect_ import bounds, show, stopper, tell
+from biobot.cli.collect_ import bounds, run
 from biobot.corpus.readers import Skipped
 from biobot.text.humanize import counted
 
@@ -37,13 +36,13 @@ def import_(options: Options, files: tuple[Path, ...], name: str | None, as_json
     from biobot.app import corpus
 
     total = corpus.Imported()
-    shown = _Shown(options.verbose)
-    with corpus.open_store(options.config) as store, _bars(as_json) as bar:
+    skipped = _SkippedLines(options.verbose)
+    with corpus.open_store(options.config) as store, _progress_bars(as_json) as bar:
         for path in files:
             size = path.stat().st_size if path.is_file() else 0
             watch = bar(path.name, size)
-            corpus.import_file(store, path, datetime.now(UTC), total, name=name, watch=watch, skipped=shown)
-    shown.close()
+            corpus.import_file(store, path, datetime.now(UTC), total, name=name, watch=watch, skipped=skipped)
+    skipped.close()
     counts = asdict(total.stored) | {"skipped": total.skipped}
     if as_json:
         click.echo(json.dumps(counts | {"why": dict(total.why)}))
@@ -134,13 +133,10 @@ def recheck(options: Options, dry_run: bool, limit: int | None, budget: float | 
     """
     from biobot.app import collecting
 
-    tell(collecting.estimate_recheck(options.config, datetime.now(UTC), limit, budget), as_json and dry_run)
-    if not dry_run:
-        clock = partial(datetime.now, UTC)
-        show(collecting.recheck(options.config, clock, stopper(), limit=limit, budget=budget), as_json)
+    run(options.config, collecting.estimate_recheck, collecting.recheck, dry_run, limit, budget, as_json)
 
 
-class _Shown:
+class _SkippedLines:
     """Prints skipped lines to stderr: the first few, or all with -v."""
 
     def __init__(self, every: bool) -> None:
@@ -158,18 +154,12 @@ class _Shown:
 
 
 @contextmanager
-def _bars(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+def _progress_bars(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
     """Yield a function that shows a file's progress bar with rate and ETA: on a terminal, unless quiet."""
     from rich import progress
     from rich.console import Console
 
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
+    columns = (*progress.Progress.get_default_columns(), progress.TransferSpeedColumn())
     quiet = quiet or not sys.stderr.isatty()
     with progress.Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
 

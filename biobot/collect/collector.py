@@ -17,8 +17,9 @@ from pathlib import Path
 from biobot.collect.ledger import Ledger, SourceRow
 from biobot.collect.sources import ENDPOINTS, Source, price
 from biobot.corpus import readers
+from biobot.corpus.opt_outs import handle_key, id_key
 from biobot.corpus.readers import Bio
-from biobot.corpus.store import Store, handle_key, id_key
+from biobot.corpus.store import Store
 from biobot.errors import NetworkError
 from biobot.networks import rate_limits
 from biobot.networks.errors import Kind, Refused

@@ -92,7 +92,7 @@ class Ledger:
         """Note that a page was read, and where to go on."""
         self._db.execute(
             "UPDATE source SET token = ?, state = ?, people = people + ?, changed = ? WHERE number = ?",
-            (token, "done" if done else "open", people, int(now.timestamp()), row.number),
+            (token and _storable(token), "done" if done else "open", people, int(now.timestamp()), row.number),
         )
 
     def reopen(self, number: int, now: datetime) -> None:
@@ -111,10 +111,9 @@ class Ledger:
 
     def fail(self, number: int, why: str, now: datetime) -> None:
         """Abandon a source until the next run."""
-        why = why.encode(errors="replace").decode()[:MAX_REASON]  # the words may be X's: anything
         self._db.execute(
             "UPDATE source SET state = 'failed', why = ?, changed = ? WHERE number = ?",
-            (why, int(now.timestamp()), number),
+            (_storable(why)[:MAX_REASON], int(now.timestamp()), number),
         )
 
     def drop(self, number: int) -> None:
@@ -152,6 +151,11 @@ def month_spend(corpus: Path, now: datetime) -> float:
     """Return this UTC month's collection cost in dollars, for reports; changes nothing."""
     with Store(corpus, read_only=True) as store:
         return Ledger(store).month_spend(now)
+
+
+def _storable(text: str) -> str:
+    """Return X's words without halves of surrogate pairs, which SQLite does not take."""
+    return text.encode(errors="replace").decode()
 
 
 def _day(now: datetime) -> str:

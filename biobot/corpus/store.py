@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import blake2b
 from itertools import islice
@@ -20,86 +20,17 @@ from typing import Any
 
 from biobot import storage
 from biobot.corpus import clean
+from biobot.corpus.opt_outs import Forgotten, handle_key, id_key, text_key
 from biobot.corpus.readers import Bio
 from biobot.errors import CorpusError
 from biobot.settings import TrainSettings
 from biobot.text.humanize import counted
-from biobot.text.normalize import caseless
 
 DAY = 86_400
 """Seconds; when an author was last seen is stored to the day, so that seeing everyone again writes little."""
 
 BATCH = 20_000
 """Bios in a transaction: some 10 MB of memory, and the most that a kill can lose."""
-
-MIGRATIONS = (
-    """
-    CREATE TABLE bio (
-        id INTEGER PRIMARY KEY,
-        hash INTEGER NOT NULL UNIQUE,
-        text TEXT NOT NULL,
-        source TEXT,
-        seen INTEGER NOT NULL,     -- unix seconds
-        bytes INTEGER NOT NULL,
-        traits INTEGER NOT NULL,   -- see clean.traits
-        unsigned INTEGER NOT NULL  -- 1: it also came without its author, so that no author takes it away
-    ) STRICT;
-    CREATE TABLE author (
-        id INTEGER PRIMARY KEY,    -- X's; below 0 where only the handle is known
-        handle TEXT,               -- lower case
-        bio INTEGER NOT NULL REFERENCES bio (id),
-        source TEXT,
-        seen INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX author_bio ON author (bio);
-    CREATE INDEX author_handle ON author (handle);
-    CREATE TABLE forgotten (
-        key BLOB PRIMARY KEY,      -- of an id, a handle or a text: no person's words
-        at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE audit (at INTEGER NOT NULL, what TEXT NOT NULL) STRICT;
-    CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE tally (
-        traits INTEGER NOT NULL, bytes INTEGER NOT NULL, bios INTEGER NOT NULL, PRIMARY KEY (traits, bytes)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TRIGGER bio_in AFTER INSERT ON bio BEGIN
-        INSERT INTO tally VALUES (new.traits, new.bytes, 1) ON CONFLICT DO UPDATE SET bios = bios + 1;
-    END;
-    CREATE TRIGGER bio_out AFTER DELETE ON bio BEGIN
-        UPDATE tally SET bios = bios - 1 WHERE traits = old.traits AND bytes = old.bytes;
-    END;
-    CREATE TRIGGER bio_change AFTER UPDATE OF traits ON bio WHEN old.traits != new.traits BEGIN
-        UPDATE tally SET bios = bios - 1 WHERE traits = old.traits AND bytes = old.bytes;
-        INSERT INTO tally VALUES (new.traits, new.bytes, 1) ON CONFLICT DO UPDATE SET bios = bios + 1;
-    END;
-    """,
-    """
-    -- what biobot.collect keeps here, so that it is committed with the rows that it brought
-    CREATE TABLE source (
-        number INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        target TEXT NOT NULL,      -- as the config has it, or an id that was found on the way
-        root TEXT NOT NULL,        -- "kind:target" of the configured source that led here
-        depth INTEGER NOT NULL,    -- steps from that one
-        account INTEGER,           -- the id behind a handle
-        token TEXT,                -- where to go on
-        state TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed')),
-        why TEXT NOT NULL,
-        people INTEGER NOT NULL,   -- fetched so far
-        restarts INTEGER NOT NULL, -- how often its token had expired
-        changed INTEGER NOT NULL,
-        UNIQUE (root, kind, target)
-    ) STRICT;
-    CREATE INDEX source_open ON source (root, state, depth, number);
-    CREATE TABLE paid (            -- who was paid for on a UTC day: once a day is charged
-        day TEXT NOT NULL, user INTEGER NOT NULL, PRIMARY KEY (day, user)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE spend (
-        day TEXT NOT NULL, kind TEXT NOT NULL, units INTEGER NOT NULL, usd REAL NOT NULL, PRIMARY KEY (day, kind)
-    ) STRICT, WITHOUT ROWID;
-    """,
-)
-"""Each brings a store from the version before it (PRAGMA user_version) to its own."""
 
 
 @dataclass
@@ -113,10 +44,8 @@ class Added:
     """Known authors who have another bio now."""
 
     def __iadd__(self, other: Added) -> Added:
-        self.added += other.added
-        self.duplicates += other.duplicates
-        self.forgotten += other.forgotten
-        self.updated += other.updated
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         return self
 
 
@@ -134,7 +63,7 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Removed:
     """What was removed: bios and authors; and how many new `keys` keep people and texts from coming back."""
 
     bios: int
@@ -142,46 +71,8 @@ class Gone:
     keys: int
 
     def __str__(self) -> str:
-        return (
-            f"{counted(self.bios, 'bio')}, {counted(self.authors, 'author')} removed, {counted(self.keys, 'key')} added"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """Who and what opted out, as keys that hold nobody's words."""
-
-    keys: frozenset[bytes] = field(default_factory=frozenset)
-
-    def covers(self, bio: Bio) -> bool:
-        """Return whether this bio's author opted out, or its text did."""
-        return bool(self.keys) and (self.names(bio) or text_key(bio.text) in self.keys)
-
-    def names(self, bio: Bio) -> bool:
-        """Return whether this bio's author opted out, by id or by handle."""
-        return (bio.author is not None and id_key(bio.author) in self.keys) or (
-            bio.handle is not None and handle_key(bio.handle) in self.keys
-        )
-
-
-def id_key(author: int) -> bytes:
-    """Return the key of a user's id."""
-    return _key("id", str(author))
-
-
-def handle_key(handle: str) -> bytes:
-    """Return the key of a handle, with or without its @, in any case."""
-    return _key("handle", handle.removeprefix("@").lower())
-
-
-def text_key(text: str) -> bytes:
-    """Return the key of a text: the same for texts that differ in case, spaces, or Unicode's ways to write them."""
-    return _key("text", caseless(text))
-
-
-def _key(kind: str, value: str) -> bytes:
-    raw = f"{kind}:{value}".encode(errors="surrogatepass")  # handles come from anywhere
-    return blake2b(raw, digest_size=16, person=b"biobot-forgotten").digest()
+        bios, authors, keys = counted(self.bios, "bio"), counted(self.authors, "author"), counted(self.keys, "key")
+        return f"{bios}, {authors} removed, {keys} added"
 
 
 class Store:
@@ -195,9 +86,9 @@ class Store:
         self.path = path
         with storage.errors_as(CorpusError, path):
             if read_only:
-                self.db = storage.open_read_only(path, MIGRATIONS)
+                self.db = storage.open_read_only(path, storage.migrations("corpus"))
             else:
-                self.db = storage.open_read_write(path, MIGRATIONS)
+                self.db = storage.open_read_write(path, storage.migrations("corpus"))
                 self._prepare()
 
     def __enter__(self) -> Store:
@@ -338,11 +229,11 @@ class Store:
                   FROM (SELECT * FROM bio WHERE id > ? ORDER BY id LIMIT 5000) some
                   LEFT JOIN author ON author.bio = some.id ORDER BY some.id"""
         last = None
-        for key, text, source, unsigned, author, handle, signed_in in self._pages(page):
+        for key, text, source, unsigned, author, handle, author_source in self._pages(page):
             if unsigned and key != last:
                 yield Bio(text, source=source)
             if author is not None:
-                yield Bio(text, author if author > 0 else None, handle, signed_in)
+                yield Bio(text, author if author > 0 else None, handle, author_source)
             last = key
 
     def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
@@ -416,7 +307,7 @@ class Store:
         ids: Iterable[int] = (),
         handles: Iterable[str] = (),
         texts: Iterable[str] = (),
-    ) -> Gone:
+    ) -> Removed:
         """Opt people and texts out for good: their bios go at once, and never come back.
 
         Whoever is the only one known to have written a forgotten text is forgotten, too. `save_fingerprints` is
@@ -429,14 +320,14 @@ class Store:
             for name in names:
                 people |= dict(self.db.execute("SELECT id, 1 FROM author WHERE handle = ?", (name,)))
             words = {text_key(text): text for text in texts}
-            bios = self._written_by(people) | self._saying(words)
+            bios = self._written_by(people) | self._with_text(words)
             for bio in bios:
                 writers = self.db.execute("SELECT id FROM author WHERE bio = ?", (bio,)).fetchall()
                 if len(writers) == 1:
                     people[writers[0][0]] = True
-            for (handle,) in self._each("SELECT handle FROM author WHERE id = ? AND handle IS NOT NULL", people):
+            for (handle,) in self._query_each("SELECT handle FROM author WHERE id = ? AND handle IS NOT NULL", people):
                 names.add(handle)
-            words |= {text_key(text): text for (text,) in self._each("SELECT text FROM bio WHERE id = ?", bios)}
+            words |= {text_key(text): text for (text,) in self._query_each("SELECT text FROM bio WHERE id = ?", bios)}
             # if this process dies before the commit, too much is refused for a while, never too little
             saved = max(save_fingerprints(words.values()), self.fingerprints() or 0)
             self.db.execute("INSERT OR REPLACE INTO fact VALUES ('fingerprints', ?)", (str(saved),))
@@ -447,14 +338,14 @@ class Store:
             )
             authors = self._delete("DELETE FROM author WHERE id = ?", people)
             authors += self._delete("DELETE FROM author WHERE bio = ?", bios)
-            gone = Gone(
+            removed = Removed(
                 bios=self._delete("DELETE FROM bio WHERE id = ?", bios),
                 authors=authors,
                 keys=self._one("SELECT count(*) FROM forgotten") - before,
             )
             self._forget_collecting(people, names)
-            self.note(now, f"forgot on request: {gone}")
-        return gone
+            self.note(now, f"forgot on request: {removed}")
+        return removed
 
     def _forget_collecting(self, people: Collection[int], handles: Collection[str]) -> None:
         """Delete what collecting has noted of people: whose circles to read, who was paid for, where a recheck is."""
@@ -467,30 +358,30 @@ class Store:
         paid = {user for (user,) in self.db.execute("SELECT user FROM paid")}
         self._delete("DELETE FROM paid WHERE user = ?", paid.intersection(people))
 
-    def remove(self, authors: Iterable[int], now: datetime, why: str) -> Gone:
+    def remove(self, authors: Iterable[int], now: datetime, why: str) -> Removed:
         """Delete authors and what only they wrote; they may come back. For a transaction of the caller's."""
         people = list(authors)
         bios = self._written_by(people)
-        gone_authors = self._delete("DELETE FROM author WHERE id = ?", people)
-        gone = Gone(bios=sum(self._delete_unsigned("VALUES (?)", bio) for bio in bios), authors=gone_authors, keys=0)
-        if gone_authors:
-            self.note(now, f"{why}: {gone}")
-        return gone
+        count = self._delete("DELETE FROM author WHERE id = ?", people)
+        removed = Removed(sum(self._delete_unsigned("VALUES (?)", bio) for bio in bios), count, keys=0)
+        if count:
+            self.note(now, f"{why}: {removed}")
+        return removed
 
     def note(self, now: datetime, what: str) -> None:
         """Add a line to the audit: what happened, never anybody's words or name."""
         self.db.execute("INSERT INTO audit VALUES (?, ?)", (int(now.timestamp()), what))
 
     def _written_by(self, people: Iterable[int]) -> set[int]:
-        return {bio for (bio,) in self._each("SELECT bio FROM author WHERE id = ?", people)}
+        return {bio for (bio,) in self._query_each("SELECT bio FROM author WHERE id = ?", people)}
 
-    def _saying(self, words: Mapping[bytes, str]) -> set[int]:
+    def _with_text(self, words: Mapping[bytes, str]) -> set[int]:
         if not words:
             return set()
         every = self._pages("SELECT id, text FROM bio WHERE id > ? ORDER BY id LIMIT 5000")
         return {bio for bio, text in every if text_key(text) in words}
 
-    def _each(self, query: str, keys: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+    def _query_each(self, query: str, keys: Iterable[int]) -> Iterator[tuple[Any, ...]]:
         for key in keys:
             yield from self.db.execute(query, (key,))
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
@@ -397,6 +396,4 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def migrations() -> list[str]:
     """Return the SQL script of every version, oldest first."""
-    folder = resources.files("biobot.posting") / "migrations"
-    files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
-    return [each.read_text(encoding="utf-8") for each in files]
+    return storage.migrations("posting")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biobot.corpus.store import text_key
+from biobot.corpus.opt_outs import text_key
 from biobot.text.normalize import caseless, composed, fold, published
 
 
