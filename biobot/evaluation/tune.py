@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,7 +29,8 @@ class Row:
     training bio most like it; `distinct` the number of different pairs of neighbouring words over that of all
     pairs (distinct-2, Li et al. 2016); `real_words` the share of real words (None: there were no words). `length` is
     the mean weighted length, `masked` the mean probability mass that masking removed. `tries` and `seconds` are the
-    cost of one accepted bio (None: none was accepted).
+    cost of one accepted bio (None: none was accepted). `best_score` is the mean score of the best of as many accepted
+    ones as a draft is chosen from (None: nothing scores).
     """
 
     temperature: float
@@ -43,10 +45,13 @@ class Row:
     masked: float
     tries: float | None
     seconds: float | None
+    best_score: float | None = None
 
     @property
     def worth(self) -> float:
-        """Return the product of `accepted`, `novelty`, `distinct` and `real_words`."""
+        """Return the best score, or where nothing scores the product of the shares that matter."""
+        if self.best_score is not None:
+            return self.best_score if self.accepted else 0.0
         real = 1.0 if self.real_words is None else self.real_words
         return self.accepted * self.novelty * self.distinct * real
 
@@ -62,8 +67,13 @@ def row(
     seen: KnownTexts,
     judge: Callable[[Candidate], Verdict],
     tick: Callable[[float], object],
+    best_of: int = 1,
+    max_tries: int = 1,
 ) -> Row:
-    """Return the figures of the bios that the seeds 0 to `bios` - 1 give; `tick(temperature)` is called for each."""
+    """Return the figures of the bios that the seeds 0 to `bios` - 1 give; `tick(temperature)` is called for each.
+
+    A draft is the best of `best_of` accepted bios, or of those among `max_tries`.
+    """
     start = time.perf_counter()
     samples, verdicts = [], []
     for each in engine.draw(Request(seed, temperature) for seed in range(bios)):
@@ -87,7 +97,19 @@ def row(
         masked=sum(each.masked or 0.0 for each in samples) / bios,
         tries=bios / accepted if accepted else None,
         seconds=seconds / accepted if accepted else None,
+        best_score=expected_best(
+            [each.score for each in verdicts if each.score is not None],
+            min(best_of, round(accepted / bios * max_tries)),
+        ),
     )
+
+
+def expected_best(scores: Sequence[float], among: int) -> float | None:
+    """Return the mean of the greatest of `among` scores, over all ways to draw them; None if there are no scores."""
+    among = min(max(among, 1), len(scores))
+    ways = math.comb(len(scores), among)
+    terms = (score * math.comb(rank, among - 1) / ways for rank, score in enumerate(sorted(scores)))
+    return sum(terms) if scores else None
 
 
 def recommend(rows: Sequence[Row]) -> list[float]:
@@ -105,12 +127,12 @@ def refusers(rows: Sequence[Row]) -> list[str]:
 def lines(rows: Sequence[Row]) -> list[str]:
     """Return two tables for a terminal: the figures, with the recommended temperatures marked, and the refusals."""
     chosen = recommend(rows)
-    table = ["     T  accepted            novelty  distinct  real words  length  tries  seconds"]
+    table = ["     T  accepted            novelty  distinct  real words  length  tries  seconds  best score"]
     table += [
         f"{'▸' if each.temperature in chosen else ' '} {each.temperature:>4g}  {each.accepted:>8.1%} "
         f"{'█' * round(10 * each.accepted):10} {each.novelty:>7.0%} {each.distinct:>9.0%} "
         f"{_figure(each.real_words, '.0%'):>11} {each.length:>7.0f} {_figure(each.tries, '.1f'):>6} "
-        f"{_figure(each.seconds, '.2f'):>8}"
+        f"{_figure(each.seconds, '.2f'):>8} {_figure(each.best_score, '.2f'):>11}"
         for each in rows
     ]
     if names := refusers(rows):

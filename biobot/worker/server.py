@@ -148,7 +148,16 @@ def sweep(config: Config, request: protocol.Sweep, tick: Callable[[float], objec
     from biobot.evaluation import tune
 
     for temperature in request.temperatures:
-        yield tune.row(sampler, temperature, request.bios, judge.known, judge.judge, tick)
+        yield tune.row(
+            sampler,
+            temperature,
+            request.bios,
+            judge.known,
+            lambda candidate: judge.score(judge.judge(candidate)),
+            tick,
+            config.settings.sample.best_of,
+            config.settings.sample.max_tries,
+        )
 
 
 def _figures(rows: Iterator[Row]) -> Iterator[protocol.Figures]:

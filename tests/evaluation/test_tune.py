@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from biobot.app import tuning
 from biobot.cli import main
 from biobot.config import load
 from biobot.errors import ConfigError
-from biobot.evaluation.tune import Row, lines, recommend
+from biobot.evaluation.tune import Row, expected_best, lines, recommend
 
 Write = Callable[[str], Path]
 
@@ -56,7 +58,7 @@ def test_on_a_terminal_it_says_how_fast_it_is_and_ends_with_tables_and_a_picture
 def test_each_filter_has_its_column() -> None:
     table = lines([row(0.5, 0.25), row(0.8, 0.75, None)])
     assert "▸  0.8     75.0%" in table[2]
-    assert table[1].split() == ["0.5", "25.0%", "██", "90%", "50%", "100%", "80", "4.0", "-"]
+    assert table[1].split() == ["0.5", "25.0%", "██", "90%", "50%", "100%", "80", "4.0", "-", "-"]
     assert [each.split() for each in table[4:]] == [["refused", "by", "length"], ["0.5", "75.0%"], ["0.8", "25.0%"]]
 
 
@@ -107,3 +109,16 @@ def test_leaves_a_file_alone_that_it_cannot_change(bot: Write) -> None:
     Path("biobot.toml").unlink()
     with pytest.raises(ConfigError, match="biobot init"):
         tuning.write(load(), [0.7])
+
+
+def test_the_best_score_is_the_mean_of_the_best_of_all_choices() -> None:
+    scores = [1.0, 4.0, 2.0, 3.0]
+    best = [max(pair) for pair in combinations(scores, 2)]
+    assert expected_best(scores, 2) == pytest.approx(sum(best) / len(best))
+    assert expected_best(scores, 9) == 4
+    assert expected_best([], 3) is None
+
+
+def test_where_a_taste_scores_the_temperature_with_the_best_drafts_is_recommended() -> None:
+    rows = [replace(row(T, 0.5), best_score=score) for T, score in ((0.6, 1.9), (0.8, 2.6), (1.0, 2.5))]
+    assert recommend(rows) == [0.8, 1.0]
