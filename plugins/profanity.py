@@ -73,13 +73,6 @@ def biobot_filter(candidate: Candidate, settings: Profanity) -> str | None:
     return None
 
 
-class Own(NamedTuple):
-    """The operator's own terms: single words, which are also found in disguise, and a pattern of the others."""
-
-    words: frozenset[str]
-    others: re.Pattern[str]
-
-
 class Listed(NamedTuple):
     """The English list: words and signs with their severity, phrases by their first word, and allowed words."""
 
@@ -91,10 +84,10 @@ class Listed(NamedTuple):
     """The first three letters of each word, doubled letters once: a word that begins otherwise is looked at no more."""
 
 
-def _severity(text: str, own: Own) -> int:
-    """Return the greatest severity among the words and phrases of a folded text."""
-    words = _words(text)
-    if not own.words.isdisjoint(words) or own.others.search(text):
+def _severity(text: str, own: tuple[frozenset[str], re.Pattern[str]]) -> int:
+    """Return the greatest severity among the words and phrases of a folded text; `own` are the operator's."""
+    words, (own_words, own_phrases) = _words(text), own
+    if not own_words.isdisjoint(words) or own_phrases.search(text):
         return 4
     joined = " ".join(words)
     joined_once = DOUBLE.sub(r"\1", joined)
@@ -127,14 +120,9 @@ def _readings(chunk: str) -> tuple[str, ...]:
         signs = (bare, bare.translate(ONE_AS_L), chunk.strip(PUNCTUATION))
         readings += ["".join(filter(str.isalpha, each.translate(LEET))) for each in signs]
         if MASKED.fullmatch(bare):
-            readings += _unmasked(bare)
+            fitting = re.compile(re.sub("[*#%]", ".", bare))
+            readings += filter(fitting.fullmatch, _listed().words)
     return tuple(readings)
-
-
-def _unmasked(masked: str) -> list[str]:
-    """Return the listed words that fit a masked one such as `f**k`."""
-    words = (word for word in _listed().words if len(word) == len(masked))
-    return [word for word in words if all(sign in "*#%" + letter for sign, letter in zip(masked, word, strict=True))]
 
 
 @lru_cache(maxsize=50_000)
@@ -189,10 +177,10 @@ def _listed() -> Listed:
 
 
 @cache
-def _own(terms: tuple[str, ...]) -> Own:
-    """Sort the operator's terms."""
+def _own(terms: tuple[str, ...]) -> tuple[frozenset[str], re.Pattern[str]]:
+    """Return the operator's single words, which are also found in disguise, and the pattern of the other terms."""
     folded = list(map(fold, terms))
-    return Own(frozenset(filter(str.isalpha, folded)), _any_of(each.split() for each in folded if not each.isalpha()))
+    return frozenset(filter(str.isalpha, folded)), _any_of(each.split() for each in folded if not each.isalpha())
 
 
 @cache
