@@ -1,8 +1,8 @@
 """The daemon: drives `Bot.step` in real time until it is told to stop.
 
-APScheduler only wakes the loop at the moment that the last step named; what is due is decided by the step.
-The loop also looks every few seconds by itself, since another process may have changed the outbox, and the
-clock may have been set. Readiness and watchdog are told to systemd from this very loop: when it hangs, they end.
+APScheduler only wakes the loop at the moment that the last step returned; the step decides what is due. The loop
+also wakes every few seconds by itself, since another process may have changed the outbox, and the clock may have been
+set. This loop also notifies systemd that it is ready and alive: if it hangs, systemd restarts the daemon.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from biobot.app.posting import one, open_poster
+from biobot.app.posting import one, open_poster, opened_poster
 from biobot.config import Config
 from biobot.errors import ConfigError
 from biobot.posting import locks, schedule
 from biobot.posting.bot import Bot, Drafter
-from biobot.posting.post import PENDING, Post
+from biobot.posting.post import PENDING, Post, State
 from biobot.posting.poster import Poster
 from biobot.text.humanize import when
 from biobot.worker.client import Worker
@@ -32,7 +32,7 @@ from biobot.worker.client import Worker
 log = logging.getLogger("biobot")
 
 HEARTBEAT = timedelta(seconds=5)
-"""How long the loop sleeps at most."""
+"""The longest that the loop sleeps."""
 
 
 def clock() -> datetime:
@@ -72,16 +72,12 @@ def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
     with locks.lock(config.home, locks.DAEMON, "`biobot run --once`", clock()):
         worker = Worker(config)
         check(config, worker, clock())
-        poster = open_poster(config, clock, who="`biobot run --once`")
-        try:
+        with opened_poster(config, clock, who="`biobot run --once`") as poster:
             now, settings = clock(), config.settings.schedule
             last = schedule.slots_between(settings, now - 2 * schedule.interval(settings, now), now, 1)[-1:]
             row = poster.outbox.at(last[0]) if last else None
-            open_still = last and (row is None or (row.state in PENDING and not row.attempted))
-            return one(poster, worker, None, last[0] if open_still else None)
-        finally:
-            poster.close()
-            poster.outbox.close()
+            is_open = last and (row is None or (row.state in PENDING and not row.attempted))
+            return one(poster, worker, None, last[0] if is_open else None)
 
 
 def check(config: Config, worker: Worker, now: datetime) -> None:
@@ -117,7 +113,7 @@ def serve(bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callabl
 
 
 def tell(state: str) -> None:
-    """Notify systemd of the state (sd_notify); nothing where no systemd asks."""
+    """Notify systemd of the state (sd_notify), if it asks for that."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -150,12 +146,6 @@ def _greet(config: Config, bot: Bot, now: datetime) -> None:
             'set post.network = "x" in biobot.toml, and ask `biobot doctor --online`',
             config.home / "rehearsal.db",
         )
-    first = next(schedule.slots(config.settings.schedule, now))
-    waiting = bot.outbox.counts()
-    log.info(
-        "the next slot is %s; %d approved, %d held, %d unconfirmed",
-        when(first),
-        waiting["approved"],
-        waiting["held"],
-        waiting["unconfirmed"],
-    )
+    first, counts = next(schedule.slots(config.settings.schedule, now)), bot.outbox.counts()
+    waiting = ", ".join(f"{counts[state]} {state}" for state in (*PENDING, State.UNCONFIRMED))
+    log.info("the next slot is %s; %s", when(first), waiting)

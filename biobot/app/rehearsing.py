@@ -38,24 +38,24 @@ from biobot.settings import NotifySettings
 from biobot.text.humanize import counted
 from biobot.worker.double import FakeWorker
 
-PATIENCE = timedelta(seconds=0.3)
-"""What stands for `x.timeout`, in real time: a fault that hangs takes this long."""
+CALL_TIMEOUT = timedelta(seconds=0.3)
+"""Takes the place of `x.timeout`, in real time: how long a fault that hangs takes."""
 
 SETTLING = timedelta(hours=30)
-"""How much longer than its days a rehearsal goes on, without new faults, so that every fate is settled."""
+"""How much longer than its days a rehearsal goes on, without new faults, to settle every unknown fate."""
 
 VISITS = timedelta(hours=12)
-"""How often the person looks in."""
+"""How often the person visits."""
 
 MIN_PACE = timedelta(hours=3)
-"""The least mean time between two faults; in a month there is time for each of them, and for many twice."""
+"""The shortest mean time between two faults: a month has time for each of them, and for many twice."""
 
 MAX_STEPS = 100
-"""So many steps in one moment mean that the bot spins."""
+"""How many steps in one moment mean that the bot is in a busy loop."""
 
 BESIDES = ("offline", "clock-off", "restart", "timeline-503", "timeline-429", "timeline-hang", "no-drafts")
-"""Faults that are not in one answer: the network is gone, the clock is wrong, the daemon is restarted, the
-timeline cannot be read when it is needed, and the generator finds nothing that passes."""
+"""Faults that are not in one answer: no network, a wrong clock, a restart of the daemon, a timeline that cannot be
+read when it is needed, and drafts that are all refused."""
 
 ALL = (*FAULTS, *BESIDES)
 
@@ -108,19 +108,19 @@ class Report:
 def rehearse(config: Config, start: datetime, days: float = 7, faults: Sequence[str] = ALL, seed: int = 0) -> Report:
     """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
 
-    `faults` are met in a shuffled order, again and again, spread over the days. Raises BiobotError for a fault
-    that there is not, and for a config that the daemon would not start with.
+    The `faults` occur in shuffled order, repeatedly, spread over the days. Raises BiobotError for an unknown fault,
+    and for a config with which the daemon would not start.
     """
     unknown = [fault for fault in faults if fault not in ALL]
     if unknown:
-        raise BiobotError(f"there is no fault {unknown[0]!r}; there are {', '.join(ALL)}")
-    # in memory where there is such a folder: a month's commits to a disk take minutes
+        raise BiobotError(f"unknown fault {unknown[0]!r}; choose from {', '.join(ALL)}")
+    # in memory where possible: a month's commits to a disk take minutes
     memory = Path("/dev/shm")  # noqa: S108
     where = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="biobot-rehearsal-", dir=where) as folder:
         settings = config.settings
         post = replace(settings.post, network="rehearsal")
-        x = replace(settings.x, timeout=PATIENCE)
+        x = replace(settings.x, timeout=CALL_TIMEOUT)
         config = replace(config, home=Path(folder), settings=replace(settings, post=post, x=x, notify=NotifySettings()))
         stage = Stage(config, start, timedelta(days=days), list(faults), random.Random(seed))
         with stage.fake:
@@ -129,18 +129,16 @@ def rehearse(config: Config, start: datetime, days: float = 7, faults: Sequence[
 
 
 class Stage:
-    """One rehearsal: the bot, the fake X, the clock, and what happens to them."""
+    """One rehearsal: the bot, the fake X, the clock, and the faults."""
 
-    def __init__(
-        self, config: Config, start: datetime, span: timedelta, faults: list[str], chance: random.Random
-    ) -> None:
+    def __init__(self, config: Config, start: datetime, span: timedelta, faults: list[str], rng: random.Random) -> None:
         self.config = config
         self.start = self.now = start
         self.end = start + span
-        self.chance = chance
+        self.rng = rng
         self.fake = FakeX(lambda: self.now)
         self.report = Report(span / timedelta(days=1))
-        words = Words(random.Random(chance.random()))
+        words = Words(random.Random(rng.random()))
         self._worker = FakeWorker(config, lambda _temperature, _seed: words.bio(), self._judge)
         self._barren = False
         self._plugins = loader.load(config)
@@ -156,7 +154,7 @@ class Stage:
     # -- the play ------------------------------------------------------------------------------------
 
     def play(self) -> None:
-        """Step through the days, from one moment at which something happens to the next."""
+        """Step through the days, from event to event."""
         self.bot = self._opened()
         visit, mishap, steps = self.start + VISITS, self.start + self._pace / 2, 0
         while self.now < self.end + SETTLING:
@@ -165,7 +163,7 @@ class Stage:
                 visit += VISITS
             if self.now >= mishap and self.now < self.end and self._deck:
                 self._mishap()
-                mishap = self.now + self._pace * self.chance.uniform(0.5, 1.5)
+                mishap = self.now + self._pace * self.rng.uniform(0.5, 1.5)
             self._weather()
             following = min(self.bot.step(self.now), visit)
             steps = steps + 1 if following <= self.now else 0
@@ -175,8 +173,8 @@ class Stage:
             self.now = max(following, self.now)
 
     def _opened(self) -> Bot:
-        """Open the bot as the daemon does, but for what stands in for the child."""
-        self.network = XClient(KEYS, self.fake.address, PATIENCE, lambda: self.now)
+        """Open the bot as the daemon does, except for the worker."""
+        self.network = XClient(KEYS, self.fake.address, CALL_TIMEOUT, lambda: self.now)
         outbox = Outbox(self.config.home / "outbox.db", "rehearsal")
         poster = Poster(
             self.config,
@@ -193,7 +191,7 @@ class Stage:
         self.bot.outbox.close()
 
     def _visit(self) -> None:
-        """Let the person look in: resume what is blocked, approve what is held."""
+        """Let the person visit: resume what is blocked, approve what is held."""
         outbox = self.bot.outbox
         if bot_state.read(outbox).blocked is not None:
             self.report.blocked += 1
@@ -202,17 +200,17 @@ class Stage:
             transitions.approve(outbox, row.id, self.now)
 
     def _mishap(self) -> None:
-        """Deal the next fault, unless the last one has not been met yet."""
+        """Script the next fault, unless the last one is still to occur."""
         if self.fake.state.waiting():
             return
         if not self._deck_left:
-            self._deck_left = self.chance.sample(self._deck, len(self._deck))
+            self._deck_left = self.rng.sample(self._deck, len(self._deck))
         name = self._deck_left.pop()
         match name:
             case "offline":
-                self._offline_until = self.now + timedelta(hours=self.chance.uniform(0.1, 7))
+                self._offline_until = self.now + timedelta(hours=self.rng.uniform(0.1, 7))
             case "clock-off":
-                self._wrong_until = self.now + timedelta(hours=self.chance.uniform(1, 7))
+                self._wrong_until = self.now + timedelta(hours=self.rng.uniform(1, 7))
             case "restart":
                 self._close()
                 self.bot = self._opened()
@@ -225,7 +223,7 @@ class Stage:
                 self.fake.fault(fault, route="timeline")
                 self.fake.fault("timeout-after")
             case _:
-                self.fake.fault(name, seconds=self.chance.uniform(30, 7200) if FAULTS[name].lags else 0.0)
+                self.fake.fault(name, seconds=self.rng.uniform(30, 7200) if FAULTS[name].lags else 0.0)
         self._happened[name] += 1
 
     def _weather(self) -> None:
@@ -286,8 +284,8 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 class Words:
     """Composes bios of a few words, without a model or a person's text, and hardly ever the same one twice."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self._pick = chance.choice
+    def __init__(self, rng: random.Random) -> None:
+        self._pick = rng.choice
 
     def bio(self) -> str:
         """Return a bio."""

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from biobot.errors import NetworkError
-from biobot.networks import rate_limits
+from biobot.networks import rate_limits, redact
 from biobot.networks.watchdog import GivenUp
 
 SKEW = timedelta(minutes=3)
@@ -229,8 +229,8 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Return one readable line: blanks collapsed, no control characters, at most 200 characters."""
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())[:200]
+    """Return one readable line of at most 200 characters, without secrets: a server or a proxy may echo them (F39)."""
+    return redact.hide("".join(each for each in " ".join(text.split()) if each.isprintable()))[:200]
 
 
 def moment(text: Any) -> datetime | None:

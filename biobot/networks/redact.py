@@ -20,6 +20,7 @@ HIDDEN = "[not shown]"
 
 _HEADER = re.compile(
     r"""(?i)(authorization["']?\s*[:=]\s*)(b?"[^"]*"|b?'[^']*'|[^\r\n]*)|\b(bearer|oauth)\s+[^\s"']{8,}"""
+    r"""|\boauth_\w+="?[^\s",&]+"?"""
 )
 _secrets: set[str] = set()
 
@@ -41,10 +42,10 @@ def guard(secrets: Iterable[str]) -> None:
 
 
 def hide(text: str) -> str:
-    """Replace every guarded value and every Authorization header in `text`."""
+    """Replace every guarded value, every Authorization header and every part of one in `text`."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return _HEADER.sub(lambda found: f"{found[1] or found[3] + ' '}{HIDDEN}", text)
+    return _HEADER.sub(lambda found: f"{found[1] or (f'{found[3]} ' if found[3] else '')}{HIDDEN}", text)
 
 
 def _clean(record: logging.LogRecord) -> logging.LogRecord:

@@ -28,11 +28,11 @@ def request(config: Config, name: str, slot: datetime | None, *salt: object) -> 
     weights = config.settings.sample.temperatures
     where = (str(config.home.resolve()), slot or name, *salt)
     totals = list(accumulate(weights.values()))
-    drawn = bisect(totals, schedule.chance(*where, "temperature") * totals[-1])
+    drawn = bisect(totals, schedule.hash_to_unit(*where, "temperature") * totals[-1])
     return DraftRequest(
         name,
         temperature=list(weights)[min(drawn, len(totals) - 1)],
-        seed=int(schedule.chance(*where, "seed") * 2**48),
+        seed=int(schedule.hash_to_unit(*where, "seed") * 2**48),
         tries=config.settings.sample.max_tries,
     )
 

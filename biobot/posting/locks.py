@@ -1,7 +1,7 @@
 """The two locks of a home: `daemon.lock` for the life of `run`, `post.lock` around each post.
 
-Both are held by the kernel (flock), so they end with their process however it ends. The file says who holds
-it, for messages only.
+The kernel holds both (flock), so they end with their process, however it ends. The file names the holder, for
+messages only.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from biobot.text.humanize import when
 
 DAEMON, POST = "daemon.lock", "post.lock"
 
-_LOOK_AGAIN = 0.05
-_GLANCE = timedelta(seconds=0.5)
-"""`holder` takes the lock for an instant to see whether it is free: nobody gives up for that."""
+_POLL = 0.05
+_MIN_TIMEOUT = timedelta(seconds=0.5)
+"""`holder` takes a lock for an instant to see whether it is free; nobody should fail because of that."""
 
 
 @contextmanager
-def lock(home: Path, name: str, who: str, now: datetime, patience: timedelta = _GLANCE) -> Iterator[None]:
-    """Hold a lock of this home; raise LockHeld, saying who has it, when it is not free within `patience`."""
+def lock(home: Path, name: str, who: str, now: datetime, timeout: timedelta = _MIN_TIMEOUT) -> Iterator[None]:
+    """Hold a lock of this home; raise LockHeld, naming its holder, if it is not free within `timeout`."""
     path = home / name
     try:
         make_folder(home)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise OutboxError(f"cannot write {path}: {error.strerror}; mend its rights, or give another --home") from None
+        raise OutboxError(f"cannot write {path}: {error.strerror}; fix its mode, or use another --home") from None
     try:
-        deadline = time.monotonic() + patience.total_seconds()
+        deadline = time.monotonic() + timeout.total_seconds()
         while not _try(handle, fcntl.LOCK_EX):
             if time.monotonic() >= deadline:
                 raise LockHeld(f"{_read(handle) or 'another process'} holds {path}; wait for it, or stop it")
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_POLL)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{who} (pid {os.getpid()}, since {when(now)})".encode(), 0)
         yield
     finally:
-        os.close(handle)  # F19: the kernel lets go with it, whatever was raised
+        os.close(handle)  # F19: this releases the lock, whatever was raised
 
 
 def holder(home: Path, name: str) -> str | None:
-    """Return who holds a lock, without writing anything; None when nobody does."""
+    """Return who holds a lock, or None; writes nothing."""
     try:
         handle = os.open(home / name, os.O_RDONLY)
     except OSError:

@@ -1,9 +1,9 @@
-"""When a post is due: slots as pure functions of the settings.
+"""When posts are due: slots as pure functions of the settings.
 
 A slot is an unjittered moment in UTC. It comes from a wall time in the bot's time zone: from local midnight in
-steps of `every`, or from a cron line (APScheduler's trigger, asked in wall time only: asked in a zone with
-summer time it fires twice in autumn). A wall time that occurs twice is taken once, the first time; one that
-the spring gap swallows is taken at the end of the gap; and those that meet there are one slot.
+steps of `every`, or from a cron line (APScheduler's trigger, asked in wall time only: in a zone with summer time
+it fires twice in autumn). A wall time that occurs twice counts once, the first time; one that falls into the spring
+gap counts at the end of the gap; and those that meet there are one slot.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from biobot.settings import ScheduleSettings
 _DAY = timedelta(days=1)
 _FIRST_MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall time: where steps longer than a day are counted from
 _FAR = timedelta(days=366 * 8)
-"""No cron line that ever fires is silent for longer: 29 February may be eight years away."""
+"""A cron line that is silent for longer never fires: 29 February may be eight years away."""
 
 _SAVING = timedelta(hours=3)
 """No clock change is longer than this (Troll, Antarctica: two hours)."""
@@ -37,7 +37,7 @@ def zone(settings: ScheduleSettings) -> tzinfo:
 
 
 def slots(settings: ScheduleSettings, after: datetime) -> Iterator[datetime]:
-    """Yield the slots later than `after`, in order, without end (or none, for a cron line that never fires)."""
+    """Yield the slots after `after`, in order, without end (none, for a cron line that never fires)."""
     local = zone(settings)
     last = after
     # a few hours back: where clocks change, an earlier wall time can be a later moment
@@ -64,7 +64,7 @@ def next_slots(settings: ScheduleSettings, after: datetime, count: int) -> list[
 
 
 def slots_between(settings: ScheduleSettings, after: datetime, until: datetime, limit: int) -> list[datetime]:
-    """Return the newest slots later than `after` and not later than `until`: about `limit` of them at most."""
+    """Return the newest slots after `after` and up to `until`: about `limit` of them at most."""
     begin = max(after, until - limit * interval(settings, until))
     found: list[datetime] = []
     for slot in slots(settings, begin):
@@ -77,20 +77,20 @@ def slots_between(settings: ScheduleSettings, after: datetime, until: datetime, 
 
 
 def interval(settings: ScheduleSettings, at: datetime) -> timedelta:
-    """Return how far the next two slots are apart; a lone slot is a day's."""
+    """Return the time between the next two slots; a day if there are no two."""
     pair = next_slots(settings, at, 2)
     return pair[1] - pair[0] if len(pair) == 2 else _DAY
 
 
 def due(settings: ScheduleSettings, slot: datetime, key: str) -> datetime:
-    """Return the moment at which a slot is to be posted: up to `jitter` later, and the same whenever asked.
+    """Return the moment at which a slot is to be posted: up to `jitter` later, and always the same.
 
-    `key` tells one bot's jitter from another's. The jitter is at most a tenth of the way to the next slot,
-    and never leads into quiet hours.
+    `key` makes each bot's jitter its own. The jitter is at most a tenth of the way to the next slot, and never
+    leads into quiet hours.
     """
     following = next(slots(settings, slot), slot + _DAY)
     most = min(settings.jitter, (following - slot) / 10)
-    later = slot + most * chance(key, "jitter", slot)
+    later = slot + most * hash_to_unit(key, "jitter", slot)
     return slot if is_quiet(settings, later) else later
 
 
@@ -101,7 +101,7 @@ def is_quiet(settings: ScheduleSettings, at: datetime) -> bool:
 
 
 def quiet_until(settings: ScheduleSettings, at: datetime) -> datetime:
-    """Return the end of the quiet hours that `at` lies in; `at` itself outside them."""
+    """Return the end of the quiet hours that `at` lies in; outside them, `at` itself."""
     local = zone(settings)
     for _ in range(len(settings.quiet) + 1):  # one span may end in the next
         for begin, end in map(_span, settings.quiet):
@@ -112,14 +112,14 @@ def quiet_until(settings: ScheduleSettings, at: datetime) -> datetime:
     return at
 
 
-def chance(*parts: object) -> float:
-    """Draw a number from 0 to 1, always the same for the same parts."""
+def hash_to_unit(*parts: object) -> float:
+    """Return a number from 0 to 1 that looks random, always the same for the same parts."""
     text = "\0".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
 
 
 def fingerprint(settings: ScheduleSettings) -> str:
-    """Name what the slots depend on: when it changes, earlier gaps in the slots mean nothing."""
+    """Return a string of what the slots depend on: when it changes, earlier gaps in the slots mean nothing."""
     return f"{settings.every} {settings.cron} {settings.quiet} {settings.timezone}"
 
 
@@ -189,17 +189,19 @@ _WEEK = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def cron(line: str) -> Callable[[datetime], datetime | None]:
-    """Read a cron line; give the function from a wall time to the next one that the line names (None: never).
+    """Return the function from a wall time to the next one that a cron line names (None: never).
 
-    As in cron, Sunday is 0 or 7, and when both days of the month and of the week are given either will do.
-    APScheduler counts from Monday and wants both, so it is told names, and asked twice.
+    As in cron, Sunday is 0 or 7, and if days of the month and of the week are given, either is enough.
+    APScheduler counts from Monday and requires both, so it is given names, and asked twice.
+
+    Raises ConfigError for a line that is not one.
     """
     from apscheduler.triggers.cron import CronTrigger
 
     fields = line.split()
     try:
         if len(fields) != 5:
-            raise ValueError("it has five fields: minute, hour, day, month, weekday")
+            raise ValueError("it needs five fields: minute, hour, day, month, weekday")
         minute, hour, day, month, weekday = fields
         names = _weekdays(weekday)
         days = [(day, names)] if "*" in (day[0], weekday[0]) else [(day, "*"), ("*", names)]
@@ -207,7 +209,7 @@ def cron(line: str) -> Callable[[datetime], datetime | None]:
             CronTrigger(minute=minute, hour=hour, day=a, month=month, day_of_week=b, timezone=UTC) for a, b in days
         ]
     except ValueError as error:
-        raise ConfigError(f"schedule.cron: {line!r} is not a cron line such as '0 9,13,18 * * *': {error}") from None
+        raise ConfigError(f"schedule.cron: {line!r} is not a cron line like '0 9,13,18 * * *': {error}") from None
 
     def following(wall: datetime) -> datetime | None:
         now = (wall + timedelta(seconds=1)).replace(tzinfo=UTC)
@@ -219,12 +221,12 @@ def cron(line: str) -> Callable[[datetime], datetime | None]:
 
 
 def _weekdays(field: str) -> str:
-    """Write a weekday field with names: "1-5" and "*/2" become "mon,tue,wed,thu,fri" and "sun,tue,thu,sat"."""
+    """Return a weekday field with names: "1-5" and "*/2" become "mon,tue,wed,thu,fri" and "sun,tue,thu,sat"."""
     chosen: list[str] = []
     for part in field.lower().split(","):
         match = re.fullmatch(r"(\*|[0-7]|[a-z]{3})(?:-([0-7]|[a-z]{3}))?(?:/(\d+))?", part)
         if match is None or match[3] == "0" or (match[1] == "*" and match[2]):
-            raise ValueError(f"{part!r} names no weekdays")
+            raise ValueError(f"{part!r} is not a weekday or a range of weekdays")
         if match[1] == "*":
             first, last = 0, 6
         else:
@@ -239,5 +241,5 @@ def _weekday(text: str) -> int:
     if text.isdigit():
         return int(text)
     if text not in _WEEK:
-        raise ValueError(f"{text!r} is no weekday")
+        raise ValueError(f"{text!r} is not a weekday")
     return _WEEK.index(text)

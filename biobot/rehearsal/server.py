@@ -139,7 +139,7 @@ class FakeX:
     def fault(self, name: str, times: int = 1, route: str = "post", seconds: float = 0.0) -> None:
         """Let the next `times` calls to `route` (post, timeline, delete, me) meet the fault `name`."""
         if name not in FAULTS:
-            raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+            raise ValueError(f"unknown fault {name!r}; choose from {', '.join(FAULTS)}")
         self.state.script(name, route, times, seconds)
 
     def report(self) -> dict[str, Any]:

@@ -261,3 +261,25 @@ def test_f42_what_fails_while_connecting_is_unsent_only_before_the_first_byte(in
     assert isinstance(classify_failure(error, begun=False), Unsent)
     assert isinstance(classify_failure(error, begun=True), Unknown)
     assert isinstance(classify_failure(error), Unknown)
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+@pytest.mark.parametrize(
+    "echo", ["Authorization: {0}", "bad header {0}", "sent: Bearer {1}", "{0}", "key {2}, token {3}"], ids=range(5)
+)
+def test_f39_a_server_that_echoes_a_header_puts_no_secret_into_an_error(status: int, echo: str) -> None:
+    header = (
+        f'OAuth oauth_consumer_key="{KEYS.api_key}", oauth_nonce="0123456789", oauth_token="{KEYS.access_token}", '
+        'oauth_signature="c2lnbmF0dXJlIQ%3D%3D"'
+    )
+    detail = echo.format(header, KEYS.bearer_token, KEYS.api_key, KEYS.access_token)
+    error = classify(status, {}, json.dumps({"detail": detail}).encode())
+    secrets = (*KEYS.values(), "c2lnbmF0dXJlIQ", "0123456789")
+    assert not [secret for secret in secrets if secret in str(error)]
+
+
+def test_f39_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:a-password@127.0.0.1:99999")
+    with pytest.raises(NetworkError) as caught:
+        XClient(KEYS, "https://api.twitter.com", timedelta(seconds=3)).me()
+    assert "a-password" not in str(caught.value)

@@ -70,10 +70,10 @@ def test_the_bots_own_home_is_left_alone(run: Any, home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_a_fault_that_there_is_not_is_named_with_those_that_there_are(run: Any) -> None:
+def test_an_unknown_fault_is_named_with_those_to_choose_from(run: Any) -> None:
     code, _, err = run("rehearse", "--faults", "timeout-after,nonsense")
     assert code == 1
-    assert "there is no fault 'nonsense'; there are 429, " in err
+    assert "unknown fault 'nonsense'; choose from 429, " in err
 
 
 def test_f2_the_judge_sees_a_bot_that_sends_again_what_may_have_arrived(

@@ -197,7 +197,7 @@ def test_another_module_adds_routes(fake: FakeX) -> None:
 
 def test_an_unknown_route_is_404_and_an_unknown_fault_an_error(fake: FakeX) -> None:
     assert fake.answer("GET", "/2/nowhere", {}, b"").status == 404
-    with pytest.raises(ValueError, match="there is no fault 'nonsense'; there are 429, "):
+    with pytest.raises(ValueError, match="unknown fault 'nonsense'; choose from 429, "):
         fake.fault("nonsense")
 
 

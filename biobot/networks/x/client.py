@@ -1,9 +1,9 @@
 """X's API as biobot uses it: the only module that knows tweepy.
 
-Posting, the own timeline and deleting speak as the account (OAuth 1.0a); collecting speaks as the app (bearer
-token). tweepy gives the routes and the signatures; addresses, time limits and errors are `biobot.networks.x.session`'s,
-so every method raises nothing but Unsent, Refused and Unknown (`biobot.networks.errors`), and SecretsError for a key
-that is missing. Nothing is retried and nothing waits here.
+Posting, deleting and reading the own timeline authenticate as the account (OAuth 1.0a), collecting as the app (bearer
+token). tweepy provides routes and signatures; addresses, deadlines and errors are those of `biobot.networks.x.session`,
+so a method raises only Unsent, Refused and Unknown (`biobot.networks.errors`), and SecretsError for a missing key.
+Nothing is retried here, and nothing waits.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Page:
 
 
 class XClient:
-    """One account on X, or on what speaks like X at `api_base`.
+    """One account on X, or on a server with X's API at `api_base`.
 
     `timeout` bounds each call, and `stop` is set when the process shall end. `clock` dates the signatures;
     without one it is the machine's clock.

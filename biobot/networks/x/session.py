@@ -1,8 +1,8 @@
-"""One HTTP call to X, bounded and judged: the session that tweepy is given instead of its own.
+"""One HTTP call to X, bounded and classified: the session that tweepy uses instead of its own.
 
-What it adds to requests: the base address (put in before signing, so that the signature is for where the
-call goes), one limit on the wall-clock time of a whole call, however slowly its bytes drip, no redirects,
-no retries, no .netrc, no proxy on loopback, and an exception of `biobot.networks.errors` for all but a 2xx.
+What it adds to requests: the base address (set before signing, so that the signature is for the address called),
+one deadline for a whole call, however slowly its bytes drip, no redirects, no retries, no .netrc, no proxy for
+loopback, and an exception of `biobot.networks.errors` for anything but a 2xx.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from biobot.networks import rate_limits
+from biobot.networks import rate_limits, redact
 from biobot.networks.errors import classify, classify_failure
 from biobot.networks.watchdog import GRACE, Call
 
@@ -62,6 +62,7 @@ class Session(requests.Session):
         self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         if urlsplit(self.base).hostname not in LOOPBACK:
             self.proxies.update(get_environ_proxies(self.base))
+        redact.guard(urlsplit(proxy).password or "" for proxy in self.proxies.values())
 
     def move(self, base: str) -> None:
         """Call another base address from now on: one on this machine if the first was, else one elsewhere."""
@@ -113,7 +114,7 @@ class _Marked:
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        if self._connected:  # else it is the proxy that is being spoken to
+        if self._connected:  # before that, what is sent is for the proxy
             Call.current.get().begin(self.sock)
         super().send(data)  # type: ignore[misc]
 
