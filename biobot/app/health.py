@@ -134,13 +134,13 @@ def _next_slot(config: Config, outbox: Outbox, left: Left, now: datetime) -> dat
 
 
 def why(config: Config, post: int) -> dict[str, Any]:
-    """Return a post's whole story, and draw its text again with all that is on record about how it was drawn.
+    """Return a post's whole history, and draw its text again with all that is on record about how it was drawn.
 
     `same` is whether that gives the same text; None when it cannot be drawn again. `note` says why, or what differs.
     """
     with open_outbox(config) as outbox:
         row, audit = outbox.get(post), outbox.audit(post)
-    story: dict[str, Any] = row_facts(row) | {
+    story: dict[str, Any] = row_json(row) | {
         "model": row.model,
         "seed": row.seed,
         "controls": json.loads(row.controls),
@@ -224,7 +224,7 @@ def story_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {clean(found['drawn_again'])}"
 
 
-def row_facts(row: Post) -> dict[str, Any]:
+def row_json(row: Post) -> dict[str, Any]:
     """Return the object that `queue list --json` prints for a row."""
     return {
         "id": row.id,

@@ -32,7 +32,7 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
         rows = outbox.posts(*(State(each) for each in states), limit=limit, everywhere=True)
     for row in rows:
         if as_json:
-            click.echo(json.dumps(health.row_facts(row), ensure_ascii=False))
+            click.echo(json.dumps(health.row_json(row), ensure_ascii=False))
             continue
         slot = when(row.slot) if row.slot else "no slot"
         text = clean((row.text or "").replace("\n", " ⏎ "))
