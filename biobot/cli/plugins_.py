@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from biobot.cli import Group, Options
+
+if TYPE_CHECKING:
+    from biobot.filters.loader import Plugin
 
 
 @click.group(cls=Group)
@@ -22,29 +26,31 @@ def command() -> None:
 def list_(options: Options, as_json: bool) -> None:
     """List the plugins with their origin, hooks, and settings in biobot.toml."""
     from biobot.app import health
-    from biobot.filters import loader, scaffold
+    from biobot.filters import loader, output, scaffold
 
     with health.open_outbox(options.config) as outbox:
         refused = outbox.refused()
-    required = options.config.settings.filters.required
-    for plugin in loader.load(options.config, require=False):
-        settings = scaffold.settings_of(plugin)
-        count = refused.get(plugin.name, 0)
-        if as_json:
-            facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
-            click.echo(
-                json.dumps({**facts, "enabled": plugin.enabled, "refused": count, "settings": settings}, default=str)
-            )
-            continue
-        marks = [*(["off"] if not plugin.enabled else []), *(["required"] if plugin.name in required else [])]
-        marks += [f"refused {count}"] if count else []
-        hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "-"
-        click.echo(f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}")
-        if plugin.kind is not None:
-            for line in (plugin.kind.__doc__ or "").strip().splitlines():
-                click.echo(f"    {line.strip()}" if line.strip() else "")
-        for key, value in settings.items():
-            click.echo(f"    {key} = {json.dumps(value, default=str)}")
+    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+        for plugin in loader.load(options.config, require=False):
+            settings, count = scaffold.settings_of(plugin), refused.get(plugin.name, 0)
+            if as_json:
+                facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
+                more = {"enabled": plugin.enabled, "refused": count, "settings": settings}
+                click.echo(json.dumps({**facts, **more}, default=str), file=stdout)
+            else:
+                required = plugin.name in options.config.settings.filters.required
+                click.echo("\n".join(_lines(plugin, settings, count, required=required)), file=stdout)
+
+
+def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, required: bool) -> Iterator[str]:
+    marks = [*(["off"] if not plugin.enabled else []), *(["required"] if required else [])]
+    marks += [f"refused {refused}"] if refused else []
+    hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "-"
+    yield f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}"
+    for line in ((plugin.kind and plugin.kind.__doc__) or "").strip().splitlines():
+        yield f"    {line.strip()}" if line.strip() else ""
+    for key, value in settings.items():
+        yield f"    {key} = {json.dumps(value, default=str)}"
 
 
 @command.command()

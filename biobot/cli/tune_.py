@@ -45,6 +45,7 @@ def command(
 ) -> None:
     """Measure each temperature: how many bios pass, how novel they are, what they cost; recommend some."""
     from biobot.app import tuning
+    from biobot.filters import output
     from biobot.worker.protocol import Sweep
     from biobot.worker.server import sweep
 
@@ -55,26 +56,25 @@ def command(
     except SampleError as error:
         raise click.UsageError(str(error)) from None
     config, rows = options.config, []
-    with _progress(count * len(wanted)) as (tick, tell):
-        for row in sweep(config, Sweep(wanted, count, model), tick):
-            rows.append(row)
-            if as_json:
-                click.echo(json.dumps(row.as_dict()))
-            else:
-                tell(row)
+    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+        with _progress(count * len(wanted)) as (tick, tell):
+            for row in sweep(config, Sweep(wanted, count, model), tick):
+                rows.append(row)
+                if as_json:
+                    click.echo(json.dumps(row.as_dict()), file=stdout)
+                else:
+                    tell(row)
 
-    from biobot.evaluation import tune
+        from biobot.evaluation import tune
 
-    chosen = tune.recommend(rows)
-    if as_json:
-        click.echo(json.dumps({"recommended": chosen}))
-    else:
-        click.echo("\n".join(tune.lines(rows)))
-        named = ", ".join(f"{each:g}" for each in chosen)
-        click.echo(
-            f"\nrecommended: temperatures = [{named}]" if chosen else "\nno bio was accepted: nothing to recommend"
-        )
-        plot = plot or config.home / "tune.png"
+        chosen = tune.recommend(rows)
+        if as_json:
+            click.echo(json.dumps({"recommended": chosen}), file=stdout)
+        else:
+            named = f"recommended: temperatures = [{', '.join(f'{each:g}' for each in chosen)}]"
+            click.echo("\n".join(tune.lines(rows)), file=stdout)
+            click.echo(f"\n{named if chosen else 'no bio was accepted: nothing to recommend'}", file=stdout)
+            plot = plot or config.home / "tune.png"
     if plot is not None:
         tuning.draw(config, rows, chosen, plot, model)
         click.echo(f"plot written to {plot}", err=True)
