@@ -35,7 +35,7 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
     if bool(texts) == bool(file):
         raise click.UsageError("give either a FILE (- for standard input) or --text")
     given: Iterable[Text] = map(Text, texts) if file is None else _read(file)
-    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+    with output.diverted(command=True) as stdout:
         for verdict in verdicts(options.config, given, model, score=as_json):
             click.echo(json_line(_facts(verdict), stdout) if as_json else _line(verdict), file=stdout)
 

@@ -30,7 +30,7 @@ def list_(options: Options, as_json: bool) -> None:
 
     with health.open_outbox(options.config) as outbox:
         refused = outbox.refused()
-    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+    with output.diverted(command=True) as stdout:
         for plugin in loader.load(options.config, require=False):
             settings, count = scaffold.settings_of(plugin), refused.get(plugin.name, 0)
             if as_json:

@@ -70,7 +70,7 @@ def command(
     except SampleError as error:
         raise click.UsageError(str(error)) from None
     wanted = Preview(temperatures, count, seed, controls, model, not no_filters)
-    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+    with output.diverted(command=True) as stdout:
         verdicts = preview(options.config, wanted)
         if best is not None:
             verdicts = _best(verdicts, best)

@@ -56,7 +56,7 @@ def command(
     except SampleError as error:
         raise click.UsageError(str(error)) from None
     config, rows = options.config, []
-    with output.diverted() as stdout:  # a plugin's threads and processes can print at any time
+    with output.diverted(command=True) as stdout:
         with _progress(count * len(wanted)) as (tick, tell):
             for row in sweep(config, Sweep(wanted, count, model), tick):
                 rows.append(row)

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -34,13 +35,17 @@ def stay_diverted() -> None:
 
 
 @contextmanager
-def diverted() -> Iterator[TextIO]:
-    """Make standard output a file for a while; yield a stream that still writes to the real one."""
+def diverted(*, command: bool = False) -> Iterator[TextIO]:
+    """Make standard output a file for a while; yield a stream that still writes to the real one.
+
+    With `command` it stays a file afterwards if a plugin has started threads: they can print until the process ends,
+    so whatever that command still has to print goes to the stream.
+    """
     global _diverted
     if _diverted:
         yield sys.stdout
         return
-    stdout = sys.stdout
+    stdout, threads = sys.stdout, threading.active_count()
     stdout.flush()
     real = os.dup(1)
     own = stdout
@@ -53,9 +58,10 @@ def diverted() -> Iterator[TextIO]:
         own.flush()
     finally:
         _take()
-        os.dup2(real, 1)
-        os.close(real)
-        sys.stdout, _diverted = stdout, False
+        if not (command and threading.active_count() > threads):
+            os.dup2(real, 1)
+            os.close(real)
+            sys.stdout, _diverted = stdout, False
 
 
 class logged_as:
