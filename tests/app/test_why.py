@@ -42,7 +42,7 @@ def add(config: Config, draft: Draft) -> int:
 def drawn(config: Config, controls: Controls = CONTROLS) -> Draft:
     """Draw a bio, as the console's lab does, and make a draft of it."""
     (verdict,) = Worker(config).ask(Preview((0.9,), 1, 77, controls, filters=False))
-    return to_draft(verdict.candidate, None, controls)
+    return to_draft(verdict, None, controls)
 
 
 def test_a_draft_with_prefix_and_top_p_is_drawn_again_bit_for_bit(config: Config) -> None:
