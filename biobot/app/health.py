@@ -163,7 +163,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
     try:
         record = SamplingRecord.read(row.controls)
         Registry(config.home).find(row.model)
-        again = Worker(config).replay(Replay(row.model, row.temperature, row.seed, record.controls, record.numerics))
+        again = Worker(config).answer(Replay(row.model, row.temperature, row.seed, record.controls, record.numerics))
     except ModelError:
         return story | {"note": f"the model {row.model} is no longer here"}
     except BiobotError as error:
@@ -188,7 +188,7 @@ def _taste(config: Config, row: Post) -> dict[str, Any] | None:
         return None
     try:
         record = SamplingRecord.read(row.controls)
-        (found,) = Worker(config).ask(Explain(Candidate(row.text, bits=record.bits, entropy=record.entropy)))
+        found = Worker(config).answer(Explain(Candidate(row.text, bits=record.bits, entropy=record.entropy)))
     except BiobotError:
         return None
     return {

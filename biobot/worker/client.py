@@ -19,11 +19,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from biobot.candidate import Candidate, DraftRequest, DraftResult
+from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, PluginError, SampleError
 from biobot.worker import protocol
-from biobot.worker.protocol import Done, Draw, Failed, Judge, Loaded, LoadPlugins, Log, Replay, Request, Task, Text
+from biobot.worker.protocol import Done, Draw, Failed, Judge, Loaded, LoadPlugins, Log, Request, Task, Text
 
 A = TypeVar("A")
 
@@ -47,6 +47,11 @@ class Worker:
             return Call(task, deadline, "")
         return Call(task, config.settings.sample.deadline, " (sample.deadline)")
 
+    def answer(self, request: Request[A]) -> A:
+        """Return the only answer to a request."""
+        (answer,) = self.ask(request)
+        return answer
+
     def draw(self, requests: Sequence[DraftRequest]) -> Iterator[DraftResult]:
         """Yield the result of each request as it comes; raise SampleError when the worker fails or is late."""
         yield from self.ask(Draw(tuple(requests)))
@@ -57,17 +62,12 @@ class Worker:
         Raises PluginError when it could not be judged.
         """
         try:
-            (verdict,) = self.ask(Judge((Text(text, None if row is None else str(row)),)))
+            verdict = self.answer(Judge((Text(text, None if row is None else str(row)),)))
             if verdict.candidate.text != text:
                 raise SampleError("another text was judged")
-        except (BiobotError, ValueError) as error:
+        except BiobotError as error:
             raise PluginError(f"{error}; a text that was not judged is not posted") from error
         return [str(each) for each in verdict.objections]
-
-    def replay(self, request: Replay) -> Candidate:
-        """Draw a bio again and return it."""
-        (candidate,) = self.ask(request)
-        return candidate
 
     def check_plugins(self) -> list[Loaded]:
         """Return the plugins; raise BiobotError when one cannot be loaded or a required filter is missing."""

@@ -45,9 +45,8 @@ class FakeWorker(Worker):
                 yield from (self._verdict(Candidate(each.text), each.row) for each in texts)
             case protocol.Replay():
                 yield self._bio(request.temperature, request.seed)
-            case protocol.Preview():
-                seeds = range(request.seed, request.seed + request.count)
-                yield from (self._verdict(self._bio(T, seed)) for T in request.temperatures for seed in seeds)
+            case protocol.Explain():
+                yield protocol.Explanation(0.0, {})
 
     def _draft(self, request: DraftRequest) -> DraftResult:
         refused = Counter[str]()

@@ -107,8 +107,8 @@ def test_a_replay_is_the_same_bio_to_the_last_bit_whatever_the_plugins_say(plugi
     plugin("1 / 0")
     for each in drawn:
         assert each.text.startswith("Mo")
-        assert worker.replay(Replay(model, 0.7, each.seed or 0, controls, each.numerics)) == each
-        assert worker.replay(Replay(model, 0.7, each.seed or 0)).text != each.text
+        assert worker.answer(Replay(model, 0.7, each.seed or 0, controls, each.numerics)) == each
+        assert worker.answer(Replay(model, 0.7, each.seed or 0)).text != each.text
 
 
 @pytest.mark.usefixtures("folder")
@@ -116,7 +116,7 @@ def test_a_replay_computes_with_the_numbers_that_are_on_record() -> None:
     worker = Worker(load())
     model = worker.config.settings.model.name
     for numbers in ("float32", "bfloat16"):
-        again = worker.replay(Replay(model, 0.8, 5, numerics=f"{numbers}, some other machine"))
+        again = worker.answer(Replay(model, 0.8, 5, numerics=f"{numbers}, some other machine"))
         assert str(again.numerics).startswith(f"{numbers}, ")
         assert "some other machine" not in str(again.numerics)
 
