@@ -38,6 +38,8 @@ COMMANDS = (
     ["models", "list"],
     ["models", "show", "current"],
     ["plugins", "list"],
+    ["taste", "show"],
+    ["taste", "show", "--json"],
 )
 SLOW_COMMANDS = (["check", "--text", "hello there"], ["preview", "-n", "1", "--json"])
 PAGES = (
@@ -116,10 +118,10 @@ def test_a_home_whose_writer_was_killed_is_read_as_if_the_transaction_had_not_be
 
 def test_a_home_of_an_older_biobot_is_read_and_stays_as_it_is(config: Config, run: Run) -> None:
     before = figures(run)
-    downgrade(config.home / "corpus.db", storage.migrations("corpus")[:1], ("bio", "author", "forgotten"))
-    downgrade(config.home / "outbox.db", storage.migrations("posting")[:1], ("post",))
     with served(config) as site, httpx.Client(base_url=site.url, timeout=60) as browser:
         assert browser.get(site.link(), follow_redirects=True).status_code == 200
+        downgrade(config.home / "corpus.db", storage.migrations("corpus")[:1], ("bio", "author", "forgotten"))
+        downgrade(config.home / "outbox.db", storage.migrations("posting")[:1], ("post",))
         looked_at(config, run, browser, COMMANDS, PAGES)
     assert figures(run) == before
 

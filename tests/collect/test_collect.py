@@ -615,6 +615,8 @@ def test_a_person_whose_name_or_id_cannot_be_stored_costs_only_themselves(
     tally, end = stage.collect()
     assert end.why == "every source was read"
     assert stage.stored() == stage.may_be_stored(stage.ids[11:20])
+    with Store(stage.config.home / "corpus.db") as store:
+        assert "whose name is odd" not in {bio.text for bio in store.bios()}
     assert tally.people == 10
     assert tally.usd == pytest.approx(stage.world.usd)
 
