@@ -27,6 +27,9 @@ log = logging.getLogger("biobot")
 
 T = TypeVar("T")
 
+LOCK_TIMEOUT = timedelta(seconds=2)
+"""How long to wait for whoever else is posting."""
+
 Clock = Callable[[], datetime]
 Judge = Callable[[Post], list[str]]
 """What judges a row once more: its objections, none when it may be posted."""
@@ -236,7 +239,7 @@ class Poster:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold `post.lock`, and settle first what a process left that died with it."""
-        with locks.lock(self.config.home, locks.POST, self.who, self.clock(), timedelta(seconds=2)):
+        with locks.lock(self.config.home, locks.POST, self.who, self.clock(), LOCK_TIMEOUT):
             self.adopt_orphans()
             yield
 

@@ -22,6 +22,9 @@ from biobot.text.normalize import published
 MARGIN = timedelta(minutes=10)
 """The timeline is read from this long before an attempt: X takes signatures whose clock is some 5 minutes off."""
 
+DATE_RESOLUTION = timedelta(seconds=1)
+"""How finely a network's clock is known: by the Date of its answers."""
+
 MAX_READ = 300
 """How many posts one look reads at most; each costs money."""
 
@@ -91,7 +94,7 @@ def settle(outbox: Outbox, seen: Look, row: Post, settings: PostSettings, now: d
     if row.id in seen.found:
         return transitions.find(outbox, row.id, seen.found[row.id].id, now)
     waited, waits = seen.at - earliest(row), settings.reconcile_after
-    if row.id not in seen.absent or waited < waits[row.reconcile_misses] / 2:  # one of the two clocks was set
+    if row.id not in seen.absent or waited + DATE_RESOLUTION < waits[row.reconcile_misses] / 2:  # a clock was set
         return transitions.record_miss(outbox, row.id, now, INCONCLUSIVE)
     if row.reconcile_misses + 1 < len(waits):
         return transitions.record_miss(outbox, row.id, now)

@@ -121,17 +121,17 @@ def test_f52_an_outbox_that_is_deleted_under_the_daemon_ends_it_with_one_line(tm
 
 
 @pytest.mark.parametrize("fault", ["timeout-after", "slow-drip"])
-def test_f18_a_call_under_way_gets_eight_seconds_and_is_unconfirmed_then(
-    tmp_path: Path, start: Start, fault: str
-) -> None:
+def test_f18_a_post_under_way_gets_its_grace_and_is_unconfirmed_then(tmp_path: Path, start: Start, fault: str) -> None:
     with FakeX(lambda: datetime.now(UTC)) as fake:
         (tmp_path / "biobot.toml").write_text(SETTINGS.format(address=fake.address))
         fake.fault(fault, seconds=60)
-        process = start("tests.daemon.one", str(tmp_path))
+        process = start("tests.daemon.one", str(tmp_path), "1.5")
         deadline = time.monotonic() + 30
         while not _sending(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        stop(process, 10)
+            time.sleep(0.05)
+        begun = time.monotonic()
+        stop(process, 3.5)
+        assert time.monotonic() - begun > 1.4
         with Outbox(tmp_path / "state" / "outbox.db", "rehearsal", read_only=True) as outbox:
             assert not outbox.posts(State.SENDING)
             assert len(outbox.posts(State.UNCONFIRMED)) == 1

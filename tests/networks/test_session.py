@@ -20,8 +20,8 @@ import pytest
 import requests
 import responses
 
+from biobot.networks import watchdog
 from biobot.networks.errors import Refused, Unknown, Unsent
-from biobot.networks.x import session
 from biobot.networks.x.client import XClient
 from biobot.rehearsal import signature
 from biobot.rehearsal.server import KEYS, FakeX
@@ -88,7 +88,7 @@ def test_f18_once_the_process_shall_end_a_post_gets_its_grace_and_any_other_call
     monkeypatch: pytest.MonkeyPatch, call: str, lasts: bool
 ) -> None:
     grace, stop = 0.5, threading.Event()
-    monkeypatch.setattr(session, "GRACE", timedelta(seconds=grace))
+    monkeypatch.setattr(watchdog, "GRACE", timedelta(seconds=grace))
 
     def stay_silent(connection: socket.socket) -> None:
         while connection.recv(65536):

@@ -263,6 +263,15 @@ def test_a_post_over_the_budget_is_not_claimed(outbox: Outbox) -> None:
     transitions.claim(outbox, row.id, tomorrow, review=False, charge=budget.charge(row.id, "post", tomorrow))
 
 
+def test_a_claim_that_is_refused_is_not_paid(outbox: Outbox) -> None:
+    budget = Budget(outbox, PostSettings())
+    row = added(outbox, state=State.HELD)
+    for rev in (row.rev, row.rev + 1):
+        with pytest.raises(OutboxError):
+            transitions.claim(outbox, row.id, NOW, review=False, charge=budget.charge(row.id, "post", NOW), rev=rev)
+    assert (budget.month_spend(NOW), budget.posts_on(NOW)) == (0, 0)
+
+
 def test_reads_and_posts_share_the_months_dollars_and_refusals_cost_nothing(outbox: Outbox) -> None:
     settings = PostSettings(budget=BudgetSettings(posts_per_day=99, usd_per_month=0.25))
     budget = Budget(outbox, settings)

@@ -21,9 +21,9 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from biobot.networks import rate_limits, redact
+from biobot.networks import rate_limits, redact, watchdog
 from biobot.networks.errors import classify, classify_failure
-from biobot.networks.watchdog import GRACE, Call
+from biobot.networks.watchdog import Call
 
 TWEEPYS = "https://api.twitter.com"
 """The host that tweepy writes into every address."""
@@ -39,8 +39,8 @@ Clock = Callable[[], datetime]
 class Session(requests.Session):
     """requests.Session for one base address, as the module's docstring says.
 
-    `timeout` bounds a whole call; once `stop` is set a POST gets `GRACE`, and any other call ends at once. `clock`
-    dates the signatures; without one the machine's own does. After each call the answer's headers are in
+    `timeout` bounds a whole call; once `stop` is set a POST gets `watchdog.GRACE`, and any other call ends at once.
+    `clock` dates the signatures; without one the machine's own does. After each call the answer's headers are in
     `answered`, whatever the status was, and `clock_offset` is how far the server's clock is ahead of ours.
     """
 
@@ -78,7 +78,7 @@ class Session(requests.Session):
         self.answered = {}
         if method == "POST":
             self.close()  # a post never rides on an old connection, whose end may have gone unnoticed
-        grace = GRACE.total_seconds() if method == "POST" else 0.0
+        grace = watchdog.GRACE.total_seconds() if method == "POST" else 0.0
         call = Call[requests.Response]()
         try:
             response = call.run(
