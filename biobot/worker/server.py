@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
@@ -24,6 +25,7 @@ from biobot.worker.known import decisions, known_texts
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
     from biobot.sampling.sampler import Sampler
+    from biobot.taste.taste import Taste
 
 DRAFT_ROWS = 16
 """Bios drawn at once for a draft, where the first accepted one ends the drawing."""
@@ -199,10 +201,14 @@ def open_taste(config: Config) -> Callable[[Candidate], float] | None:
     """Return what scores candidates as this bot's owner would; None where the taste is turned off."""
     if not config.settings.taste.enabled:
         return None
-    from biobot.taste import taste  # numpy, which the daemon does without
 
-    found = taste.load(config.home, decisions(config))
-    return lambda candidate: found.scores([candidate])[0]
+    @cache
+    def load() -> Taste:  # at the first accepted candidate: a refused one needs none
+        from biobot.taste import taste
+
+        return taste.load(config.home, decisions(config))
+
+    return lambda candidate: load().scores([candidate])[0]
 
 
 def open_sampler(config: Config, model: str | None = None, *, rows: int = 256, numerics: str | None = None) -> Sampler:
