@@ -118,7 +118,8 @@ def classify_failure(error: BaseException, begun: bool = True) -> NetworkError:
         words = type(causes[-1]).__name__
     if not begun and any(_while_connecting(each) for each in causes):
         return Unsent(f"X cannot be reached: {words}; check the network, and `x.api_base`")
-    return Unknown(f"no answer that can be trusted ({type(error).__name__}: {words}); the request may have been done")
+    kind = "" if isinstance(error, GivenUp) else f"{type(error).__name__}: "
+    return Unknown(f"no answer that can be trusted ({kind}{words}); the request may have been done")
 
 
 class Problem:

@@ -59,7 +59,9 @@ class Notices:
     def _run(self, notice: str) -> None:
         """Run the operator's command; its failure affects nothing else."""
         command = self.config.settings.notify.command
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBOT_X_")}
+        secret = ("BIOBOT_", "CREDENTIALS_DIRECTORY")
+        kept = ("BIOBOT_CONFIG", "BIOBOT_HOME")
+        environ = {name: value for name, value in os.environ.items() if name in kept or not name.startswith(secret)}
         try:
             subprocess.run(command, input=f"{notice}\n", text=True, timeout=COMMAND_TIMEOUT, check=True, env=environ)
         except (OSError, subprocess.SubprocessError) as error:

@@ -594,6 +594,8 @@ def test_f12_review_that_is_turned_on_holds_what_was_approved_by_nobody(home: Pa
     reviewed.run(10 * MINUTE)
     assert reviewed.net.calls == 0
     assert reviewed.outbox.counts()["posted"] == posted
+    assert not reviewed.rows(State.APPROVED)
+    assert len(reviewed.rows(State.HELD)) >= waiting
 
 
 def test_f12_an_outbox_that_cannot_be_read_posts_nothing(home: Path) -> None:
