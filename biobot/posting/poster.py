@@ -107,7 +107,7 @@ class Poster:
         with self._alone():
             self.identify()
             failpoint("locked")
-            if row.in_doubt or self._may_be_a_copys(row):
+            if row.in_doubt or self._may_predate_restore(row):
                 row, is_absent = self._look_first(row, resend)
                 if not is_absent:
                     return row
@@ -141,8 +141,8 @@ class Poster:
         row = transitions.reject(self.outbox, row.id, self.clock(), row.rev, reason=reconcile.INCONCLUSIVE, by="policy")
         return row, False
 
-    def _may_be_a_copys(self, row: Post) -> bool:
-        """Return whether a row may have been posted from a copy of this outbox, before this one was restored."""
+    def _may_predate_restore(self, row: Post) -> bool:
+        """Return whether a row may have been posted already, from an outbox that a backup has replaced since."""
         earliest = reconcile.earliest(row)
         if earliest >= self._began:
             return False

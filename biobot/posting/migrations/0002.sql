@@ -7,6 +7,7 @@ ALTER TABLE post ADD COLUMN in_doubt INTEGER NOT NULL DEFAULT 0 -- 1: an attempt
     CHECK (in_doubt = 0 OR state IN ('approved', 'sending', 'unconfirmed', 'failed'));
 ALTER TABLE post ADD COLUMN look_from TEXT;                     -- the network's time at the first such attempt
 ALTER TABLE post ADD COLUMN expired TEXT;                       -- when it was rejected because nobody approved it
+CREATE INDEX by_expiry ON post (expired) WHERE expired IS NOT NULL;
 
 -- a text that a person had sent again may be on the network, whatever became of the second attempt
 INSERT INTO audit (post, at, was, state, by, reason)
