@@ -265,11 +265,7 @@ def _finish(
     folder = ModelFolder(model, registry.folder / model)
     yield Note(f"indexing the training bios of {model}")
     make_folder(folder.path)
-    own = folder.path / ".new.idx" if base else folder.index
-    index.build((_text(each) for each in trainer.bios), own)
-    if base:
-        index.merge([own, base.index], folder.index)
-        own.unlink()
+    index.build((_text(each) for each in trainer.bios), folder.index, base.index if base else None)
     on = device(config.settings.model.device)
     best = checkpoint.load(trainer.folder / "best.safetensors", on)
     card = {**best.card, "id": model, "created": now.isoformat(timespec="seconds"), "from": base.id if base else None}

@@ -53,8 +53,8 @@ _BASE = 0x9E3779B97F4A7C15
 _MULTIPLIER = 0xD6E8FEB86659FD93
 _BLOCK = 4
 _NO_MINHASH = 0x7FFF
-_CONTEXT_MASKS = np.array((1, 3, 1, 3, 1, 3, 1, 3), dtype=np.uint64)
-_CONTEXT_SHIFTS = np.array((0, 1, 3, 4, 6, 7, 9, 10), dtype=np.uint64)
+_CONTEXT_MASKS = np.array((1, 3, 1, 3, 1, 3, 1, 3), dtype=np.uint16)
+_CONTEXT_SHIFTS = np.array((0, 1, 3, 4, 6, 7, 9, 10), dtype=np.uint16)
 _EQUAL_CHARACTERS = np.array((0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8))
 """How many characters are equal when this many of the lowest bits of a context's half are."""
 
@@ -154,7 +154,9 @@ def exact(folded: str) -> int:
 
 def minhash_slots(folded: Sequence[str]) -> Array:
     """Return the MinHashes of folded texts' 3-grams: uint16 (n, MINHASH_SLOTS), each of 15 bits."""
-    alphabet, letters = np.unique(_codes("".join(folded)), return_inverse=True)
+    codes = _codes("".join(folded))
+    alphabet = distinct(codes)
+    letters = np.searchsorted(alphabet, codes)
     tables = np.array([_random_slots(chr(code)) for code in alphabet]).reshape(-1, 3, MINHASH_SLOTS).swapaxes(0, 1)
     slots = np.full((len(folded), MINHASH_SLOTS), _NO_MINHASH, dtype=np.uint16)
     end = 0
@@ -169,7 +171,7 @@ def minhash_slots(folded: Sequence[str]) -> Array:
     return slots
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _random_slots(character: str) -> Array:
     """Return random 15-bit numbers for a character as first, second and third of a 3-gram: (3, MINHASH_SLOTS)."""
     noise = shake_128(character.encode("utf-8", "surrogatepass")).digest(6 * MINHASH_SLOTS)
@@ -296,10 +298,17 @@ def unpack(packed: bytes) -> StoredFingerprints:
     )
 
 
+def distinct(values: Array) -> Array:
+    """Return the different values in ascending order: as `numpy.unique`, but fast where nearly all differ."""
+    ascending = np.sort(values)
+    first: Array = np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]
+    return ascending[first]
+
+
 def _places(lengths: Array) -> tuple[Array, Array]:
-    """Return for each character of many texts in a row its text and its position there: int64."""
-    owners = np.repeat(np.arange(len(lengths)), lengths)
-    return owners, np.arange(len(owners)) - (np.cumsum(lengths) - lengths)[owners]
+    """Return for each character of many texts in a row its text and its position there: int32."""
+    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    return owners, np.arange(len(owners), dtype=np.int32) - (np.cumsum(lengths) - lengths).astype(np.int32)[owners]
 
 
 def _winnow(codes: Array, lengths: Array, width: int, bits: int, window: int) -> tuple[Array, Array, Array, Array]:
@@ -309,7 +318,7 @@ def _winnow(codes: Array, lengths: Array, width: int, bits: int, window: int) ->
     """
     hashes = _hashes(codes, width, bits)
     owners, positions = (each[: len(hashes)] for each in _places(lengths))
-    counts = (lengths - width + 1)[owners]
+    counts = (lengths - width + 1).astype(np.int32)[owners]
     real = positions < counts  # the others reach into the next text
     hashes[~real] = _WORD
     # an n-gram is chosen when it is the least of some window of its text: the greatest of the windows' minima is it
@@ -333,12 +342,13 @@ def _contexts(codes: Array, at: Array, before: Array, after: Array) -> Array:
 
     Their text has `before` characters before each and `after` behind it; beyond there are zeros.
     """
-    blocks, distance = _hashes(codes, _BLOCK, 2), np.arange(1, CONTEXT + 1)
+    blocks, distance = _hashes(codes, _BLOCK, 2).astype(np.uint16), np.arange(1, CONTEXT + 1)
     context = np.zeros(len(at), dtype=np.uint64)
     for room, first, direction, shift in ((before, 0, -1, CONTEXT_BITS // 2), (after, NGRAM - _BLOCK, 1, 0)):
         inside = room[:, None] >= distance
         bits = blocks[np.where(inside, at[:, None] + (first + direction * distance), 0)] & _CONTEXT_MASKS
-        context |= np.bitwise_or.reduce(np.where(inside, bits, 0) << _CONTEXT_SHIFTS, axis=1) << shift
+        half = np.bitwise_or.reduce(np.where(inside, bits, 0) << _CONTEXT_SHIFTS, axis=1)
+        context |= half.astype(np.uint64) << shift
     return context
 
 

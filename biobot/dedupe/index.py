@@ -16,19 +16,28 @@ from __future__ import annotations
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
-from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from biobot.candidate import Layer, Match, Source
 from biobot.dedupe import fingerprint
-from biobot.dedupe.fingerprint import CONTEXT_BITS, MAX_LENGTH, MINHASH_SLOTS, POSITION_BITS, SHORT, Array
+from biobot.dedupe.fingerprint import (
+    CONTEXT_BITS,
+    MAX_LENGTH,
+    MINHASH_SLOTS,
+    NGRAM_BITS,
+    POSITION_BITS,
+    SHORT,
+    SHORT_NGRAM_BITS,
+    Array,
+    Fingerprint,
+    StoredFingerprints,
+)
 from biobot.errors import CorpusError
 from biobot.storage import atomic_write
 
@@ -53,21 +62,21 @@ _MAGIC = b"BIOSEEN\n"
 _HEAD = struct.Struct("<8sIQQQQIQ")
 _START = 64
 _BUCKETS = 1 << 16
+_PARTS = 32
+"""How many times an index is written some of: each part is small enough to be sorted in memory."""
 _ROW_BYTES = 5
 _ROW_BITS = 8 * _ROW_BYTES
 _NUMBER_BITS = 24
-_CONTEXT = (1 << CONTEXT_BITS) - 1
-_POSITION = (1 << POSITION_BITS) - 1
-_PARTS_BITS = 6
-_BLOCK = 1 << 15
+_KEY_BITS = 55
+_MANY = 1 << CONTEXT_BITS
 _NONE = np.zeros(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Hashes of `bits` bits, each with what belongs to it, as ascending rows of 40 bits below the hash's upper 16.
+    """Hashes of `bits` bits, each with what belongs to it: ascending values of 56 bits, of which 40 are stored.
 
-    `rows` uint8 (k, 5), big-endian; `begins` uint32 (65537): the rows of hashes that begin with the 16 bits i are
+    `rows` uint8 (k, 5), big-endian; `begins` uint32 (65537): the rows of values that begin with the 16 bits i are
     those from begins[i] to begins[i + 1].
     """
 
@@ -77,27 +86,28 @@ class Table:
 
     @classmethod
     def of(cls, values: Array, bits: int) -> Table:
-        """Return the table of ascending 56-bit values, a hash each and what belongs to it."""
-        return cls(bits, _begins(np.bincount(_buckets(values), minlength=_BUCKETS)), _rows(values))
+        """Return the table of ascending values."""
+        return cls(bits, _begins(_sizes(values)), _rows(values))
 
     def find(self, hashes: Array) -> tuple[Array, Array, Array]:
         """Return, for each row with one of these hashes, the place of the hash, the row's number and its value."""
         tail = self.bits - 16
-        bucket = (hashes >> tail).astype(np.int64)
-        begins = self.begins[bucket].astype(np.int64)
-        counts = self.begins[bucket + 1] - begins
-        which = np.repeat(np.arange(len(hashes)), counts)
-        numbers = np.arange(len(which)) + np.repeat(begins - np.cumsum(counts) + counts, counts)
+        which, numbers = self._in_buckets((hashes >> tail).astype(np.int64))
         rows = _numbers(self.rows[numbers])
         found = np.flatnonzero(rows >> (_ROW_BITS - tail) == (hashes & ((1 << tail) - 1))[which])
         return which[found], numbers[found], rows[found] & ((1 << _ROW_BITS - tail) - 1)
 
-    def values(self) -> Iterator[Array]:
-        """Yield all values, block by block."""
-        for first in range(0, len(self.rows), _BLOCK):
-            rows = _numbers(self.rows[first : first + _BLOCK])
-            buckets = np.searchsorted(self.begins, np.arange(first, first + len(rows)), "right") - 1
-            yield buckets.astype(np.uint64) << _ROW_BITS | rows
+    def read(self, buckets: Array) -> tuple[Array, Array]:
+        """Return the rows in these buckets: their numbers and values."""
+        which, numbers = self._in_buckets(buckets)
+        return numbers, buckets[which].astype(np.uint64) << _ROW_BITS | _numbers(self.rows[numbers])
+
+    def _in_buckets(self, buckets: Array) -> tuple[Array, Array]:
+        """Return of each row in these buckets which one it is in, and the row's number."""
+        begins = self.begins[buckets].astype(np.int64)
+        counts = self.begins[buckets + 1] - begins
+        which = np.repeat(np.arange(len(buckets)), counts)
+        return which, np.arange(len(which)) + np.repeat(begins - np.cumsum(counts) + counts, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,56 +128,64 @@ class Index:
     def open(cls, path: Path) -> Index:
         """Map an index; raise CorpusError if it is missing, cut short, damaged, or of another format."""
         try:
-            return _read(np.memmap(path, np.uint8, "r").view(np.ndarray))
+            return _map(path, check=True)
         except OSError as error:
             raise CorpusError(f"cannot read the index {path}: {error.strerror}") from None
         except ValueError as error:
             raise CorpusError(f"the index {path} {error}; copy it again with its model, or train anew") from None
 
     @classmethod
-    def of(cls, stored: fingerprint.StoredFingerprints, ids: Array = _NONE, digests: Array = _NONE) -> Index:
-        """Return the index of a bot's own texts: `ids` int64 and `digests` uint64, each (n), are kept with them."""
+    def of(cls, stored: StoredFingerprints, ids: Array | None = None, digests: Array | None = None) -> Index:
+        """Return the index of a bot's own texts, with their `ids`, int64 (n), and `digests`, uint64 (n), or zeros."""
         order = np.lexsort((stored.exact, stored.lengths))
-        numbers = np.argsort(order)
+        numbers, zeros = np.argsort(order), np.zeros(len(order), dtype=np.int64)
         begins = np.searchsorted(stored.lengths[order], np.arange(MAX_LENGTH + 2)).astype("<u4")
-        short = _short_values(stored.short_ngrams, numbers[stored.short_owners])
-        ngrams = _ngram_values(stored.ngrams, np.zeros(len(stored.ngrams), dtype=bool))
-        ngram_order = np.argsort(ngrams)
+        short = _with_number(
+            stored.short_ngrams >> POSITION_BITS << _NUMBER_BITS + POSITION_BITS
+            | stored.short_ngrams & ((1 << POSITION_BITS) - 1),
+            numbers[stored.short_owners],
+        )
+        ngrams = stored.ngrams >> CONTEXT_BITS << CONTEXT_BITS + 1 | stored.ngrams & (_MANY - 1)
+        by_value = np.argsort(ngrams)
         return cls(
             begins,
             stored.exact[order],
             stored.sketches[order],
             stored.char_bits[order][: begins[SHORT]],
-            Table.of(np.sort(short), fingerprint.SHORT_NGRAM_BITS),
-            Table.of(ngrams[ngram_order], fingerprint.NGRAM_BITS),
-            ids[order] if len(ids) else ids,
-            digests[order] if len(ids) else digests,
-            numbers[stored.owners][ngram_order].astype("<u4"),
+            Table.of(np.sort(short), SHORT_NGRAM_BITS),
+            Table.of(ngrams[by_value], NGRAM_BITS),
+            (zeros if ids is None else ids)[order],
+            (zeros.astype(np.uint64) if digests is None else digests)[order],
+            numbers[stored.owners][by_value].astype("<u4"),
         )
 
     def save(self, path: Path) -> None:
-        """Write the index of a bot's own texts; raise CorpusError if it cannot be."""
+        """Write the index to a file; raise CorpusError if it cannot be."""
         short, ngrams = self.short_ngrams, self.ngrams
-        arrays = (self.begins, self.exact, self.sketches, self.char_bits, short.begins, short.rows, ngrams.begins)
-        own = (ngrams.rows, self.ids, self.digests, self.owners)
-        counts = (len(self.exact), len(self.char_bits), len(short.rows), len(ngrams.rows), len(self.ids))
+        sections = [self.begins, self.exact, self.sketches, self.char_bits, short.begins, short.rows]
+        sections += [ngrams.begins, ngrams.rows, self.ids, self.digests, self.owners]
         with _told(path):
-            _write(path, counts, ([array] for array in (*arrays, *own)))
+            _write(path, ([section] for section in sections))
 
     def lengths(self, numbers: Array | int) -> Array:
         """Return the lengths of the texts with these numbers."""
         return np.searchsorted(self.begins, numbers, "right") - 1
+
+    def keys(self) -> Array:
+        """Return what tells texts apart and sorts them: uint64 (n), the length above the upper bits of the hash."""
+        lengths = self.lengths(np.arange(len(self.exact))).astype(np.uint64)
+        return lengths << _KEY_BITS | self.exact >> (64 - _KEY_BITS)
 
     def matches(self, text: str) -> tuple[Match, ...]:
         """Return every resemblance of `text` to the training set, the strongest of each layer."""
         return self.look_up(fingerprint.compute(text), "learnt")
 
     def verbatim(self, text: str) -> tuple[bool, int]:
-        """Return whether `text` is in the training set, and its longest run that at most FEW texts contain."""
+        """Return whether `text` was learnt, and how long the longest run in it is that at most FEW texts hold."""
         mark = fingerprint.compute(text)
         return self._holds(mark, None), self._longest_run(mark, FEW, None)
 
-    def look_up(self, mark: fingerprint.Fingerprint, source: Source, among: Array | None = None) -> tuple[Match, ...]:
+    def look_up(self, mark: Fingerprint, source: Source, among: Array | None = None) -> tuple[Match, ...]:
         """Return the strongest resemblance of each layer to a text; `among`, bool (n), says which texts count."""
         amounts: dict[Layer, float] = {
             "exact": float(self._holds(mark, among)),
@@ -180,12 +198,12 @@ class Index:
         """Return the range of numbers of the texts of these lengths."""
         return int(self.begins[min(shortest, MAX_LENGTH)]), int(self.begins[min(longest, MAX_LENGTH) + 1])
 
-    def _holds(self, mark: fingerprint.Fingerprint, among: Array | None) -> bool:
+    def _holds(self, mark: Fingerprint, among: Array | None) -> bool:
         begin, end = self._range(mark.length, mark.length)
         first, last = (begin + np.searchsorted(self.exact[begin:end], mark.exact, side) for side in ("left", "right"))
         return bool(first < last if among is None else among[first:last].any())
 
-    def _similarity(self, mark: fingerprint.Fingerprint, among: Array | None) -> float:
+    def _similarity(self, mark: Fingerprint, among: Array | None) -> float:
         """Return the greatest similarity to a text of like length.
 
         The sketches estimate the share of equal 3-grams, roughly where these are few; so between short texts edits are
@@ -214,54 +232,45 @@ class Index:
             best = max(best, most)
         return best
 
-    def _longest_run(self, mark: fingerprint.Fingerprint, most: int, among: Array | None) -> int:
+    def _longest_run(self, mark: Fingerprint, most: int, among: Array | None) -> int:
         """Return the length of the longest run that at most so many texts hold: FEW or RARE."""
         at, rows, rest = self.ngrams.find(mark.ngrams)
-        if most == FEW:
-            at, rest = at[rest <= _CONTEXT], rest[rest <= _CONTEXT]
+        chosen = rest < (_MANY if most == FEW else 2 * _MANY)
         if among is not None:
-            chosen = among[self.owners[rows]]
-            at, rest = at[chosen], rest[chosen]
-        return fingerprint.longest_run(mark, at, rest & _CONTEXT)
+            chosen &= among[self.owners[rows]]
+        return fingerprint.longest_run(mark, at[chosen], rest[chosen] & (_MANY - 1))
 
-    def _longest_half(self, mark: fingerprint.Fingerprint, among: Array | None) -> int:
+    def _longest_half(self, mark: Fingerprint, among: Array | None) -> int:
         """Return the length of the longest run that is HALF of a short text, or more."""
         at, _, rest = self.short_ngrams.find(mark.short_ngrams)
         if among is not None:
-            chosen = among[rest >> POSITION_BITS]
+            chosen = among[_number(rest)]
             at, rest = at[chosen], rest[chosen]
         if not len(at):
             return 0
-        numbers, positions = rest >> POSITION_BITS, (rest & _POSITION).astype(np.int64)
-        lengths = self.lengths(numbers)
-        runs = fingerprint.short_runs(mark, at, self.char_bits[numbers], lengths, positions)
+        positions = (rest & ((1 << POSITION_BITS) - 1)).astype(np.int64)
+        lengths = self.lengths(_number(rest))
+        runs = fingerprint.short_runs(mark, at, self.char_bits[_number(rest)], lengths, positions)
         return int(runs[runs >= HALF * lengths].max(initial=0))
 
 
 # -- building ----------------------------------------------------------------------------------------
 
 
-def build(texts: Iterable[str], path: Path, chunk: int = 10_000) -> None:
-    """Write the index of a training set, sorting on disk: memory stays small; raise CorpusError if it cannot be."""
-    left = iter(texts)
-    with _spilling(path) as spill:
-        while some := list(islice(left, chunk)):
-            spill.add(fingerprint.compute_batch(some))
+def build(texts: Iterable[str], path: Path, base: Path | None = None, chunk: int = 10_000) -> None:
+    """Write the index of a training set, and of all that the index at `base` holds: an n-gram that is rare there stays.
 
-
-def merge(paths: Sequence[Path], path: Path) -> None:
-    """Write the index of all that the indexes at `paths` hold; an n-gram that is rare in one of them stays."""
-    with _spilling(path) as spill:
-        for each in paths:
-            spill.take(Index.open(each))
-
-
-@contextmanager
-def _spilling(path: Path) -> Iterator[_Spill]:
+    Memory stays small: indexes of `chunk` texts each are merged on disk. Raises CorpusError if it cannot be written.
+    """
+    left, indexes = iter(texts), list[Path]()
     with _told(path), tempfile.TemporaryDirectory(prefix=".index-", dir=path.parent) as folder:
-        spill = _Spill(Path(folder))
-        yield spill
-        spill.write(path)
+        if base is not None:
+            indexes.append(Path(folder) / "base")
+            Index.open(base).save(indexes[0])
+        while some := list(islice(left, chunk)):
+            indexes.append(Path(folder) / str(len(indexes)))
+            Index.of(fingerprint.compute_batch(some)).save(indexes[-1])
+        _merge(indexes, path, Path(folder))
 
 
 @contextmanager
@@ -272,145 +281,89 @@ def _told(path: Path) -> Iterator[None]:
         raise CorpusError(f"cannot write {path}: {error.strerror}") from None
 
 
-class _Spill:
-    """Fingerprints on their way to an index: on disk, in parts small enough to be sorted in memory."""
+def _merge(indexes: Sequence[Path], path: Path, folder: Path) -> None:
+    """Write an index of all that indexes hold, part by part; each is mapped only while something is read from it."""
+    sources = [(each, _map(each).keys()) for each in indexes]
+    every = fingerprint.distinct(np.concatenate([_NONE, *(keys for _, keys in sources)]))  # a copy counts once
+    if len(every) > MAX_TEXTS:
+        raise CorpusError(f"an index holds at most {MAX_TEXTS:,} texts, not {len(every):,}")
+    begins = np.searchsorted(every >> _KEY_BITS, np.arange(MAX_LENGTH + 2)).astype("<u4")
 
-    def __init__(self, folder: Path) -> None:
-        ngram = [("value", "<u8"), ("owner", "<u8")]
-        self._folder = folder
-        self._texts = _Parts(folder / "texts", [("exact", "<u8"), ("char_bits", "<u8"), ("sketch", "u1", (32,))])
-        self._short, self._ngrams = _Parts(folder / "short", ngram), _Parts(folder / "ngrams", ngram)
+    def column(name: str, texts: Array) -> Iterator[Array]:
+        for some in (each for each in np.array_split(texts, _PARTS) if len(each)):
+            first, last = some[0], some[-1]
+            ranges = [(each, keys, slice(*np.searchsorted(keys, (first, last + 1)))) for each, keys in sources]
+            _, places = np.unique(np.concatenate([keys[at] for _, keys, at in ranges]), return_index=True)
+            yield np.concatenate([getattr(_map(each), name)[at] for each, _, at in ranges])[places]
 
-    def add(self, stored: fingerprint.StoredFingerprints) -> None:
-        """Take some texts' fingerprints."""
-        owners = _order(stored.lengths, stored.exact)
-        self._texts.add(stored.lengths, exact=stored.exact, char_bits=stored.char_bits, sketch=stored.sketches)
-        self._add_short(stored.short_ngrams, owners[stored.short_owners])
-        self._add_ngrams(stored.ngrams, owners[stored.owners])
+    def short_ngrams(buckets: Array) -> Array:
+        found = [(_map(each).short_ngrams.read(buckets)[1], keys) for each, keys in sources]
+        values = np.concatenate([_NONE, *(values for values, _ in found)])
+        owners = np.concatenate([_NONE, *(keys[_number(values)] for values, keys in found)])
+        rare = _count_owners(values >> _NUMBER_BITS + POSITION_BITS, owners) <= RARE_SHORT
+        return _with_number(values, np.searchsorted(every, owners))[rare]
 
-    def take(self, index: Index) -> None:
-        """Take all that an index holds."""
-        lengths, char_bits = index.lengths(np.arange(len(index.exact))), np.zeros(len(index.exact), dtype=np.uint64)
-        char_bits[: len(index.char_bits)] = index.char_bits
-        for first in range(0, len(lengths), _BLOCK):
-            exact, bits, rows = (each[first : first + _BLOCK] for each in (index.exact, char_bits, index.sketches))
-            self._texts.add(lengths[first : first + _BLOCK], exact=exact, char_bits=bits, sketch=rows)
-        owners = _order(lengths, index.exact)
-        for values in index.short_ngrams.values():
-            head, position = values >> _NUMBER_BITS + POSITION_BITS << POSITION_BITS, values & _POSITION
-            self._add_short(head | position, owners[values >> POSITION_BITS & MAX_TEXTS])
-        for values in index.ngrams.values():
-            ngrams = values >> CONTEXT_BITS + 1 << CONTEXT_BITS | values & _CONTEXT
-            for owner in range(RARE):  # whose it was is not known any more, but whether FEW or more had it
-                some = ngrams if owner == 0 else ngrams[values >> CONTEXT_BITS & 1 == 1]
-                self._add_ngrams(some, np.full(len(some), owner))
+    def ngrams(buckets: Array) -> Array:
+        values, owners = [_NONE], [_NONE]
+        for each, keys in sources:
+            index = _map(each)
+            rows, found = index.ngrams.read(buckets)
+            if len(index.owners):
+                values, owners = [*values, found], [*owners, keys[index.owners[rows]]]
+            for owner in range(0 if len(index.owners) else RARE):  # not known, but whether FEW or more there were
+                values.append(found if owner == 0 else found[found & _MANY > 0])
+                owners.append(np.full(len(values[-1]), owner, dtype=np.uint64))
+        every_value = np.concatenate(values)
+        count = _count_owners(every_value >> CONTEXT_BITS + 1, np.concatenate(owners))
+        return (every_value & ~np.uint64(_MANY) | (count > FEW).astype(np.uint64) << CONTEXT_BITS)[count <= RARE]
 
-    def _add_short(self, values: Array, owners: Array) -> None:
-        bits = fingerprint.SHORT_NGRAM_BITS + POSITION_BITS
-        self._short.add(values >> bits - _PARTS_BITS, value=values, owner=owners)
-
-    def _add_ngrams(self, values: Array, owners: Array) -> None:
-        self._ngrams.add(values >> fingerprint.NGRAM_BITS + CONTEXT_BITS - _PARTS_BITS, value=values, owner=owners)
-
-    def write(self, path: Path) -> None:
-        """Write the index of all that was taken."""
-        sizes, short = np.zeros(MAX_LENGTH + 1, dtype=np.int64), [_NONE]
-        for length, exact in self._column("exact"):
-            sizes[length] = len(exact)
-            if length < SHORT:
-                short.append(_order(np.full(len(exact), length), exact))
-        if sizes.sum() > MAX_TEXTS:
-            raise CorpusError(f"an index holds at most {MAX_TEXTS:,} texts, not {sizes.sum():,}")
-        order = np.concatenate(short)
-        tables = (
-            self._table("short_rows", (_rare_short(part, order) for _, part in self._short)),
-            self._table("rows", (_rare_ngrams(part) for _, part in self._ngrams)),
-        )
-        (short_begins, short_rows), (begins, rows) = tables
-        columns = [(each for _, each in self._column(name)) for name in ("exact", "sketch")]
-        char_bits = (each for length, each in self._column("char_bits") if length < SHORT)
-        sections = ([_begins(sizes)], *columns, char_bits, [short_begins], _blocks(short_rows), [begins], _blocks(rows))
-        _write(path, (int(sizes.sum()), len(order), int(short_begins[-1]), int(begins[-1]), 0), sections)
-
-    def _column(self, name: str) -> Iterator[tuple[int, Array]]:
-        for length, part in self._texts:
-            _, first = np.unique(part["exact"], return_index=True)  # a text that comes twice counts once
-            yield length, part[name][first]
-
-    def _table(self, name: str, parts: Iterable[Array]) -> tuple[Array, Path]:
-        sizes, path = np.zeros(_BUCKETS, dtype=np.int64), self._folder / name
-        with path.open("wb") as file:
-            for part in parts:
-                values = np.unique(part)
-                sizes += np.bincount(_buckets(values), minlength=_BUCKETS)
-                file.write(_rows(values).tobytes())
-        return _begins(sizes), path
+    short = _spool(folder / "short", (_map(each).short_ngrams for each in indexes), short_ngrams)
+    long = _spool(folder / "long", (_map(each).ngrams for each in indexes), ngrams)
+    char_bits = column("char_bits", every[: begins[SHORT]])
+    own = [[_NONE]] * 3
+    _write(path, [[begins], column("exact", every), column("sketches", every), char_bits, *short, *long, *own])
 
 
-class _Parts:
-    """Records on disk, in a file for each part; read back part by part, in order."""
-
-    def __init__(self, folder: Path, fields: list[Any]) -> None:
-        folder.mkdir()
-        self._folder, self._fields = folder, np.dtype(fields)
-        self._filled: set[int] = set()
-
-    def add(self, which: Array, **columns: Array) -> None:
-        """Add records, each to the part that `which` says."""
-        records, order = np.empty(len(which), dtype=self._fields), np.argsort(which, kind="stable")
-        for name, column in columns.items():
-            records[name] = column[order]
-        parts, begins = np.unique(which[order], return_index=True)
-        for part, some in zip(parts.tolist(), np.split(records, begins[1:]), strict=False):
-            with (self._folder / str(part)).open("ab") as file:
-                file.write(some.tobytes())
-            self._filled.add(part)
-
-    def __iter__(self) -> Iterator[tuple[int, Array]]:
-        for part in sorted(self._filled):
-            yield part, np.fromfile(self._folder / str(part), dtype=self._fields)
+def _spool(
+    path: Path, tables: Iterable[Table], values: Callable[[Array], Array]
+) -> tuple[list[Array], Iterator[Array]]:
+    """Write the table of all these, some buckets at a time; return where its buckets begin, and its rows."""
+    begins = sum((each.begins.astype(np.int64) for each in tables), np.zeros(_BUCKETS + 1, dtype=np.int64))
+    bounds = np.searchsorted(begins[:-1], np.arange(1, _PARTS) * (begins[-1] // _PARTS))
+    sizes = np.zeros(_BUCKETS, dtype=np.int64)
+    with path.open("wb") as file:
+        for buckets in np.split(np.arange(_BUCKETS), bounds):
+            some = fingerprint.distinct(values(buckets))
+            sizes += _sizes(some)
+            file.write(_rows(some).tobytes())
+    blocks = range(0, path.stat().st_size, 1 << 20)
+    return [_begins(sizes)], (np.fromfile(path, np.uint8, 1 << 20, offset=at) for at in blocks)
 
 
-def _order(lengths: Array, exact: Array) -> Array:
-    """Return numbers, uint64 (n), that ascend as the texts in an index do, and tell texts apart."""
-    return lengths.astype(np.uint64) << 55 | exact >> 9
-
-
-def _rare_short(part: Array, order: Array) -> Array:
-    """Return the values of the short n-grams that at most RARE_SHORT texts hold; `order` are those of short texts."""
-    part = part[_holders(part["value"] >> POSITION_BITS, part["owner"]) <= RARE_SHORT]
-    return _short_values(part["value"], np.searchsorted(order, part["owner"]))
-
-
-def _rare_ngrams(part: Array) -> Array:
-    """Return the values of the n-grams that at most RARE texts hold."""
-    holders = _holders(part["value"] >> CONTEXT_BITS, part["owner"])
-    return _ngram_values(part["value"], holders > FEW)[holders <= RARE]
-
-
-def _holders(hashes: Array, owners: Array) -> Array:
+def _count_owners(hashes: Array, owners: Array) -> Array:
     """Return how many owners each hash has in all."""
     order = np.lexsort((owners, hashes))
     hashes, owners = hashes[order], owners[order]
-    new = np.append(True, hashes[1:] != hashes[:-1])
-    another = new | np.append(True, owners[1:] != owners[:-1])
+    new = np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]
+    another = new | np.append(True, owners[1:] != owners[:-1])[: len(hashes)]
     which = np.cumsum(new) - 1
-    holders = np.empty(len(hashes), dtype=np.int64)
-    holders[order] = np.bincount(which, weights=another)[which]
-    return holders
+    counts = np.empty(len(hashes), dtype=np.int64)
+    counts[order] = np.bincount(which, weights=another)[which]
+    return counts
 
 
-def _short_values(short_ngrams: Array, numbers: Array) -> Array:
-    head = short_ngrams >> POSITION_BITS << _NUMBER_BITS | numbers.astype(np.uint64)
-    return head << POSITION_BITS | short_ngrams & _POSITION
+def _number(values: Array) -> Array:
+    """Return the number of the text that each value of a short n-gram holds."""
+    return values >> POSITION_BITS & MAX_TEXTS
 
 
-def _ngram_values(ngrams: Array, many: Array) -> Array:
-    return (ngrams >> CONTEXT_BITS << 1 | many) << CONTEXT_BITS | ngrams & _CONTEXT
+def _with_number(values: Array, numbers: Array) -> Array:
+    """Return values of short n-grams with these numbers in place of theirs."""
+    return values & ~np.uint64(MAX_TEXTS << POSITION_BITS) | numbers.astype(np.uint64) << POSITION_BITS
 
 
-def _buckets(values: Array) -> Array:
-    return (values >> _ROW_BITS).astype(np.int64)
+def _sizes(values: Array) -> Array:
+    return np.bincount((values >> _ROW_BITS).astype(np.int64), minlength=_BUCKETS)
 
 
 def _begins(sizes: Array) -> Array:
@@ -430,68 +383,57 @@ def _numbers(rows: Array) -> Array:
 # -- the file ----------------------------------------------------------------------------------------
 
 
-def _write(path: Path, counts: Sequence[int], sections: Iterable[Iterable[Array]]) -> None:
-    """Write an index; the counts are those of its header: texts, short texts, short n-grams, n-grams, ids."""
-    crc = 0
+def _write(path: Path, sections: Iterable[Iterable[Array]]) -> None:
+    """Write an index section by section, then its header."""
+    crc, sizes = 0, list[int]()
     with atomic_write(path) as file:
         file.write(bytes(_START))
         for section in sections:
+            begin = file.tell()
             for array in section:
-                raw = array.tobytes()
-                crc = zlib.crc32(raw, crc)
+                crc = zlib.crc32(raw := array.tobytes(), crc)
                 file.write(raw)
+            sizes.append(file.tell() - begin)
+        _, exact, _, char_bits, _, short_rows, _, rows, ids, *_ = sizes
         file.seek(0)
-        file.write(_HEAD.pack(_MAGIC, FORMAT, *counts[:4], crc, counts[4]))
+        counts = exact // 8, char_bits // 8, short_rows // _ROW_BYTES, rows // _ROW_BYTES
+        file.write(_HEAD.pack(_MAGIC, FORMAT, *counts, crc, ids // 8))
 
 
-def _blocks(path: Path) -> Iterator[Array]:
-    with path.open("rb") as file:
-        while len(block := np.fromfile(file, np.uint8, 1 << 20)):
-            yield block
-
-
-def _read(memory: Array) -> Index:
-    """Return the index in a file's bytes; ValueError says what is wrong with it."""
+def _map(path: Path, *, check: bool = False) -> Index:
+    """Map an index; with `check`, ValueError says what is wrong with it."""
+    memory = np.memmap(path, np.uint8, "r").view(np.ndarray)
     if len(memory) < _START or memory[: len(_MAGIC)].tobytes() != _MAGIC:
         raise ValueError("is not one of biobot's")
-    _, version, texts, short, short_ngrams, ngrams, crc, ids = _HEAD.unpack_from(memory.data)
+    _, version, texts, short, short_rows, rows, crc, ids = _HEAD.unpack_from(memory.data)
     if version not in (2, FORMAT):
         raise ValueError(f"has format {version}, and this biobot reads format {FORMAT}")
-    sketches = (texts, 32) if version == FORMAT else (MINHASH_SLOTS, (texts + 7) // 8)
-    shapes: list[tuple[str, tuple[int, ...]]] = [("<u4", (MAX_LENGTH + 2,)), ("<u8", (texts,)), ("u1", sketches)]
-    shapes += [("<u8", (short,)), ("<u4", (_BUCKETS + 1,)), ("u1", (short_ngrams, _ROW_BYTES))]
-    shapes += [("<u4", (_BUCKETS + 1,)), ("u1", (ngrams, _ROW_BYTES))]
-    shapes += [("<i8", (ids,)), ("<u8", (ids,)), ("<u4", (ngrams if ids else 0,))]
-    ends = list(accumulate((int(kind[-1]) * prod(shape) for kind, shape in shapes), initial=_START))
+    begins, sketches = 4 * (_BUCKETS + 1), MINHASH_SLOTS // 8 * (texts if version == FORMAT else (texts + 7) // 8 * 8)
+    sizes = [4 * (MAX_LENGTH + 2), 8 * texts, sketches, 8 * short, begins, _ROW_BYTES * short_rows]
+    sizes += [begins, _ROW_BYTES * rows, 8 * ids, 8 * ids, 4 * rows * bool(ids)]
+    ends = list(accumulate(sizes, initial=_START))
     if len(memory) != ends[-1]:
         raise ValueError(f"is cut short or damaged ({len(memory)} bytes, not {ends[-1]})")
-    if zlib.crc32(memory[_START:].data) != crc:
-        raise ValueError("is damaged (its checksum does not match)")
-    arrays = [
-        memory[begin:end].view(kind).reshape(shape)
-        for (kind, shape), begin, end in zip(shapes, ends, ends[1:], strict=False)
-    ]
-    begins, exact, rows, char_bits, short_begins, short_rows, ngram_begins, ngram_rows, *own = arrays
-    for each, count in ((begins, texts), (short_begins, short_ngrams), (ngram_begins, ngrams)):
-        if (
-            each[0] != 0
-            or each[-1] != count
-            or (each[1:] < each[:-1]).any()
-            or begins[SHORT] != short
-            or ids not in (0, texts)
-        ):
-            raise ValueError("is damaged (its parts do not fit together)")
-    short_table = Table(fingerprint.SHORT_NGRAM_BITS, short_begins, short_rows)
-    table = Table(fingerprint.NGRAM_BITS, ngram_begins, ngram_rows)
-    return Index(
-        begins, exact, rows if version == FORMAT else _turned(rows, texts), char_bits, short_table, table, *own
+    kinds = ("<u4", "<u8", "u1", "<u8", "<u4", "u1", "<u4", "u1", "<i8", "<u8", "<u4")
+    parts = [memory[begin:end].view(kind) for kind, begin, end in zip(kinds, ends, ends[1:], strict=False)]
+    if check:
+        if zlib.crc32(memory[_START:].data) != crc:
+            raise ValueError("is damaged (its checksum does not match)")
+        counts = (parts[0], texts), (parts[0][: SHORT + 1], short), (parts[4], short_rows), (parts[6], rows)
+        for each, count in counts:
+            if each[0] != 0 or each[-1] != count or (each[1:] < each[:-1]).any() or ids not in (0, texts):
+                raise ValueError("is damaged (its parts do not fit together)")
+    short_ngrams = Table(SHORT_NGRAM_BITS, parts[4], parts[5].reshape(-1, _ROW_BYTES))
+    ngrams = Table(NGRAM_BITS, parts[6], parts[7].reshape(-1, _ROW_BYTES))
+    by_text = parts[2].reshape(-1, 32) if version == FORMAT else _turned(parts[2].reshape(MINHASH_SLOTS, -1))[:texts]
+    return Index(parts[0], parts[1], by_text, parts[3], short_ngrams, ngrams, *parts[8:])
+
+
+def _turned(columns: Array) -> Array:
+    """Return text by text the sketches that format 2 has bit by bit."""
+    return np.concatenate(
+        [
+            np.packbits(np.unpackbits(some, axis=1, bitorder="little").T, axis=1)
+            for some in np.array_split(columns, _PARTS, axis=1)
+        ]
     )
-
-
-def _turned(columns: Array, texts: int) -> Array:
-    """Return the sketches of format 2, which stores them bit by bit, text by text."""
-    rows = np.empty((8 * columns.shape[1], 32), dtype=np.uint8)
-    for first in range(0, columns.shape[1], _BLOCK // 8):
-        block = np.unpackbits(columns[:, first : first + _BLOCK // 8], axis=1, bitorder="little")
-        rows[8 * first : 8 * first + block.shape[1]] = np.packbits(block.T, axis=1)
-    return rows[:texts]

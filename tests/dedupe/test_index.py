@@ -223,18 +223,16 @@ def test_fingerprints_stay_those_of_the_files_that_hold_them() -> None:
 def test_merging_is_as_good_as_building_at_once(learnt: tuple[list[str], Path], tmp_path: Path) -> None:
     texts, path = learnt
     index.build(texts[:2000], tmp_path / "a")
-    index.build(texts[1000:], tmp_path / "b")
-    index.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab")
+    index.build(texts[1000:], tmp_path / "ab", tmp_path / "a")
     assert (tmp_path / "ab").read_bytes() == path.read_bytes()
 
 
 def test_merging_keeps_short_texts_and_what_is_common(short: tuple[list[str], Path], tmp_path: Path) -> None:
     texts, path = short
-    index.merge([path], tmp_path / "again")
+    index.build([], tmp_path / "again", path)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
     phrase = "professional napper and amateur juggler, full time cloud watcher"
-    index.build([f"{phrase} {each}" for each in invented(3, seed=6, length=9)], tmp_path / "three")
-    index.merge([path, tmp_path / "three"], tmp_path / "both")
+    index.build([f"{phrase} {each}" for each in invented(3, seed=6, length=9)], tmp_path / "both", path)
     seen = Index.open(tmp_path / "both")
     assert len(seen.exact) == len(texts) + 3
     assert amounts(seen.matches(texts[0])) == {"exact": 1, "near": 1, "copied": len(texts[0])}

@@ -104,8 +104,9 @@ def test_opt_outs_that_are_lost_stop_everything_until_they_are_back(
     assert left.value.code == 1
     assert f"holds {len(kept.splitlines()) if how == 'of before' else 0} of the 2 texts" in capsys.readouterr().err
     for text in texts:  # until all are forgotten again
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit) as left:
             main(["check", "--text", FINE])
+        assert left.value.code == 1
         with pytest.raises(SystemExit):
             main(["corpus", "forget", "--text", text])
     capsys.readouterr()
