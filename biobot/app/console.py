@@ -54,7 +54,7 @@ def status(config: Config, outbox: Outbox, now: datetime) -> Status:
     """Return the bot's state as `biobot status` has it; what keeps it from being read is one of the problems."""
     try:
         found, held = health.status(config, now), outbox.counts()[State.HELD]
-    except (BiobotError, ValueError) as error:
+    except BiobotError as error:
         return Status("unknown", None, 0, [str(error)])
     return Status(found.state, found.next_slot, held, found.problems)
 
@@ -66,8 +66,10 @@ def weight(row: Post) -> int:
 
 def bits_per_byte(row: Post) -> float | None:
     """Return how surprising the model found a row's text, in bits per byte; None when that is not known."""
-    noted = json.loads(row.controls or "{}").get("bits_per_byte")
-    return None if noted is None or row.edited else float(noted)
+    try:
+        return None if row.edited else float(json.loads(row.controls)["bits_per_byte"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 # -- queue -------------------------------------------------------------------------------------------
@@ -84,6 +86,8 @@ class QueueView:
     review_ahead: int
     held: Sequence[Post]
     approved: Sequence[Post]
+    damaged: Sequence[str]
+    """Why other drafts cannot be shown."""
     slots: Sequence[tuple[datetime, Post | None]]
     budget: Left
 
@@ -91,15 +95,19 @@ class QueueView:
 def queue(config: Config, outbox: Outbox, now: datetime) -> QueueView:
     """Read the queue page."""
     post = config.settings.post
+    held, damaged = _read(outbox, _ids(outbox, [State.HELD], SHOWN))
+    approved, damaged_too = _read(outbox, _ids(outbox, [State.APPROVED], SHOWN))
+    slots = schedule.next_slots(config.settings.schedule, now, SLOTS)
     return QueueView(
         bot=config.folder.resolve().name or "biobot",
         network=post.network,
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
         review_ahead=post.review_ahead,
-        held=by_slot(outbox.posts(State.HELD, limit=SHOWN)),
-        approved=by_slot(outbox.posts(State.APPROVED, limit=SHOWN)),
-        slots=[(slot, outbox.at(slot)) for slot in schedule.next_slots(config.settings.schedule, now, SLOTS)],
+        held=by_slot(held),
+        approved=by_slot(approved),
+        damaged=damaged + damaged_too,
+        slots=[(slot, _at(outbox, slot)) for slot in slots],
         budget=Budget(outbox, post).left(now),
     )
 
@@ -132,39 +140,44 @@ class HistoryView:
 def history(config: Config, outbox: Outbox, now: datetime, state: str | None = None, below: int = 0) -> HistoryView:
     """Read a page of the history: rows in `state` (None: in any) with an id below `below` (0: the newest)."""
     states = [State(state)] if state in set(State) else list(State)
-    marks = ", ".join("?" * len(states))
-    found = outbox.ask(
-        f"SELECT id FROM post WHERE network = ? AND state IN ({marks}) AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?",
-        outbox.network,
-        *states,
-        below,
-        below,
-        ROWS + 1,
-    )
-    ids = [row[0] for row in found]
-    rows, damaged = _readable(outbox, ids[:ROWS])
-    lost = outbox.ask("SELECT id FROM post WHERE network = ? AND state = 'unconfirmed' ORDER BY id", outbox.network)
+    ids = _ids(outbox, states, ROWS + 1, below)
+    rows, damaged = _read(outbox, ids[:ROWS])
     return HistoryView(
         rows=rows,
         damaged=damaged,
         counts={name: count for name, count in outbox.counts().items() if count},
         state=state if len(states) == 1 else None,
         older=ids[ROWS - 1] if len(ids) > ROWS else None,
-        unconfirmed=_readable(outbox, [row[0] for row in lost])[0],
+        unconfirmed=_read(outbox, _ids(outbox, [State.UNCONFIRMED], ROWS))[0],
         budget=Budget(outbox, config.settings.post).left(now),
         refused=outbox.refused(),
     )
 
 
-def _readable(outbox: Outbox, ids: Iterable[int]) -> tuple[list[Post], list[str]]:
+def _ids(outbox: Outbox, states: Sequence[State], limit: int, below: int = 0) -> list[int]:
+    """Return the ids of the newest rows in these states; `below` is the id that they are under, 0 at the newest."""
+    marks = ", ".join("?" * len(states))
+    query = f"SELECT id FROM post WHERE network = ? AND state IN ({marks}) AND (? = 0 OR id < ?)"
+    found = outbox.ask(f"{query} ORDER BY id DESC LIMIT ?", outbox.network, *states, below, below, limit)
+    return [post for (post,) in found]
+
+
+def _read(outbox: Outbox, ids: Iterable[int]) -> tuple[list[Post], list[str]]:
     """Return the rows with these ids, and for each damaged one what is wrong with it."""
     rows, damaged = [], []
     for post in ids:
         try:
             rows.append(outbox.get(post))
-        except (OutboxError, ValueError) as error:
+        except OutboxError as error:
             damaged.append(f"post {post} is damaged: {error}")
     return rows, damaged
+
+
+def _at(outbox: Outbox, slot: datetime) -> Post | None:
+    try:
+        return outbox.at(slot)
+    except OutboxError:
+        return None
 
 
 # -- training ----------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
 
+from biobot.errors import OutboxError
+
 By = Literal["person", "policy"]
 """Who changed a row: somebody, or the bot by its settings."""
 
@@ -105,8 +107,11 @@ def slot_key(slot: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """Read what `stamp` or `slot_key` wrote."""
-    return datetime.fromisoformat(text)
+    """Read what `stamp` or `slot_key` wrote; OutboxError for anything else."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise OutboxError(f"the outbox has {text!r} where a time belongs; restore a backup") from None
 
 
 def _optional_moment(text: str | None) -> datetime | None:

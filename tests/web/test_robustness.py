@@ -55,16 +55,19 @@ def damage(config: Config, post: int, column: str) -> None:
         db.execute(f"UPDATE post SET {column} = 'yesterday' WHERE id = ?", (post,))
 
 
-@pytest.mark.parametrize("column", ["slot", "created", "sending", "posted"])
+@pytest.mark.parametrize("column", ["slot", "created", "attempted", "posted"])
 def test_a_row_with_a_damaged_time_is_named_and_the_others_are_shown(site: Site, column: str) -> None:
     _, bad, _ = site.add("the first of three drafts", "the one that is damaged", "the last of three drafts")
     damage(site.config, bad.id, column)
-    for path in ("/history", "/history/rows"):
+    for path in ("/", "/queue/live", "/history", "/history/rows"):
         page = site.browser().get(path)
         assert page.status_code == 200
         assert "the first of three drafts" in page.text
         assert "the last of three drafts" in page.text
-    assert f"post {bad.id} is damaged" in site.browser().get("/history").text
+        if path != "/history/rows":
+            assert f"post {bad.id} is damaged" in page.text
+    assert site.browser().get("/queue/verdicts").status_code == 200
+    assert "where a time belongs" in site.browser().get(f"/history/{bad.id}").text
 
 
 # -- forms -------------------------------------------------------------------------------------------
