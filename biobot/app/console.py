@@ -20,7 +20,6 @@ from biobot.posting import locks, schedule
 from biobot.posting.budget import Budget, Left
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post, State
-from biobot.text.length import weighted_length
 
 SHOWN = 100
 """Drafts on the queue page: the newest of more."""
@@ -57,11 +56,6 @@ def status(config: Config, outbox: Outbox, now: datetime) -> Status:
     except BiobotError as error:
         return Status("unknown", None, 0, [str(error)])
     return Status(found.state, found.next_slot, held, found.problems)
-
-
-def weight(row: Post) -> int:
-    """Return the weighted length of a row's text."""
-    return weighted_length(row.text or "")
 
 
 def bits_per_byte(row: Post) -> float | None:

@@ -1,4 +1,4 @@
-"""The console's static files: read and compressed once, and addressed by a hash of their content.
+"""The console's static files: read once, and addressed by a hash of their content.
 
 A request is looked up in a table of addresses, so no path on the disk can be asked for, and a browser may cache each
 file for a year.
@@ -6,7 +6,6 @@ file for a year.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +18,17 @@ MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; chars
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file, plain and compressed, and its address."""
+    """A file and its address."""
 
     url: str
     media_type: str
-    plain: bytes
-    gzip: bytes
+    data: bytes
 
     @classmethod
     def read(cls, path: Path) -> Asset:
         """Read a file from the disk."""
         data = path.read_bytes()
-        url = f"/static/{hashlib.sha256(data).hexdigest()[:12]}/{path.name}"
-        return cls(url, MEDIA_TYPES[path.suffix], data, gzip.compress(data, 9, mtime=0))
+        return cls(f"/static/{hashlib.sha256(data).hexdigest()[:12]}/{path.name}", MEDIA_TYPES[path.suffix], data)
 
 
 class Assets:
@@ -51,7 +48,5 @@ class Assets:
         found = self._by_url.get(request.url.path)
         if found is None:
             return PlainTextResponse("there is no such file\n", 404)
-        headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(found.gzip, media_type=found.media_type, headers=headers | {"content-encoding": "gzip"})
-        return Response(found.plain, media_type=found.media_type, headers=headers)
+        headers = {"cache-control": "public, max-age=31536000, immutable"}
+        return Response(found.data, media_type=found.media_type, headers=headers)

@@ -26,8 +26,8 @@ class Jobs:
         self._calls: set[Call[Any]] = set()
         self.stopping = threading.Event()
         """Set when the console stops: a call to the network then ends."""
-        # a stream can take minutes; it must not keep a verdict waiting
-        self._streams, self._others = asyncio.Semaphore(2), asyncio.Semaphore(2)
+        # sampling can take minutes; it must not keep a verdict waiting
+        self._streams, self._verdicts = asyncio.Semaphore(2), asyncio.Semaphore(2)
 
     async def stream(self, request: Request[A], deadline: timedelta) -> AsyncGenerator[A, None]:
         """Yield the answers to a request as they come; raise BiobotError when it fails or takes too long."""
@@ -37,7 +37,7 @@ class Jobs:
 
     async def answers(self, request: Request[A], deadline: timedelta) -> list[A]:
         """Return all answers to a request; raise BiobotError when it fails or takes too long."""
-        async with self._others, aclosing(self._answers(request, deadline)) as answers:
+        async with self._verdicts, aclosing(self._answers(request, deadline)) as answers:
             return [each async for each in answers]
 
     async def _answers(self, request: Request[A], deadline: timedelta) -> AsyncGenerator[A, None]:

@@ -1,4 +1,4 @@
-"""The temperature lab: bios as they come, tinted by what the model knew, and curves over temperature."""
+"""The temperature lab: bios as they are drawn, tinted by the model's uncertainty, and figures over temperature."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PARTS = "lab_parts.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A request to the lab; the sampler rejects values that are out of range."""
+class LabForm:
+    """The fields of the lab's form; the sampler refuses what is out of range."""
 
     temperature: float = 0.8
     prefix: str = ""
@@ -44,8 +44,8 @@ class Wish:
     model: str = ""
 
     @classmethod
-    def read(cls, query: Mapping[str, str]) -> Wish:
-        """Parse the query of an address; raise BiobotError for anything that is not a number."""
+    def read(cls, query: Mapping[str, str]) -> LabForm:
+        """Read the fields from an address; raise BiobotError for what is not a number."""
         try:
             return cls(
                 temperature=float(query.get("temperature") or 0.8),
@@ -83,11 +83,6 @@ class Tally:
         self.accepted += verdict.accepted
         self.refused.update({each.filter for each in verdict.objections})
 
-    @property
-    def reasons(self) -> list[tuple[str, int]]:
-        """Return the filters, the strictest first."""
-        return self.refused.most_common()
-
 
 def routes(context: PageContext) -> list[Route]:
     """Return the lab's routes."""
@@ -102,7 +97,7 @@ def routes(context: PageContext) -> list[Route]:
 
 
 class Lab:
-    """The lab's answers."""
+    """Answers the lab's requests."""
 
     def __init__(self, context: PageContext) -> None:
         self.context = context
@@ -111,14 +106,14 @@ class Lab:
 
     async def page(self, request: Request) -> Response:
         """Answer with the whole page."""
-        wish = Wish.read(request.query_params)
+        asked = LabForm.read(request.query_params)
 
         def facts(_: object) -> dict[str, Any]:
             return {
-                "wish": wish,
+                "asked": asked,
                 "start": "temperature" in request.query_params,
                 "models": console.models(self.context.config),
-                "tuned": self.tuner.shown(),
+                "tuned": self.tuner.view(),
                 "live": "/lab/live",
                 "plots": True,
             }
@@ -126,21 +121,21 @@ class Lab:
         return await self.context.page("lab.html", "Lab", facts)
 
     async def live(self, request: Request) -> Response:
-        """Answer with what may have changed."""
-        return await self.context.live(request, "lab_live.html", lambda _: {"tuned": self.tuner.shown()})
+        """Answer with the live regions."""
+        return await self.context.live(request, "lab_live.html", lambda _: {"tuned": self.tuner.view()})
 
     async def stream(self, request: Request) -> Response:
         """Answer with bios as they are drawn, as server-sent events; the worker ends with the connection."""
-        return StreamingResponse(self._events(Wish.read(request.query_params)), media_type="text/event-stream")
+        return StreamingResponse(self._events(LabForm.read(request.query_params)), media_type="text/event-stream")
 
-    async def _events(self, wish: Wish) -> AsyncIterator[str]:
+    async def _events(self, asked: LabForm) -> AsyncIterator[str]:
         tally = Tally()
         try:
-            async with aclosing(self.context.jobs.stream(wish.request(), STREAM_TIMEOUT)) as verdicts:
+            async with aclosing(self.context.jobs.stream(asked.request(), STREAM_TIMEOUT)) as verdicts:
                 async for verdict in verdicts:
                     tally.add(verdict)
                     weight = weighted_length(verdict.candidate.text)
-                    yield event("bio", self.render.part(PARTS, "sample", verdict, weight, wish))
+                    yield event("bio", self.render.part(PARTS, "sample", verdict, weight, asked))
                     yield event("tally", self.render.part(PARTS, "tally", tally))
         except BiobotError as error:
             yield event("trouble", str(error))
@@ -165,7 +160,7 @@ class Lab:
             try:
                 with self.context.outbox(write=True) as outbox:
                     row = posting.submit(
-                        self.context.config, outbox, to_draft(Verdict(bio), None, controls), self.context.clock()
+                        self.context.config, outbox, to_draft(bio, None, controls), self.context.clock()
                     )
             except BiobotError as error:
                 return self.render.part(PARTS, "refused", str(error))
@@ -174,12 +169,12 @@ class Lab:
         return HTMLResponse(await run_in_threadpool(make))
 
     async def tune(self, _request: Request) -> Response:
-        """Begin to measure the curves."""
+        """Start a sweep."""
         self.tuner.start(asyncio.get_running_loop())
-        return HTMLResponse(self.render.part(PARTS, "curves", self.tuner.shown()))
+        return HTMLResponse(self.render.part(PARTS, "curves", self.tuner.view()))
 
 
 def event(name: str, text: str) -> str:
-    """Write a server-sent event."""
+    """Return a server-sent event."""
     lines = "".join(f"data: {line}\n" for line in text.replace("\r", "").split("\n"))
     return f"event: {name}\n{lines}\n"

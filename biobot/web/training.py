@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -83,7 +84,8 @@ class Training:
     async def _bios(self, model: str, temperature: float) -> dict[str, Any]:
         try:
             request = Preview((temperature,), SAMPLES, seed=1, model=model)
-            return {"bios": await self.context.jobs.answers(request, TIMEOUT)}
+            async with aclosing(self.context.jobs.stream(request, TIMEOUT)) as verdicts:
+                return {"bios": [each async for each in verdicts]}
         except BiobotError as error:
             return {"bios": [], "error": str(error)}
 

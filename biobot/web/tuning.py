@@ -1,4 +1,4 @@
-"""The curves over temperature: measured by a worker, kept in the home until the next time."""
+"""Figures over temperature: measured by a worker, and kept in the home until the next sweep."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ SWEEP = Sweep()
 SWEEP_TIMEOUT = timedelta(hours=1)
 """The longest that a sweep may take."""
 
+FIGURES = (
+    ("accepted", "Accepted", "{:.0%}"),
+    ("novelty", "Novelty", "{:.0%}"),
+    ("real_words", "Real words", "{:.0%}"),
+    ("length", "Mean length", "{:.0f}"),
+)
+"""The figures that are plotted: their keys in `tune --json`, titles and formats."""
+
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """One figure over temperature, ready to be drawn and to be read out."""
+class Plot:
+    """One figure over temperature: for the eye, and in words."""
 
     title: str
-    plot: Mapping[str, Any]
+    data: Mapping[str, Any]
     words: str
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """What is known: curves, whether they are being measured, and what went wrong."""
+class SweepView:
+    """The last sweep, or the running one as far as it got."""
 
-    curves: Sequence[Curve]
-    points: int
+    plots: Sequence[Plot]
+    recommended: Sequence[float]
     running: bool
+    done: int
+    """Temperatures that the running sweep has measured."""
     error: str
-    words: str
-
-
-FIGURES = (
-    ("accepted", "Accepted", True),
-    ("novelty", "Novelty", True),
-    ("real_words", "Real words", True),
-    ("length", "Mean length", False),
-)
-"""The figures that are drawn: the key of `tune --json`, its title, and whether it is a share."""
 
 
 class Tuner:
@@ -62,12 +62,12 @@ class Tuner:
         self._task: asyncio.Task[None] | None = None
         self._error = ""
         try:
-            self._kept: list[dict[str, Any]] = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self._kept = []
+            self._last = [dict(each) for each in json.loads(self._file.read_text(encoding="utf-8"))]
+        except (OSError, TypeError, ValueError):
+            self._last = []
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin a sweep, unless one runs."""
+        """Start a sweep, unless one is running."""
         if self._task is None:
             self._rows, self._error = [], ""
             self._task = loop.create_task(self._run())
@@ -77,38 +77,32 @@ class Tuner:
             async with aclosing(self._jobs.stream(SWEEP, SWEEP_TIMEOUT)) as found:
                 async for each in found:
                     self._rows.append(dict(each.values))
-            self._kept = self._rows
+            self._last = self._rows
             with atomic_write(self._file) as file:
-                file.write(json.dumps(self._kept).encode())
+                file.write(json.dumps(self._last).encode())
         except BiobotError as error:
             self._error = str(error)
         finally:
             self._task = None
 
-    def shown(self) -> Tuned:
-        """Return what is known now: of a running sweep what it has so far."""
+    def view(self) -> SweepView:
+        """Return what is known now."""
         running = self._task is not None
-        rows = self._rows if running and len(self._rows) > 1 else self._kept
+        rows = self._rows if running and len(self._rows) > 1 else self._last
         points = sorted((row for row in rows if "temperature" in row), key=lambda row: float(row["temperature"]))
-        figures = [each for each in FIGURES if any(row.get(each[0]) is not None for row in points)]
-        said = next((row["recommended"] for row in rows if row.get("recommended")), None)
-        words = f"Recommended: temperatures = [{', '.join(f'{each:g}' for each in said)}]" if said else ""
-        return Tuned(
-            curves=[_curve(points, *figure) for figure in figures] if len(points) > 1 else [],
-            points=sum("temperature" in row for row in self._rows),
+        return SweepView(
+            plots=[each for figure in FIGURES if (each := _plot(points, *figure))] if len(points) > 1 else [],
+            recommended=next((row["recommended"] for row in rows if row.get("recommended")), []),
             running=running,
+            done=sum("temperature" in row for row in self._rows),
             error=self._error,
-            words=words,
         )
 
 
-def _curve(points: Sequence[Mapping[str, Any]], key: str, title: str, percent: bool) -> Curve:
+def _plot(points: Sequence[Mapping[str, Any]], key: str, title: str, form: str) -> Plot | None:
+    """Return the plot of one figure; None when it was not measured."""
     x = [float(row["temperature"]) for row in points]
     y = [row.get(key) for row in points]
-    show = "{:.0%}" if percent else "{:.0f}"
-    words = ", ".join(f"{show.format(b)} at {a:g}" for a, b in zip(x, y, strict=True) if b is not None)
-    return Curve(
-        title,
-        {"data": [x, y], "series": [title], "percent": percent, "marker": True, "x": "temperature", "y": ""},
-        words,
-    )
+    words = ", ".join(f"{form.format(b)} at {a:g}" for a, b in zip(x, y, strict=True) if b is not None)
+    axes = {"x": "temperature", "y": "", "percent": form.endswith("%}"), "marker": True}
+    return Plot(title, {"data": [x, y], "series": [title], **axes}, words) if words else None

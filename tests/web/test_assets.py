@@ -38,7 +38,7 @@ def test_an_asset_is_named_by_its_content_and_kept_for_a_year(site: Site) -> Non
 def test_nothing_that_the_pages_load_comes_from_elsewhere() -> None:
     for name, asset in Assets().by_name.items():
         if "htmx" not in name and "uplot" not in name:
-            found = re.findall(rb"https?://[\w.]+", asset.plain)
+            found = re.findall(rb"https?://[\w.]+", asset.data)
             assert set(found) <= {b"http://www.w3.org"}, name  # the name of SVG
 
 

@@ -22,6 +22,8 @@ from biobot.posting import locks, transitions
 from biobot.posting.budget import Budget
 from biobot.posting.post import Draft, Post, State
 from biobot.web import tuning
+from biobot.worker.client import Worker
+from biobot.worker.double import FakeWorker
 from biobot.worker.protocol import Sweep
 from tests.web import scene
 from tests.web.browser import CHROMIUM, Served, chromium, served
@@ -50,6 +52,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(built: Path, tmp_path: Path) -> Config:
     shutil.copytree(built, tmp_path / "loombot")
     return load(tmp_path / "loombot" / "biobot.toml", environ={})
+
+
+@pytest.fixture
+def real_worker() -> None:
+    """Makes a test sample and judge in processes, as the console does; the others have answers made up."""
+
+
+@pytest.fixture(autouse=True)
+def quick_answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "real_worker" not in request.fixturenames:
+        monkeypatch.setattr(Worker, "ask", lambda self, *asked: FakeWorker(self.config).ask(*asked))
 
 
 @pytest.fixture
@@ -132,7 +145,7 @@ def test_a_page_that_refreshes_itself_during_a_decision_keeps_its_row_and_its_un
     expect(page.locator(f"#draft-{first.id} [data-key=a]")).to_be_visible()
 
 
-def test_every_filters_verdict_stands_under_a_draft(page: Page, config: Config) -> None:
+def test_every_filters_verdict_stands_under_a_draft(real_worker: None, page: Page, config: Config) -> None:
     draft = rows(config, State.HELD)[0]
     verdict = page.locator(f"#verdict-{draft.id}")
     expect(verdict).to_contain_text("filters agree")
@@ -141,7 +154,9 @@ def test_every_filters_verdict_stands_under_a_draft(page: Page, config: Config) 
         expect(verdict).to_contain_text(name)
 
 
-def test_an_edit_is_weighed_and_judged_as_it_is_written_and_saved_only_if_it_passes(page: Page, config: Config) -> None:
+def test_an_edit_is_weighed_and_judged_as_it_is_written_and_saved_only_if_it_passes(
+    real_worker: None, page: Page, config: Config
+) -> None:
     draft = rows(config, State.HELD)[0]
     card = page.locator(f"#draft-{draft.id}")
     page.keyboard.press("j")
@@ -220,7 +235,9 @@ def test_nothing_on_the_page_jumps_while_it_loads(page: Page) -> None:
 # -- the lab -----------------------------------------------------------------------------------------
 
 
-def test_the_lab_streams_tinted_bios_and_queues_one(page: Page, site: Served, config: Config) -> None:
+def test_the_lab_streams_tinted_bios_and_queues_one(
+    real_worker: None, page: Page, site: Served, config: Config
+) -> None:
     before = len(rows(config, State.HELD))
     page.goto(f"{site.url}/lab")
     page.locator("#seed").fill("5")
@@ -249,7 +266,7 @@ def test_the_curves_of_a_sweep_are_drawn_and_read_out(browser: Browser, config: 
 
 
 def test_the_measure_button_sweeps_in_a_worker_and_draws_what_it_found(
-    page: Page, site: Served, config: Config, monkeypatch: pytest.MonkeyPatch
+    real_worker: None, page: Page, site: Served, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "SWEEP", Sweep((0.5, 1.0), bios=10))
     page.goto(f"{site.url}/lab")
@@ -266,7 +283,9 @@ def test_the_measure_button_sweeps_in_a_worker_and_draws_what_it_found(
     assert (config.home / "web" / "tune.json").is_file()
 
 
-def test_a_sweep_that_fails_says_why(page: Page, site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_that_fails_says_why(
+    real_worker: None, page: Page, site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tuning, "SWEEP", Sweep(model="nowhere"))
     page.goto(f"{site.url}/lab")
     page.get_by_role("button", name="Measure").click()
@@ -285,7 +304,7 @@ def test_turning_the_dial_draws_anew(page: Page, site: Served) -> None:
     expect(page.locator("#lab-state")).to_have_text("Stopped.")
 
 
-def test_a_wish_that_cannot_be_granted_is_told(page: Page, site: Served) -> None:
+def test_a_wish_that_cannot_be_granted_is_told(real_worker: None, page: Page, site: Served) -> None:
     page.goto(f"{site.url}/lab?temperature=0.8&top_p=7")
     expect(page.locator("#toast")).to_contain_text("top-p 7.0 is not", timeout=30_000)
 
@@ -312,7 +331,7 @@ def test_a_model_is_promoted_and_rolled_back(page: Page, site: Served, config: C
     assert Registry(config.home).current().id == "20261114-041500"
 
 
-def test_two_models_are_read_side_by_side(page: Page, site: Served, config: Config) -> None:
+def test_two_models_are_read_side_by_side(real_worker: None, page: Page, site: Served, config: Config) -> None:
     scene.train(config, datetime.now(UTC))
     page.goto(f"{site.url}/training")
     page.get_by_role("button", name="Draw with the same seeds").click()
@@ -354,7 +373,7 @@ def test_a_post_is_deleted_from_the_network(page: Page, site: Served, config: Co
 
 @pytest.mark.parametrize(("light", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_and_no_page_is_wider_than_its_window(
-    browser: Browser, site: Served, config: Config, light: Any, width: int
+    real_worker: None, browser: Browser, site: Served, config: Config, light: Any, width: int
 ) -> None:
     scene.train(config, datetime.now(UTC))
     scene.tune(config)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from biobot.config import Config
 from biobot.web import serve
+from biobot.worker import protocol
+from biobot.worker.client import Call, Worker
+from biobot.worker.double import FakeWorker
 from tests.web import scene
 from tests.web.conftest import Site
 
@@ -158,3 +164,42 @@ def test_a_local_user_cannot_shut_the_console_by_holding_connections_open(site: 
                 raw.sendall(sent)
             assert browser.get("/queue/live").status_code == 200
             assert site.stranger().get("/").status_code == 401
+
+
+def test_sampling_in_the_lab_keeps_no_verdict_and_no_post_waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three labs sample for minutes: what a person asks meanwhile is answered at once."""
+    go_on, sampling = threading.Event(), threading.Semaphore(0)
+
+    class Slow(FakeWorker):
+        def ask(self, request: protocol.Request[Any], deadline: timedelta | None = None) -> Call[Any]:
+            call = super().ask(request, deadline)
+            return SlowCall(call) if isinstance(request, protocol.Preview) else call
+
+    class SlowCall(Call[Any]):
+        def __init__(self, call: Call[Any]) -> None:
+            self.call = call
+
+        def receive(self) -> Any:
+            sampling.release()
+            go_on.wait()
+            return self.call.receive()
+
+        def close(self) -> None:
+            go_on.set()
+
+    monkeypatch.setattr(Worker, "ask", lambda self, *asked: Slow(self.config).ask(*asked))
+    (post,) = site.add("a draft that somebody wants to see judged")
+    browser = site.browser()
+    with ThreadPoolExecutor() as pool, ExitStack() as stack:
+        stack.callback(go_on.set)
+        for _ in range(3):
+            pool.submit(browser.get, "/lab/stream?n=1")
+        pool.submit(browser.get, "/training/compare?one=starter&other=starter")
+        sampling.acquire(timeout=10)
+        began = time.monotonic()
+        verdict = browser.post("/queue/verdict", data={"post": post.id, "text": "another text"})
+        assert "filters agree" in verdict.text
+        answer = browser.post(f"/history/{post.id}/reconcile")
+        assert "there is nothing to settle" in answer.text
+        assert time.monotonic() - began < 5
+        assert not go_on.is_set()
