@@ -231,7 +231,7 @@ def _number(value: float | None) -> float | None:
 
 def learning_curves(shown: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> dict[str, Any]:
     """Return named learning curves, as model cards have them, in the shape that the page's plot wants."""
-    points = [{round(each[1] / 1e6, 3): _number(each[3]) for each in curve} for _, curve in shown]
+    points = [{x / 1e6: _number(dev) for _, x, _, dev in curve if math.isfinite(x)} for _, curve in shown]
     x = sorted({each for found in points for each in found})
     return {
         "data": [x, *([found.get(each) for each in x] for found in points)],

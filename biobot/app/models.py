@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +43,7 @@ def summaries(registry: Registry, active: str | None) -> Iterator[ModelSummary]:
 
 def _summary(folder: ModelFolder, active: bool) -> ModelSummary:
     header = folder.header()
-    card = header.card if isinstance(header.card, Mapping) else {}
+    card = header.card
     bios = _number(card, "corpus_bios")
     return ModelSummary(
         folder.id,
@@ -93,4 +92,4 @@ def _is_point(value: object) -> bool:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15  # which NaN is not

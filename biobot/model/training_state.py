@@ -47,6 +47,13 @@ class TrainingState:
     train_bits: float = math.nan
     curve: list[tuple[int, int, float, float]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        counts = (self.seed, self.step, self.seen, self.seconds, *(each for knot in self.plan.knots for each in knot))
+        losses = (self.best or 0.0, self.train_bits, *(each for point in self.curve for each in point))
+        numbers = all(type(each) in (int, float) for each in (*counts, *losses))
+        if not (numbers and all(abs(each) < 1e18 for each in counts) and all(len(point) == 4 for point in self.curve)):
+            raise ValueError("it has something else where a number belongs")
+
     @property
     def recipe(self) -> Recipe:
         """The sizes of the model and the hyperparameters."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -80,8 +81,11 @@ class Post:
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> Self:
-        """Read a row of `COLUMNS`."""
-        return cls(*(read(value) for read, value in zip(_READERS, row, strict=True)))
+        """Read a row of `COLUMNS`; OutboxError for one that is damaged."""
+        try:
+            return cls(*(read(value) for read, value in zip(_READERS, row, strict=True)))
+        except ValueError as error:
+            raise OutboxError(f"{error}; restore a backup of the outbox") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,11 @@ def slot_key(slot: datetime) -> str:
 
 def moment(text: str) -> datetime:
     """Read what `stamp` or `slot_key` wrote; OutboxError for anything else."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise OutboxError(f"the outbox has {text!r} where a time belongs; restore a backup") from None
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+    raise OutboxError(f"{text!r} stands where a time belongs; restore a backup of the outbox")
 
 
 def _optional_moment(text: str | None) -> datetime | None:

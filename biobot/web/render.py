@@ -100,7 +100,10 @@ class Render:
         return str(getattr(self._env.get_template(name).make_module({}), macro)(*facts))
 
     def _local(self, moment: datetime) -> datetime:
-        return moment.astimezone(self.zone)
+        try:
+            return moment.astimezone(self.zone)
+        except OverflowError:  # a damaged time, at the end of the year 9999
+            return moment
 
     def _time(self, moment: datetime, shown: str) -> Markup:
         whole = f"{self._local(moment):%A %d %B %Y, %H:%M:%S %Z}"
@@ -110,27 +113,25 @@ class Render:
 
     def when(self, moment: datetime) -> Markup:
         """Return a time: "18:00" today, "Tue 18:00" within six days, else "3 Nov 18:00"."""
-        return self._time(moment, f"{self._day(moment, today='')} {self._local(moment):%H:%M}".strip())
+        local = self._local(moment)
+        today = local.date() == self._local(self.clock()).date()
+        return self._time(moment, f"{local:%H:%M}" if today else f"{self._date(local)} {local:%H:%M}")
 
     def clock_time(self, moment: datetime) -> Markup:
         """Return the time of day."""
         return self._time(moment, f"{self._local(moment):%H:%M}")
 
     def day(self, moment: datetime) -> str:
-        """Return the day: "today", "Tue", "3 Nov"."""
-        return self._day(moment, today="today")
+        """Return the day: "today", "tomorrow", "Tue", "3 Nov"."""
+        local = self._local(moment)
+        days = (local.date() - self._local(self.clock()).date()).days
+        return {0: "today", 1: "tomorrow"}.get(days) or self._date(local)
 
-    def _day(self, moment: datetime, today: str) -> str:
-        local, now = self._local(moment), self._local(self.clock())
-        days = (local.date() - now.date()).days
-        if days == 0:
-            return today
-        if days == 1:
-            return "tomorrow" if today else f"{local:%a}"
-        if abs(days) < 6:
+    def _date(self, local: datetime) -> str:
+        now = self._local(self.clock())
+        if abs((local.date() - now.date()).days) < 6:
             return f"{local:%a}"
-        year = "" if local.year == now.year else f" {local.year}"
-        return f"{local.day} {local:%b}{year}"
+        return f"{local.day} {local:%b}{'' if local.year == now.year else f' {local.year}'}"
 
     def ago(self, moment: datetime) -> Markup:
         """Return how long ago, or how far ahead, a time is: "3 min ago", "in 2 h"."""

@@ -10,7 +10,10 @@ from typing import Any
 
 from biobot.bundled import STARTER
 from biobot.config import Config, load
+from biobot.model import checkpoint, training_state
+from biobot.model.recipe import PRESETS, Plan
 from biobot.model.registry import Registry
+from biobot.model.training_state import TrainingState
 from biobot.posting import schedule, transitions
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
@@ -55,8 +58,8 @@ def build(folder: Path, now: datetime | None = None, toml: str = TOML) -> Config
     return config
 
 
-def train(config: Config, now: datetime) -> None:
-    """Add two models, one of them active, and a training in progress."""
+def train(config: Config, now: datetime, **odd: Any) -> None:
+    """Add two models, one of them active, and a training in progress; `odd` takes the place of parts of its state."""
     for name, bits, copies in (("20261107-041500", 2.312, 0.031), ("20261114-041500", 2.204, 0.024)):
         steps = [100 * k for k in range(1, 21)]
         curve = [(k, 9_000 * k, bits + 1.1 / (k / 160 + 1) - 0.09, bits + 1.0 / (k / 160 + 1) - 0.075) for k in steps]
@@ -73,11 +76,22 @@ def train(config: Config, now: datetime) -> None:
         model(config, name, card | {"id": name, "created": made, "corpus_bios": 48_120, "report": [row]})
     Registry(config.home).promote("20261107-041500")
     Registry(config.home).promote("20261114-041500")
-    seen = [(k, 9_000 * k, 2.13 + 1.2 / (k / 150 + 1), 2.1 + 1.1 / (k / 150 + 1)) for k in range(100, 1100, 100)]
-    where = {"step": 1042, "steps": 2600, "seen": 9_378_000, "seconds": 521.0, "train_bits": 2.29, "best": 2.241}
-    path = config.home / "training" / "state.safetensors"
+    state = TrainingState(
+        seed=7,
+        plan=Plan(PRESETS["base"], ((0, 0.0), (2600, 1.0))),
+        corpus="made up",
+        dtype="float32",
+        step=1042,
+        seen=9_378_000,
+        seconds=521.0,
+        best=2.241,
+        train_bits=2.29,
+        curve=[(k, 9_000 * k, 2.13 + 1.2 / (k / 150 + 1), 2.1 + 1.1 / (k / 150 + 1)) for k in range(100, 1100, 100)],
+    )
+    path = config.home / "training" / training_state.FILE
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(_header({"format": 1, "where": where | {"curve": seen}}))
+    facts = state.facts()
+    path.write_bytes(_header({"format": checkpoint.FORMAT, **facts, "state": facts["state"] | odd}))
 
 
 def tune(config: Config) -> None:

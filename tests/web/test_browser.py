@@ -293,7 +293,7 @@ def test_a_sweep_that_fails_says_why(
     expect(page.get_by_role("button", name="Measure")).to_be_visible()
 
 
-def test_turning_the_dial_draws_anew(page: Page, site: Served) -> None:
+def test_turning_the_dial_draws_anew(real_worker: None, page: Page, site: Served) -> None:
     page.goto(f"{site.url}/lab")
     dial = page.get_by_role("slider", name="Temperature")
     dial.focus()

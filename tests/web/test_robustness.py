@@ -53,6 +53,28 @@ def test_a_model_whose_card_is_nonsense_takes_no_page_away(site: Site, card: Any
     assert "2.204" in page, "the figures of the others are shown"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"step": "x"},
+        {"seconds": 1e999},
+        {"seen": None},
+        {"best": "<b>"},
+        {"curve": [[1, 2]]},
+        {"curve": [[1, 1e999, 2.0, 3.0], [1, 2, 3.0, 1e999]]},
+        {"curve": 7},
+        {"plan": {}},
+        {"position": []},
+    ],
+)
+def test_a_training_state_of_nonsense_takes_no_page_away(site: Site, odd: dict[str, Any]) -> None:
+    scene.train(site.config, datetime.now(UTC), **odd)
+    for path in ("/training", "/training/live"):
+        page = site.browser().get(path)
+        assert page.status_code == 200
+        assert "2.204" in page.text, "the models are shown"
+
+
 # -- rows --------------------------------------------------------------------------------------------
 
 
@@ -61,7 +83,7 @@ def damage(config: Config, post: int, column: str) -> None:
         db.execute(f"UPDATE post SET {column} = 'yesterday' WHERE id = ?", (post,))
 
 
-@pytest.mark.parametrize("column", ["slot", "created", "attempted", "posted"])
+@pytest.mark.parametrize("column", ["slot", "created", "attempted", "posted", "not_before"])
 def test_a_row_with_a_damaged_time_is_named_and_the_others_are_shown(site: Site, column: str) -> None:
     _, bad, _ = site.add("the first of three drafts", "the one that is damaged", "the last of three drafts")
     damage(site.config, bad.id, column)
