@@ -34,7 +34,7 @@ PARTS = "lab_parts.html"
 
 @dataclass(frozen=True, slots=True)
 class LabForm:
-    """The fields of the lab's form; the sampler refuses what is out of range."""
+    """The fields of the lab's form; the sampler refuses values that are out of range."""
 
     temperature: float = 0.8
     prefix: str = ""
@@ -45,7 +45,7 @@ class LabForm:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> LabForm:
-        """Read the fields from an address; raise BiobotError for what is not a number."""
+        """Read the fields from an address; raise BiobotError for anything that is not a number."""
         try:
             return cls(
                 temperature=float(query.get("temperature") or 0.8),
@@ -160,7 +160,7 @@ class Lab:
             try:
                 with self.context.outbox(write=True) as outbox:
                     row = posting.submit(
-                        self.context.config, outbox, to_draft(bio, None, controls), self.context.clock()
+                        self.context.config, outbox, to_draft(Verdict(bio), None, controls), self.context.clock()
                     )
             except BiobotError as error:
                 return self.render.part(PARTS, "refused", str(error))
