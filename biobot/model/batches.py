@@ -25,6 +25,9 @@ COLUMNS = 16
 Narrow batches are slow: every time step reads all weights, and 8 columns take hardly less time than 16.
 """
 
+MIN_PART = 8
+"""The fewest bios of a part of a batch."""
+
 PADDING = -1
 """The target where a bio has ended: `torch.nn.functional.cross_entropy(ignore_index=PADDING)`."""
 
@@ -64,6 +67,15 @@ def cut(ids: Ids, lengths: NDArray[np.int64], size: int) -> list[Ids]:
         cuts.append(ids[start : start + count])
         start += count
     return cuts
+
+
+def parts(batch: Ids) -> list[Ids]:
+    """Cut a batch into the parts that are computed independently: a function of the batch alone, not of the machine.
+
+    Two cores want two parts; narrow ones waste time on everything but the products.
+    """
+    count = 1 if len(batch) < 2 * MIN_PART else 2 if len(batch) < 192 else 4
+    return np.array_split(batch, count)
 
 
 def pack(bios: Iterable[NDArray[np.uint8]], codec: Codec) -> tuple[Tensor, Tensor]:

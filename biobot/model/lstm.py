@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -48,17 +49,17 @@ class ByteLSTM(nn.Module):
         """The LSTM layers, from the lowest to the top."""
         return cast("list[nn.LSTM]", list(self.lstm))
 
-    def embed(self, padded: Tensor) -> Tensor:
+    def embed(self, padded: Tensor, dropout: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return the inputs of the first layer for codes that have the MAX_NGRAM - 1 codes before them in front.
 
         Maps (batch, MAX_NGRAM - 1 + time) to (batch, time, embedding): the code's own embedding plus, if the model
-        has them, those of the n-grams that end with it (Pagnoni et al., Byte Latent Transformer, 2024). Dropout is
-        drawn independently for every number of an n-gram's embedding.
+        has them, those of the n-grams that end with it (Pagnoni et al., Byte Latent Transformer, 2024). `dropout`
+        (None: the module's own) is applied to every number of an n-gram's embedding.
         """
         inputs: Tensor = self.embedding(padded[:, MAX_NGRAM - 1 :])
         if self.shape.ngram_buckets:
             buckets = ngram_buckets(self.byte_ids[padded].unfold(1, MAX_NGRAM, 1), self.shape.ngram_buckets)
-            inputs = inputs + self.dropout(self.ngram_embedding(buckets)).sum(-2)
+            inputs = inputs + (dropout or self.dropout)(self.ngram_embedding(buckets)).sum(-2)
         return inputs
 
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,18 +55,10 @@ class ProcessGroup:
         """Return the group that `joined` joined."""
         return cls(distributed.get_rank(), distributed.get_world_size()) if _initialized() else cls(0, 1)
 
-    def sum_gradients(self, parameters: Sequence[Tensor], numbers: Sequence[float]) -> list[float]:
-        """Replace each gradient by its sum over all processes; return the sums of `numbers`."""
-        if self.size == 1:
-            return list(numbers)
-        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-        others = torch.tensor(numbers, device=parameters[0].device)
-        flat = torch.cat([*(each.flatten() for each in gradients), others])
-        distributed.all_reduce(flat)
-        *summed, others = torch.split(flat, [*(each.numel() for each in gradients), len(numbers)])
-        for parameter, gradient in zip(parameters, summed, strict=True):
-            parameter.grad = gradient.view_as(parameter)
-        return others.tolist()
+    def sum(self, numbers: Tensor) -> None:
+        """Replace each number by its sum over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(numbers)
 
     def broadcast(self, number: int, device: torch.device) -> int:
         """Return the number that the first process has."""

@@ -1,10 +1,11 @@
 """Bios to a model: a training that can be stopped at any step and resumed as if it had never stopped.
 
-A training lives in a folder: `state.safetensors` (weights, the optimizer's state, the random generator's state, the
-position in the order of batches, the curve so far) and `best.safetensors` (the best model so far, a checkpoint
+A training lives in a folder: `state.safetensors` (weights, the optimizer's state, the position in the order of batches,
+the curve so far) and `best.safetensors` (the best model so far, a checkpoint
 like any other). What happens at a step depends on the seed, the bios and the number of the step alone, and on the
 plan, which is kept in the state: it follows from the epochs, or from the speed of the first steps and the minutes. So
-on a CPU, with the same number of threads, a resumed training equals an uninterrupted one bit for bit (F31).
+on a CPU a resumed training equals an uninterrupted one bit for bit (F31), with any number of workers: a batch is cut
+into the same parts, whose gradients are added up in the same order, whoever computes them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from biobot.errors import ModelError
 from biobot.model import checkpoint, training_state
-from biobot.model.batches import CHUNK, PADDING, Ids, batches, cut, pack
+from biobot.model.batches import CHUNK, PADDING, Ids, batches, cut, pack, parts
 from biobot.model.bytefile import ByteFile
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import STOP, Codec
@@ -33,6 +33,7 @@ from biobot.model.recipe import Plan, Recipe
 from biobot.model.shape import Shape
 from biobot.model.training_forward import TrainingForward, fast_dtype
 from biobot.model.training_state import TrainingState
+from biobot.model.workers import Workers
 
 Clock = Callable[[], float]
 """Seconds since some moment; `time.monotonic`, or a test's own."""
@@ -65,8 +66,9 @@ class Trainer:
     """One training, in its folder, on `bios`; `dev` selects the best model.
 
     `minutes` limit the time and fix the number of steps where the state has none; the state is saved every
-    `save_every` seconds. Under torch.distributed every process takes its share of each batch, the gradients are added
-    up, and the first process alone evaluates and writes.
+    `save_every` seconds. `workers` threads (None: as many as torch would use) compute the parts of a batch. Under
+    torch.distributed every process takes its share of each batch, the gradients are added up, and the first process
+    alone evaluates and writes.
     """
 
     def __init__(
@@ -81,12 +83,15 @@ class Trainer:
         clock: Clock,
         save_every: float = 60.0,
         minutes: float | None = None,
+        workers: int | None = None,
     ) -> None:
         self.folder, self.bios, self.dev, self.state = folder, bios, dev, state
         self.device, self.clock, self.save_every, self.minutes = torch.device(device), clock, save_every, minutes
         self.codec, self.model = checkpoint.codec, checkpoint.model.to(self.device).train()
         self.processes = ProcessGroup.current()
-        self.forward = TrainingForward(self.model, getattr(torch, state.dtype))
+        count = (workers or torch.get_num_threads()) if self.device.type == "cpu" else 1
+        self.workers = Workers(count, self.model, getattr(torch, state.dtype))
+        self._gradients: list[Tensor] = []  # of each part, those of all parameters side by side; then nats, lateness
         recipe = state.recipe
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=recipe.decay, fused=True
@@ -146,7 +151,6 @@ class Trainer:
                 for kind in ("exp_avg", "exp_avg_sq", "step")
                 if f"{kind}.{name}" in tensors
             }
-        torch.set_rng_state(tensors["rng_state" if "rng_state" in tensors else "dice"])  # "dice" up to format 3
         return self
 
     @property
@@ -192,47 +196,66 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = state.plan.learning_rate(state.step)
         count = int(self.bios.lengths(ids).sum()) + len(ids)
-        self.optimizer.zero_grad(set_to_none=True)
-        nats, late = 0.0, self.minutes is not None and state.seconds > 60 * self.minutes
-        if len(mine := ids[self.processes.rank :: self.processes.size]):
-            loss = self._loss(*pack((self.bios[int(each)] for each in mine), self.codec)) / count
-            loss.backward()  # type: ignore[no-untyped-call]
-            nats = loss.item()
-        parameters = list(self.model.parameters())
-        nats, late_processes = self.processes.sum_gradients(parameters, [nats, late])
-        self._late = late_processes > 0
-        norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
-        if not math.isfinite(nats + norm.item()):
+        tasks = list(enumerate(parts(ids[self.processes.rank :: self.processes.size])))
+        while len(self._gradients) < len(tasks):
+            self._gradients.append(torch.zeros(self.parameters + 2, device=self.device))
+        flat, *others = self._gradients[: len(tasks)]
+        flat[-2] = sum(self.workers.map(lambda forward, task: self._learn_part(forward, *task, count), tasks))
+        flat[-1] = self.minutes is not None and state.seconds > 60 * self.minutes
+        for each in others:
+            flat[:-2] += each[:-2]
+        self.processes.sum(flat)
+        nats, self._late = float(flat[-2]), bool(flat[-1] > 0)
+        (norm,) = self.workers.map(lambda _, each: float(each[:-2].norm()), [flat])  # by one thread: sums depend on it
+        if not math.isfinite(nats + norm):
             raise ModelError(
                 f"the loss is no longer a number at step {state.step + 1}; the best model so far is kept in "
                 f"{self.folder}, and does not become active: train again with another --seed"
             )
+        flat *= min(1.0, recipe.clip / (norm + 1e-6))
+        for parameter, gradient in zip(self.model.parameters(), self._by_parameter(flat), strict=True):
+            parameter.grad = gradient
         self.optimizer.step()
+        self.workers.weights_changed()
         return nats / math.log(2), count
 
-    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        logits = self.forward.logits(inputs.to(self.device))
-        targets = targets.flatten().to(self.device)
-        return functional.cross_entropy(logits, targets, ignore_index=PADDING, reduction="sum")
+    def _learn_part(self, forward: TrainingForward, part: int, ids: Ids, count: int) -> float:
+        """Compute the gradients of a part of a batch of `count` bytes; return its share of the batch's mean nats."""
+        if not len(ids):
+            self._gradients[part].zero_()
+            return 0.0
+        seed = np.random.SeedSequence((self.state.seed, self.state.step, self.processes.rank, part))
+        inputs, targets = self._pack(self.bios, ids)
+        gradients = self._by_parameter(self._gradients[part])
+        return forward.gradients(inputs, targets, count, int(seed.generate_state(1)[0]), gradients) / count
+
+    def _by_parameter(self, flat: Tensor) -> list[Tensor]:
+        parameters = list(self.model.parameters())
+        views = torch.split(flat[:-2], [each.numel() for each in parameters])
+        return [view.view_as(each) for view, each in zip(views, parameters, strict=True)]
+
+    def _pack(self, bios: ByteFile, ids: Ids) -> tuple[Tensor, Tensor]:
+        inputs, targets = pack((bios[int(each)] for each in ids), self.codec)
+        return inputs.to(self.device), targets.to(self.device)
 
     def evaluate_dev(self) -> float:
         """Return bits per byte on the sample of dev, and save the model if it is the best so far."""
         if self.processes.rank:
             return math.nan
-        state, nats, count = self.state, 0.0, 0
+        state = self.state
         self.model.eval()
-        with torch.no_grad():
-            for ids in self._dev_batches:
-                inputs, targets = pack((self.dev[int(each)] for each in ids), self.codec)
-                nats += self._loss(inputs, targets).item()
-                count += int((targets != PADDING).sum())
+        nats, counts = zip(*self.workers.map(self._evaluate_part, self._dev_batches), strict=True)
         self.model.train()
-        bits = nats / count / math.log(2)
+        bits: float = sum(nats) / sum(counts) / math.log(2)
         state.curve.append((state.step, state.seen, state.train_bits, bits))
         if math.isfinite(bits) and (state.best is None or bits < state.best):
             state.best = bits
             checkpoint.save(self.folder / "best.safetensors", Checkpoint(self.model, self.codec, self.card()))
         return bits
+
+    def _evaluate_part(self, forward: TrainingForward, ids: Ids) -> tuple[float, int]:
+        inputs, targets = self._pack(self.dev, ids)
+        return forward.nats(inputs, targets), int((targets != PADDING).sum())
 
     def card(self) -> dict[str, Any]:
         """Return the part of the model card that the training alone knows."""
@@ -259,7 +282,6 @@ class Trainer:
         tensors = {f"model.{name}": each for name, each in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             tensors |= {f"{kind}.{name}": each for kind, each in self.optimizer.state.get(parameter, {}).items()}
-        tensors["rng_state"] = torch.get_rng_state()
         facts = self.state.facts() | {"values": self.codec.values.hex()}
         checkpoint.write(self.folder / training_state.FILE, tensors, facts)
 

@@ -1,39 +1,48 @@
-"""The LSTM layer that training runs on a CPU: the same numbers as `torch.nn.LSTM`, close to the GEMM's own speed.
+"""Forward and backward pass of the byte-LSTM for training: the numbers of `torch.nn.LSTM`, near the GEMM's speed.
 
-A step's matrix product is small (2048 x 1024 times 1024 x 48, say), and a library that is handed the weights as
-the right-hand side copies all of them into its own order at every step. Here time comes first and the batch
-last, so the weights are the left-hand side, which is read where it lies: the products run at the rate of a
-2048-cubed one. Input and recurrent weights stand side by side, so that a step is one product over [x; h]; the
-backward pass is one product a step, and one over the whole sequence for the weights' gradient. Everything
-else is done in place, in float32, in buffers that the next batch uses again.
+A time step's matrix product is small (24 x 768 times 768 x 1536, say), and a library that is handed the weights as
+they are copies all of them into its own order at every step. Here they are packed once a batch. Input and recurrent
+weights stand side by side, so that a step is one product with [x, h]; the backward pass has one product a step, and
+one over the whole sequence for the gradient of the weights. Everything else is done in place, in buffers that the next
+batch uses again: fresh ones of 100 MB would cost more in page faults than the work done in them.
 
-Products are made in the dtype that is asked for (bfloat16 where the CPU multiplies it, else float32); gates,
-cell state and the sums within a product are float32 always (float64 if asked, for gradient checks).
+Products have the dtype that is asked for (bfloat16 where the CPU multiplies it fast, else float32); gates, cell state
+and the sums within a product are always float32 (float64 if asked, for gradient checks).
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
+from biobot.model.batches import PADDING
 from biobot.model.lstm import ByteLSTM, pad_start
+from biobot.model.packed import linear
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_MINUS_ONE = torch.tensor(-1.0)
+
+I, F, O, G, TANH, CELL, BLOCKS = 0, 1, 2, 3, 4, 6, 7  # noqa: E741
+"""What a time step keeps for the backward pass, in blocks of (batch, hidden): the gates i, f and o, g (nn.LSTM has the
+order i, f, g, o), tanh of the new cell, and twice the old cell. I, G and CELL are equally far apart, so that one
+multiplication serves all three."""
+
+_FROM_SLOPES = (1, 2, 0, 3)  # the slopes of the backward pass come in the order g, i, f, o
 
 
 class Workspace:
-    """Buffers that outlive a batch: fresh ones of 100 MB cost more in page faults than the work done in them."""
+    """Buffers that outlive a batch."""
 
     def __init__(self) -> None:
         self._flat: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def take(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """Return the buffer `name` with that shape; what it held before is undefined."""
+        """Return the buffer `name` with that shape; its contents are undefined."""
         size = 1
         for each in shape:
             size *= each
@@ -43,165 +52,245 @@ class Workspace:
         return flat[:size].view(shape)
 
 
-_APART = 32
-"""Elements left free behind each row of the weights: rows that lie a power of two apart fight for the same few places
-in the cache, and a product with 16 columns takes two and a half times as long, one with 80 a third longer."""
-
-_MINUS_ONE = torch.tensor(-1.0)
-
-
 def _tanh_from_sigmoid_(x: Tensor) -> Tensor:
     """Map sigmoid(2a) to tanh(a) = 2 sigmoid(2a) - 1, in place: in all three times as fast as `Tensor.tanh_` here."""
     return torch.add(_MINUS_ONE, x, alpha=2, out=x)
 
 
-class Layer(torch.autograd.Function):
-    """One LSTM layer over a whole sequence, from a zero state.
+class Layer:
+    """One LSTM layer over whole sequences, from a zero state; `weights` are those of an `nn.LSTM` of one layer."""
 
-    `apply(x, w_ih, w_hh, b_ih, b_hh, dtype, workspace, name)`: `x` is (time, inputs, batch), the parameters
-    are those of `nn.LSTM`; gives the hidden states, (time, hidden, batch) in `dtype`, as a view of a buffer
-    that the next call with the same `name` overwrites.
-    """
+    def __init__(self, weights: Sequence[Tensor], dtype: torch.dtype, workspace: Workspace, name: str) -> None:
+        self.weights, self.dtype, self.workspace, self.name = weights, dtype, workspace, name
+        self.exact = torch.promote_types(dtype, torch.float32)
+        self.inputs, self.hidden = weights[0].shape[1], weights[1].shape[1]
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        w_ih: Tensor,
-        w_hh: Tensor,
-        b_ih: Tensor,
-        b_hh: Tensor,
-        dtype: torch.dtype,
-        workspace: Workspace,
-        name: str,
-    ) -> Tensor:
-        """Run the layer, keeping gates, cells and their tangents for the way back."""
-        (time, inputs, batch), hidden = x.shape, w_hh.shape[1]
-        exact = torch.promote_types(dtype, torch.float32)
+    def load(self) -> None:
+        """Pack the weights; to be called after they have changed."""
+        hidden, inputs = self.hidden, self.inputs
+        w_ih, w_hh, b_ih, b_hh = (each.view(4, hidden, -1) for each in self.weights)
+        gates = self._take("gates", self.dtype, 4, hidden, inputs + hidden)
+        bias = self._take("bias", self.dtype, 4, hidden, 1)
+        slopes = self._take("slopes", self.dtype, inputs + hidden, 4, hidden)
+        for row, source in ((I, 0), (F, 1), (O, 3), (G, 2)):  # nn.LSTM has the order i, f, g, o
+            gates[row, :, :inputs], gates[row, :, inputs:] = w_ih[source], w_hh[source]
+            torch.add(b_ih[source], b_hh[source], out=bias[row])
+        for column, row in enumerate((G, I, F, O)):
+            slopes[:, column] = gates[row].t()
+        slopes[:, 2] /= 2  # the slope of f is twice as large as it should be, because the cell is
+        gates[G] *= 2  # g = tanh(a) = 2 sigmoid(2a) - 1; doubling is exact
+        bias[G] *= 2
+        self._product = linear(gates.flatten(0, 1), bias.flatten())
+        self._backward_product = linear(slopes.flatten(1))
 
-        # gates in the order i, f, o, g (nn.LSTM has i, f, g, o), so that the three sigmoids lie together
-        weights = workspace.take(name + "w", dtype, 4 * hidden, inputs + hidden + _APART)[:, : inputs + hidden]
-        bias = workspace.take(name + "b", exact, 4 * hidden, 1)
-        summed = b_ih + b_hh
-        for into, out_of in ((0, 0), (1, 1), (2, 3), (3, 2)):
-            rows, source = slice(into * hidden, (into + 1) * hidden), slice(out_of * hidden, (out_of + 1) * hidden)
-            weights[rows, :inputs] = w_ih[source]
-            weights[rows, inputs:] = w_hh[source]
-            bias[rows, 0] = summed[source]
-        back = workspace.take(name + "wt", dtype, inputs + hidden, 4 * hidden + _APART)[:, : 4 * hidden]
-        back.copy_(weights.t())
-        weights[3 * hidden :].mul_(2)  # g = tanh(a) = 2 sigmoid(2a) - 1; doubling is exact
-        bias[3 * hidden :].mul_(2)
-        biases = workspace.take(name + "bb", dtype, 4 * hidden, batch).copy_(bias.expand(-1, batch))
-
-        both = workspace.take(name + "xh", dtype, time + 1, inputs + hidden, batch)  # [x of t; h of t - 1]
-        both[:time, :inputs] = x
-        both[0, inputs:] = 0
-        sums = workspace.take(name + "a", dtype, 4 * hidden, batch)
-        gates = workspace.take(name + "g", exact, time, 4 * hidden, batch)
-        cells = workspace.take(name + "c", exact, time + 1, hidden, batch)
-        tangents = workspace.take(name + "t", exact, time, hidden, batch)
-        cells[0] = 0
-        i, f, o, g = gates.view(time, 4, hidden, batch).unbind(1)
-        steps = (each.unbind() for each in (both, both[1:, inputs:], gates, i, f, o, g, cells, cells[1:], tangents))
-        for xh, h, gate, i, f, o, g, before, cell, tangent in zip(*steps, strict=False):
-            torch.addmm(biases, weights, xh, out=sums)
-            gate.copy_(sums).sigmoid_()
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (time, batch, inputs) to hidden states (time, batch, hidden), which the next call overwrites."""
+        (time, batch, inputs), hidden = x.shape, self.hidden
+        xh = self._xh = self._take("xh", self.dtype, time + 1, batch, inputs + hidden)  # [x of t, h of t - 1]
+        xh[:time, :, :inputs] = x
+        xh[0, :, inputs:] = 0
+        kept = self._kept = self._take("kept", self.exact, time + 1, BLOCKS, batch, hidden)
+        kept[0, CELL] = 0
+        i, f, o, g, tanh, _, cell = kept.unbind(1)
+        steps = (each.unbind() for each in (xh, xh[1:, :, inputs:], kept[:, :TANH], i, f, o, g, tanh, cell, cell[1:]))
+        for into, h, gates, i, f, o, g, tanh, before, cell in zip(*steps, strict=False):
+            gates.copy_(self._product(into).view(batch, 4, hidden).transpose(0, 1)).sigmoid_()
             _tanh_from_sigmoid_(g)
-            torch.mul(f, before, out=cell).addcmul_(i, g)
-            _tanh_from_sigmoid_(torch.mul(cell, 2, out=tangent).sigmoid_())
-            torch.mul(o, tangent, out=h)
-        ctx.saved = back, both, gates, cells, tangents, workspace, name
-        return both[1:, inputs:]
+            torch.mul(f, before, out=cell).addcmul_(i, g, value=2)
+            _tanh_from_sigmoid_(torch.sigmoid(cell, out=tanh))
+            torch.mul(o, tanh, out=h)
+        return xh[1:, :, inputs:]
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of `x` and of the four parameters."""
-        back, both, gates, cells, tangents, workspace, name = ctx.saved
-        time, rows, batch = gates.shape
-        hidden, dtype, exact = rows // 4, both.dtype, gates.dtype
-        inputs = both.shape[1] - hidden
-
-        # d loss / d gates before their squashing, laid out for the product over the whole sequence
-        slopes = workspace.take("slopes", dtype, rows, time, batch)
-        downs = workspace.take(name + "dx", dtype, time, inputs + hidden, batch)  # d loss / d [x; h]
-        slope = workspace.take("slope", exact, rows, batch)
-        d_cell = workspace.take("d_cell", exact, hidden, batch).zero_()
-        d_hidden = workspace.take("d_hidden", exact, hidden, batch)
-        through = workspace.take("through", exact, hidden, batch)
-        d_i, d_f, d_o, d_g = slope.chunk(4)
-        sigmoids, d_sigmoids = gates[:, : 3 * hidden], slope[: 3 * hidden]
-        i, f, o, g = gates.view(time, 4, hidden, batch).unbind(1)
+    def backward(self, grad: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+        """Return the gradient of the last `x`, from that of its hidden states; write those of the weights."""
+        (time, batch, hidden), inputs, exact, take = grad.shape, self.inputs, self.exact, self.workspace.take
+        slopes = take("slopes", self.dtype, time, batch, 4 * hidden)  # d loss / d gates before their squashing
+        d_x = self._take("d_x", self.dtype, time, batch, inputs)
+        slope, d_cell = take("slope", exact, 4, batch, hidden), take("d_cell", exact, batch, hidden).zero_()
+        d_hidden, through = take("d_hidden", exact, batch, hidden), take("through", exact, batch, hidden)
+        d_g, d_o, d_gif, d_ifo, rows = slope[0], slope[3], slope[:3], slope[1:], slope.transpose(0, 1)
+        kept = self._kept[:time]
         later: Tensor | None = None
-        steps = (grad, sigmoids, i, f, o, g, cells[:time], tangents, slopes.transpose(0, 1), downs)
-        for d_out, sigmoid, i, f, o, g, before, tangent, kept, down in zip(
+        steps = (
+            grad, kept[:, I : CELL + 1 : G], kept[:, : O + 1], kept[:, F], kept[:, O], kept[:, G], kept[:, TANH],
+            slopes, d_x,
+        )  # fmt: skip
+        for d_out, igc, ifo, f, o, g, tanh, kept_slope, d_into in zip(
             *(reversed(each.unbind()) for each in steps), strict=True
         ):
             d_hidden.copy_(d_out)
             if later is not None:
-                d_hidden.add_(later)
-            torch.mul(d_hidden, tangent, out=d_o)
-            d_cell.addcmul_(o, torch.addcmul(d_hidden, d_o, tangent, value=-1, out=through))  # tanh' = 1 - tanh^2
-            torch.mul(d_cell, g, out=d_i)
-            torch.mul(d_cell, before, out=d_f)
-            torch.mul(d_cell, i, out=d_g)
+                d_hidden.add_(later[:, inputs:])
+            torch.mul(d_hidden, tanh, out=d_o)
+            d_cell.addcmul_(o, torch.addcmul(d_hidden, d_o, tanh, value=-1, out=through))  # tanh' = 1 - tanh^2
+            torch.mul(d_cell, igc, out=d_gif)
             d_cell.mul_(f)
-            _sigmoid_backward(d_sigmoids, sigmoid, grad_input=d_sigmoids)
+            _sigmoid_backward(d_ifo, ifo, grad_input=d_ifo)
             _tanh_backward(d_g, g, grad_input=d_g)
-            torch.mm(back, kept.copy_(slope), out=down)
-            later = down[inputs:]
+            kept_slope.view(batch, 4, hidden).copy_(rows)
+            later = self._backward_product(kept_slope)
+            d_into.copy_(later[:, :inputs])
+        slopes = slopes.flatten(0, 1)
+        d_weight = torch.mm(slopes.t(), self._xh[:time].flatten(0, 1)).view(4, hidden, -1)[_FROM_SLOPES, :]
+        d_bias = slopes.sum(0).view(4, hidden)[_FROM_SLOPES, :]
+        for each in (d_weight, d_bias):
+            each[1] /= 2
+        d_w_ih, d_w_hh, *d_biases = gradients
+        d_w_ih.copy_(d_weight[..., :inputs].flatten(0, 1))
+        d_w_hh.copy_(d_weight[..., inputs:].flatten(0, 1))
+        for each in d_biases:
+            each.copy_(d_bias.flatten())
+        return d_x
 
-        seen = workspace.take("seen", dtype, inputs + hidden, time, batch).copy_(both[:time].transpose(0, 1))
-        d_weights = torch.mm(
-            slopes.view(rows, -1),
-            seen.view(inputs + hidden, -1).t(),
-            out=workspace.take(name + "dw", dtype, rows, inputs + hidden),
-        )
-        d_i, d_f, d_o, d_g = d_weights.to(exact).chunk(4)
-        d_w = torch.cat((d_i, d_f, d_g, d_o))
-        d_i, d_f, d_o, d_g = slopes.view(rows, -1).sum(1).to(exact).chunk(4)
-        d_b = torch.cat((d_i, d_f, d_g, d_o))
-        return downs[:, :inputs], d_w[:, :inputs], d_w[:, inputs:], d_b, d_b.clone(), None, None, None
+    def _take(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+        return self.workspace.take(self.name + name, dtype, *shape)
 
 
 class TrainingForward:
-    """Runs a ByteLSTM for training: on a CPU by `Layer`, with one dropout mask for a whole bio; on a GPU by cuDNN."""
+    """Runs a ByteLSTM for training: on a CPU by `Layer`, with one dropout mask for a whole bio; on a GPU by cuDNN.
+
+    Inputs and targets are codes, (time, batch). One thread at a time may use it; several of them can share a model.
+    """
 
     def __init__(self, model: ByteLSTM, dtype: torch.dtype) -> None:
-        self.model = model
-        self.dtype = dtype
+        self.model, self.dtype = model, dtype
         self.workspace = Workspace()
+        self.layers = [Layer(each.all_weights[0], dtype, self.workspace, f"{k}") for k, each in enumerate(model.layers)]
+        self._embeddings = [each for name, each in model.named_parameters() if "embedding" in name]
+        self.stale = True
+        """Whether the model's weights have changed since they were last used here."""
 
-    def logits(self, codes: Tensor) -> Tensor:
-        """Map codes (time, batch) to logits (time * batch, vocabulary) in float32."""
-        model = self.model
-        if codes.is_cuda:
-            with torch.autocast("cuda", self.dtype, enabled=self.dtype != torch.float32):
-                return model(codes.t())[0].transpose(0, 1).flatten(0, 1).float()  # type: ignore[no-any-return]
-        x = model.embed(pad_start(codes.t())).to(self.dtype).permute(1, 2, 0)  # (time, embedding, batch)
-        outputs = []
-        for k, layer in enumerate(model.layers):
-            x = Layer.apply(x, *layer.all_weights[0], self.dtype, self.workspace, f"{k}")  # type: ignore[no-untyped-call]
-            x = self._drop(x)
-            outputs.append(x)
-        top = torch.cat(outputs, 1) if model.shape.skip else x
-        flat = top.transpose(1, 2).reshape(-1, model.shape.width)
-        exact = torch.promote_types(self.dtype, torch.float32)
-        linear = model.linear
-        return torch.nn.functional.linear(flat, linear.weight.to(self.dtype), linear.bias.to(self.dtype)).to(exact)
+    @torch.no_grad()
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return the logits (time, batch, vocabulary), without dropout."""
+        outputs = self._outputs(self._embed(inputs, None), [])
+        return self._logits(outputs).view(*inputs.shape, -1)
 
-    def _drop(self, x: Tensor) -> Tensor:
-        """Drop units of (time, hidden, batch), the same ones at every step of a bio (variational dropout)."""
+    @torch.no_grad()
+    def nats(self, inputs: Tensor, targets: Tensor) -> float:
+        """Return the negative log-likelihood of the targets in nats, summed, without dropout."""
+        if inputs.is_cuda:
+            return self._loss_on_gpu(inputs, targets).item()
+        return self._loss(self._outputs(self._embed(inputs, None), []), targets)[0]
+
+    def gradients(self, inputs: Tensor, targets: Tensor, count: int, seed: int, gradients: list[Tensor]) -> float:
+        """Return the nats with dropout as `seed` decides; write to `gradients` those of the nats over `count`.
+
+        They are in the order of the model's parameters.
+        """
+        if inputs.is_cuda:
+            torch.manual_seed(seed)
+            loss = self._loss_on_gpu(inputs, targets)
+            found = torch.autograd.grad(loss / count, list(self.model.parameters()))
+            for gradient, each in zip(gradients, found, strict=True):
+                gradient.copy_(each)
+            return float(loss.item())
+        generator = torch.Generator().manual_seed(seed)
+        embedded = self._embed(inputs, generator)
+        d_embedded = self._backward(embedded.detach(), targets, count, generator, gradients)
+        found = torch.autograd.grad(embedded, self._embeddings, d_embedded.transpose(0, 1).to(embedded.dtype))
+        for gradient, each in zip(gradients, found, strict=False):
+            gradient.copy_(each)
+        return self._nats
+
+    @torch.no_grad()
+    def _backward(
+        self, embedded: Tensor, targets: Tensor, count: int, generator: torch.Generator, gradients: list[Tensor]
+    ) -> Tensor:
+        shape = self.model.shape
+        masks = []
+        if shape.dropout:
+            size = targets.shape[1], shape.hidden
+            masks = [_mask(size, shape.dropout, generator).to(self.dtype) for _ in self.layers]
+        outputs = self._outputs(embedded, masks)
+        self._nats, d_logits = self._loss(outputs, targets)
+        d_logits.div_(count)
+        *_, d_weight, d_bias = gradients
+        torch.sum(d_logits, 0, out=d_bias)
+        d_logits = self.workspace.take("d_logits", self.dtype, *d_logits.shape).copy_(d_logits)
+        below: Tensor | None = None
+        first = len(self._embeddings)
+        for k in reversed(range(shape.layers)):
+            d_out = self.workspace.take("d_out", self.dtype, *outputs[k].shape)
+            if columns := self._columns(k):
+                d_weight[:, columns] = torch.mm(d_logits.t(), outputs[k].flatten(0, 1))
+                torch.mm(d_logits, self._linear[:, columns], out=d_out.flatten(0, 1))
+                if below is not None:
+                    d_out.add_(below)
+            elif below is not None:
+                d_out.copy_(below)
+            if masks:
+                d_out.mul_(masks[k])
+            below = self.layers[k].backward(d_out, gradients[first + 4 * k : first + 4 * k + 4])
+        assert below is not None
+        return below
+
+    def _embed(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return the inputs of the first layer, (batch, time, embedding)."""
         rate = self.model.shape.dropout
-        if not (self.model.training and rate):
-            return x
-        mask = torch.rand(x.shape[1:]).ge_(rate).div_(1 - rate)
-        return x * mask.to(x.dtype)
+
+        def drop(x: Tensor) -> Tensor:
+            return x * _mask(x.shape, rate, generator) if generator and rate else x
+
+        return self.model.embed(pad_start(inputs.t()), drop)
+
+    def _outputs(self, embedded: Tensor, masks: list[Tensor]) -> list[Tensor]:
+        """Return the hidden states of each layer, (time, batch, hidden), dropped out by the masks, if there are any."""
+        if self.stale:
+            self._linear = self.model.linear.weight.to(self.dtype)
+            for layer in self.layers:
+                layer.load()
+            self.stale = False
+        x, outputs = embedded.transpose(0, 1), []
+        for k, layer in enumerate(self.layers):
+            x = layer.forward(x)
+            if masks:
+                x = torch.mul(x, masks[k], out=self.workspace.take(f"{k}dropped", self.dtype, *x.shape))
+            outputs.append(x)
+        return outputs
+
+    def _columns(self, k: int) -> slice | None:
+        """Return which columns of the linear layer's weight read layer k, None for none."""
+        shape = self.model.shape
+        if shape.skip:
+            return slice(k * shape.hidden, (k + 1) * shape.hidden)
+        return slice(0, shape.hidden) if k == shape.layers - 1 else None
+
+    def _logits(self, outputs: list[Tensor]) -> Tensor:
+        """Return the logits (time * batch, vocabulary)."""
+        exact = torch.promote_types(self.dtype, torch.float32)
+        bias, (time, batch, _) = self.model.linear.bias, outputs[0].shape
+        logits = self.workspace.take("logits", exact, time * batch, len(bias)).copy_(bias)
+        for k, output in enumerate(outputs):
+            if columns := self._columns(k):
+                logits += torch.mm(output.flatten(0, 1), self._linear[:, columns].t())
+        return logits
+
+    def _loss(self, outputs: list[Tensor], targets: Tensor) -> tuple[float, Tensor]:
+        """Return the nats and their gradient by the logits."""
+        targets = targets.flatten()
+        real = targets != PADDING
+        places = targets.clamp(min=0)[:, None]
+        logs = self._logits(outputs).log_softmax(1)
+        nats = -(logs.gather(1, places)[:, 0] * real).sum().item()
+        d_logits = logs.exp_().scatter_add_(1, places, torch.full_like(logs[:, :1], -1.0)).mul_(real[:, None])
+        return nats, d_logits
+
+    def _loss_on_gpu(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        with torch.autocast("cuda", self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.model(inputs.t())[0].float()
+        return functional.cross_entropy(
+            logits.flatten(0, 1), targets.t().flatten(), ignore_index=PADDING, reduction="sum"
+        )
+
+
+def _mask(size: Sequence[int], rate: float, generator: torch.Generator | None) -> Tensor:
+    """Draw a dropout mask: 0 with probability `rate`, else the factor that makes up for it."""
+    return torch.rand(size, generator=generator).ge_(rate).div_(1 - rate)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """Choose the dtype of products: bfloat16 where this machine multiplies it clearly faster than float32."""
+    """Return the fastest dtype for products: bfloat16 where this machine multiplies it clearly faster than float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if rate(torch.bfloat16) > 1.3 * rate(torch.float32) else torch.float32

@@ -49,6 +49,6 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., T
         folder = tmp_path / name
         if resume:
             return Trainer.resume(folder, learnt, dev, **settings)  # type: ignore[arg-type]
-        return Trainer.begin(folder, learnt, dev, recipe, dtype=torch.float32, **settings)  # type: ignore[arg-type]
+        return Trainer.begin(folder, learnt, dev, recipe, **{"dtype": torch.float32, **settings})  # type: ignore[arg-type]
 
     return begin

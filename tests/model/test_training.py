@@ -18,7 +18,7 @@ import torch
 
 from biobot.errors import ModelError
 from biobot.model import checkpoint, training_state
-from biobot.model.batches import COLUMNS, batches, cut, pack
+from biobot.model.batches import COLUMNS, batches, cut, pack, parts
 from biobot.model.bytefile import ByteFile
 from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import Codec
@@ -83,6 +83,25 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(training: B
     assert not same(models[0], models[2])
 
 
+WIDE = replace(SMALL, shape=Shape(0, 8, 40, 2, 0.1, skip=True, ngram_buckets=50), batch=(3000, 3000), epochs=12)
+"""Batches of more than one part."""
+
+
+def test_the_numbers_are_the_same_for_any_number_of_workers_also_after_a_stop(training: Begin) -> None:  # F31
+    models = []
+    for first, second in ((1, 1), (2, 3), (3, 1)):
+        torch.set_num_threads(first)
+        run_for(training(f"{first}", recipe=WIDE, dtype=torch.bfloat16), 4)
+        torch.set_num_threads(second)
+        run = training(f"{first}", resume=True)
+        list(run.run())
+        models.append((weights(run.model), run.state.curve))
+    assert any(len(parts(ids)) > 1 for ids, _ in islice(batches(run.bios, 0, lambda _: 3000, Position(), 0), 5))
+    for model, curve in models[1:]:
+        assert same(model, models[0][0])
+        assert curve == models[0][1]
+
+
 @pytest.mark.parametrize("stop_after", [1, 5, 17])
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(training: Begin, stop_after: int) -> None:  # F31
     whole = training("whole")
@@ -108,7 +127,7 @@ def test_a_training_of_format_1_goes_on_bit_for_bit(training: Begin) -> None:
     tensors, facts = checkpoint.read(path)
     older = {re.sub(r"lstm\.(\d)\.(\w+)_l0", r"lstm.\2_l\1", name): each for name, each in tensors.items()}
     assert {"model.lstm.weight_hh_l1", "exp_avg_sq.lstm.bias_ih_l0"} <= older.keys()
-    older["dice"] = older.pop("rng_state")
+    older["dice"] = torch.get_rng_state()
     where = facts.pop("state")
     plan = where.pop("plan")
     where |= {"recipe": plan["recipe"], "steps": plan["knots"][-1][0]}
