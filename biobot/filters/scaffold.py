@@ -34,7 +34,7 @@ class Settings:
 
 @hookimpl
 def biobot_settings() -> type[Settings]:
-    """Give the keys of `[filters.{name}]`."""
+    """Return the keys of `[filters.{name}]`."""
     return Settings
 
 

@@ -36,7 +36,7 @@ FORM = (
     "bars and slashes",
     "exclamations and questions",
     "repeated words",
-    "speaks of I and you",
+    "I and you",
     "small words",
     "one topic",
     "bits per byte",
