@@ -71,7 +71,7 @@ def test_a_timeline_that_cannot_be_read_keeps_a_text_from_being_sent_again(home:
 @pytest.mark.parametrize("fast", [timedelta(seconds=200), timedelta(seconds=-200), timedelta(minutes=5)])
 def test_f50_a_wrong_clock_hides_no_post_and_doubles_none(home: Path, fast: timedelta) -> None:
     world = World(home, SIX_HOURLY)
-    world.net.clock_offset = -fast
+    world.net.ahead = -fast
     world.net.faults = [("after", LOST)]
     world.run(2 * MINUTE)
     (row,) = world.rows()
@@ -81,9 +81,18 @@ def test_f50_a_wrong_clock_hides_no_post_and_doubles_none(home: Path, fast: time
     assert (posts_of(world, row), world.net.calls) == (1, 1)
 
 
+def test_f50_a_clock_that_went_wrong_since_the_last_answer_hides_no_post(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.net.ahead, world.net.told = -5 * MINUTE, timedelta(0)
+    world.net.faults = [("after", LOST)]
+    world.run(2 * HOUR)
+    (row,) = world.rows()
+    assert (row.state, world.net.calls) == (State.POSTED, 1)
+
+
 def test_a_clock_that_is_set_right_between_post_and_look_hides_no_post(home: Path) -> None:
     world, row = lost(home, lag=MINUTE)
-    world.net.clock_offset = 8 * MINUTE  # the machine's clock was set back by eight minutes
+    world.net.ahead = 8 * MINUTE  # the machine's clock was set back by eight minutes
     world.now -= 8 * MINUTE
     world.run(2 * HOUR)
     assert world.outbox.get(row.id).state is State.POSTED
@@ -91,7 +100,7 @@ def test_a_clock_that_is_set_right_between_post_and_look_hides_no_post(home: Pat
 
 def test_a_look_into_the_future_concludes_nothing(home: Path) -> None:
     world, row = lost(home, arrived=False)
-    world.net.clock_offset = -DAY
+    world.net.ahead = -DAY
     for _ in range(len(world.config.settings.post.reconcile_after) + 1):
         world.run(DAY)
     found = world.outbox.get(row.id)

@@ -28,7 +28,7 @@ class Net:
     """A network in memory that can be told to fail: `faults` holds what the next calls of `post` do.
 
     A fault is an exception to raise; `("after", exception)` accepts the post and then raises. The network's clock
-    is `clock_offset` ahead of the bot's, and it refuses to be asked about its future, as X does.
+    is `ahead` of the bot's (`told`, if set, is what its last answer said), and it refuses to be asked about its future.
     """
 
     name = "rehearsal"
@@ -42,7 +42,8 @@ class Net:
         self.account = Account("77", "tester")
         self.broken_timeline: Exception | None = None
         self.lag = timedelta(0)
-        self.clock_offset = timedelta(0)
+        self.ahead = timedelta(0)
+        self.told: timedelta | None = None
         self._ids = itertools.count(1000)
 
     def post(self, text: str) -> str:
@@ -59,7 +60,11 @@ class Net:
 
     @property
     def now(self) -> datetime:
-        return self.clock() + self.clock_offset
+        return self.clock() + self.ahead
+
+    @property
+    def clock_offset(self) -> timedelta:
+        return self.ahead if self.told is None else self.told
 
     def add(self, text: str) -> Tweet:
         """Accept a text, of the bot or of a person who posts by hand."""
