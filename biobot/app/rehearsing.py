@@ -231,7 +231,7 @@ class Stage:
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             offline = self.now < self._offline_until
-            self.network._session.move(f"http://127.0.0.1:{nobody.getsockname()[1]}" if offline else self.fake.address)
+            self.network.session.move(f"http://127.0.0.1:{nobody.getsockname()[1]}" if offline else self.fake.address)
         self.fake.off_by = timedelta(hours=2) if self.now < self._wrong_until else timedelta(0)
 
     # -- what stands in for the worker ----------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 import responses
+import tweepy
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import exceptions as urllib3
@@ -78,7 +79,7 @@ def test_f8_f17_f20_over_http_every_fault_is_sorted_and_the_client_lives(
     fake: FakeX, client: XClient, name: str, expected: Kind | type[NetworkError] | None
 ) -> None:
     if FAULTS[name].delivery.value in ("hang", "drip"):
-        client._session.timeout = 0.3
+        client.session.timeout = 0.3
     fake.fault(name)
     if expected is None:
         client.post("first")
@@ -90,7 +91,7 @@ def test_f8_f17_f20_over_http_every_fault_is_sorted_and_the_client_lives(
     # F2: what the fake accepted is never reported as refused or unsent
     accepted = fake.state.tally("posts")
     assert accepted == FAULTS[name].done
-    client._session.timeout = 5
+    client.session.timeout = 5
     assert client.post("second")
     assert fake.state.tally("posts") == accepted + 1
     assert fake.state.tally("repeats") == 0
@@ -179,28 +180,28 @@ def test_whatever_is_raised_in_a_call_is_unknown_unless_proven_unsent(error: Exc
 def test_what_tweepy_itself_lets_through_is_unknown(
     client: XClient, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def create_tweet(**_: object) -> None:
+    def create_tweet(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(client._tweepy, "create_tweet", create_tweet)
+    monkeypatch.setattr(tweepy.Client, "create_tweet", create_tweet)
     with pytest.raises(Unknown, match=type(error).__name__):
         client.post("text")
 
 
 def test_f42_a_refused_connection_is_unsent(fake: FakeX, client: XClient) -> None:
-    client._session.base = _nobody_home()
+    client.session.base = _nobody_home()
     with pytest.raises(Unsent, match=r"cannot be reached.*check the network"):
         client.post("text")
 
 
 def test_f42_a_name_that_nobody_knows_is_unsent(client: XClient) -> None:
-    client._session.base = "https://api.biobot.invalid"
+    client.session.base = "https://api.biobot.invalid"
     with pytest.raises(Unsent):
         client.post("text")
 
 
 def test_f42_no_tls_at_the_other_end_is_unsent(fake: FakeX, client: XClient) -> None:
-    client._session.base = fake.address.replace("http://", "https://")
+    client.session.base = fake.address.replace("http://", "https://")
     with pytest.raises(Unsent):
         client.post("text")
     assert fake.state.tally("posts") == 0

@@ -280,12 +280,12 @@ def test_a_post_never_rides_on_a_connection_that_was_kept() -> None:
 
 def test_the_headers_of_every_answer_are_kept(fake: FakeX, client: XClient) -> None:
     client.me()
-    assert client._session.answered["x-rate-limit-limit"] == "75"
-    assert client._session.answered["date"] == "Sun, 22 Nov 2026 18:00:00 GMT"
+    assert client.session.answered["x-rate-limit-limit"] == "75"
+    assert client.session.answered["date"] == "Sun, 22 Nov 2026 18:00:00 GMT"
     fake.fault("429-daily")
     with pytest.raises(Refused):
         client.post("text")
-    assert client._session.answered["x-user-limit-24hour-remaining"] == "0"
+    assert client.session.answered["x-user-limit-24hour-remaining"] == "0"
 
 
 @pytest.fixture

@@ -431,7 +431,7 @@ def test_drafts_that_come_too_late_for_their_slots_get_later_ones(home: Path) ->
 def test_a_text_that_is_refused_at_the_last_moment_is_never_posted(home: Path) -> None:
     world = World(home, HOURLY)
     said = [["dedupe: the author opted out"]]
-    world.poster._judge = lambda _: said.pop() if said else []
+    world.judge = lambda _: said.pop() if said else []
     world.run(HOUR + 2 * MINUTE)
     assert world.slots(State.POSTED) == ["22 18:00", "22 19:00"]
     refused = world.rows(State.REJECTED)
@@ -446,7 +446,7 @@ def test_a_judge_that_fails_posts_nothing_and_does_not_spin(home: Path, monkeypa
     def broken(_: object) -> list[str]:
         raise PluginError("the filter is gone")
 
-    monkeypatch.setattr(world.poster, "_judge", broken)
+    world.judge = broken
     world.run(3 * HOUR)
     assert world.net.calls == 0
     assert world.steps < 200
@@ -692,7 +692,7 @@ def test_a_row_that_was_edited_after_it_was_judged_is_not_sent(home: Path) -> No
         transitions.edit(world.outbox, post, "never judged", world.now)
         return []
 
-    world.poster._judge = meddle
+    world.judge = meddle
     with pytest.raises(OutboxError, match="has changed since"):
         world.poster.send(post)
     assert world.net.calls == 0

@@ -131,12 +131,11 @@ def test_f44_the_outbox_belongs_to_one_account(outbox: Outbox) -> None:
 
 def test_f15_a_full_disk_is_said_and_leaves_nothing_half_done(outbox: Outbox) -> None:
     row = added(outbox)
-    db = outbox._db
-    pages = db.execute("PRAGMA page_count").fetchone()[0]
-    db.execute(f"PRAGMA max_page_count = {pages}")
+    ((pages,),) = outbox.ask("PRAGMA page_count")
+    outbox.ask(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(OutboxError, match=r"does not fit on the disk; free some space"):
         outbox.add([Draft("x" * 9000)], State.APPROVED, NOW)
-    db.execute("PRAGMA max_page_count = 1000000")
+    outbox.ask("PRAGMA max_page_count = 1000000")
     assert outbox.posts() == [row]
     assert transitions.claim(outbox, row.id, NOW, **FREE).state is State.SENDING
 

@@ -253,7 +253,7 @@ def test_f48_of_two_who_press_send_it_again_only_one_does(home: Path) -> None:
         assert another(world).send(row.id, resend=True).state is State.UNCONFIRMED
         return []
 
-    world.poster._judge = meanwhile
+    world.judge = meanwhile
     with pytest.raises(OutboxError, match="has changed since"):
         world.poster.send(row.id, resend=True)
     assert world.net.calls == 2

@@ -30,7 +30,7 @@ Act = Callable[[Outbox, int], Any]
 @pytest.fixture
 def outbox(home: Path) -> Iterator[Outbox]:
     with Outbox(home / "outbox.db", "x") as opened:
-        opened._db.execute("PRAGMA synchronous = OFF")
+        opened.ask("PRAGMA synchronous = OFF")
         yield opened
 
 

@@ -108,6 +108,7 @@ class World:
         self.worker = FakeWorker(self.config)
         self.draw: Draw = self.worker.draw
         self.objections: list[str] = []
+        self.judge: Callable[[Post], list[str]] = lambda _: self.objections
         self.asked: list[Sequence[DraftRequest]] = []
         self.steps = 0
         self.start()
@@ -115,13 +116,13 @@ class World:
     def start(self) -> None:
         """Start the bot, or start it again after `stop`."""
         self.outbox = Outbox(self.config.home / "outbox.db", self.config.settings.post.network)
-        self.outbox._db.execute("PRAGMA synchronous = OFF")  # time is made up here, and so is the disk
+        self.outbox.ask("PRAGMA synchronous = OFF")  # time is made up here, and so is the disk
         stop = threading.Event()
         self.poster = Poster(
             self.config,
             self.outbox,
             lambda: self.net,
-            lambda _: self.objections,
+            lambda row: self.judge(row),
             lambda: self.now,
             who="a test",
             stop=stop,

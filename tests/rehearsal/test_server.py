@@ -163,7 +163,7 @@ def test_a_timeline_is_asked_for_properly(fake: FakeX, query: str) -> None:
 def test_f46_a_timeline_can_lag_behind_what_was_accepted() -> None:
     clock = [NOW]
     with FakeX(lambda: clock[0]) as fake, speaking_to(fake) as client:
-        client._session.timeout = 0.2
+        client.session.timeout = 0.2
         fake.fault("lag-timeout", seconds=90)
         with pytest.raises(Unknown):
             client.post("late")

@@ -72,7 +72,7 @@ class XClient:
         stop: threading.Event | None = None,
     ) -> None:
         self._secrets = secrets
-        self._session = Session(api_base, timeout, clock, stop)
+        self.session = Session(api_base, timeout, clock, stop)
         self._tweepy = tweepy.Client(
             bearer_token=secrets.bearer_token,
             consumer_key=secrets.api_key,
@@ -81,13 +81,13 @@ class XClient:
             access_token_secret=secrets.access_secret,
             return_type=requests.Response,
         )
-        self._tweepy.session = self._session
+        self._tweepy.session = self.session
         self._me: Account | None = None
 
     @property
     def clock_offset(self) -> timedelta | None:
         """How far X's clock is ahead of this machine's, by the Date of its last answer."""
-        return self._session.clock_offset
+        return self.session.clock_offset
 
     # -- as the account ------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class XClient:
         """Return whose keys these are: asked once, then remembered."""
         if self._me is None:
             data = self._data(self._as_account(self._tweepy.get_me))
-            access = self._session.answered.get("x-access-level", "")
+            access = self.session.answered.get("x-access-level", "")
             self._me = Account(_id(data, "the account"), str(data.get("username") or ""), access)
         return self._me
 
@@ -162,7 +162,7 @@ class XClient:
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        self._session.close()
+        self.session.close()
 
     # -- one call ------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class XClient:
             people=tuple(_person(each) for each in people),
             next=token if isinstance(token, str) and token else None,
             errors=tuple(_listed(document, "errors")),
-            headers=dict(self._session.answered),
+            headers=dict(self.session.answered),
             posts=len(found) if searched else 0,
         )
 
