@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from biobot.candidate import Candidate, KnownTexts, Match
+    from biobot.candidate import Candidate, KnownTexts, Match, Seen
     from biobot.filters.hookspecs import hookimpl
     from biobot.text.contacts import has_email, has_phone
     from biobot.text.language import language, scripts
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from biobot.text.normalize import caseless, fold
 
 __version__ = "0.1.0"
-__all__ = ["Candidate", "KnownTexts", "Match", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
+__all__ = ["Candidate", "KnownTexts", "Match", "Seen", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
 __all__ += ["language", "links", "scripts", "weighted_length"]
 
 _HOMES = {
-    "biobot.candidate": ("Candidate", "KnownTexts", "Match"),
+    "biobot.candidate": ("Candidate", "KnownTexts", "Match", "Seen"),
     "biobot.filters.hookspecs": ("hookimpl",),
     "biobot.text.contacts": ("has_email", "has_phone"),
     "biobot.text.language": ("language", "scripts"),

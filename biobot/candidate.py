@@ -125,3 +125,7 @@ class KnownTexts(Protocol):
     def matches(self, text: str) -> tuple[Match, ...]:
         """Return every resemblance of `text`, the strongest of each source and layer, without thresholds."""
         ...
+
+
+Seen = KnownTexts
+"""The name that plugins written for biobot 0.1 import."""

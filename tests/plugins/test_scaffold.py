@@ -142,3 +142,14 @@ def test_the_guide_leads_from_nothing_to_an_installed_plugin(
     found = {each["name"]: each for each in map(json.loads, run(capsys, "plugins", "list", "--json").splitlines())}
     assert found["calm"]["from"] == "package biobot-calm"
     assert "calm: 4 exclamation marks" in run(capsys, "check", "--text", "A baker!! from a small town!!")
+
+
+def test_a_plugin_that_imports_a_name_of_an_earlier_version_still_works(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "plugins" / "old.py").write_text(
+        "from biobot import Candidate, Seen, hookimpl\n\n\n@hookimpl\n"
+        "def biobot_filter(candidate: Candidate, seen: Seen) -> str | None:\n    return 'old' if seen else None\n"
+    )
+    found = json.loads(run(capsys, "check", "--json", "--text", "A quiet baker of moons"))
+    assert {"filter": "old", "reason": "old"} in found["objections"]
