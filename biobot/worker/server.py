@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, get_args
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
@@ -91,7 +92,10 @@ def _draft(
     accepted: list[Verdict] = []
     refused = Counter[str]()
     tries = 0
-    for candidate in sampler.draw(seeds(request.temperature, request.tries, request.seed), Controls()):
+    wanted = seeds(request.temperature, request.tries, request.seed)
+    # bios come in the order of their seeds: in one go, all tries would be drawn while one long bio is waited for
+    portions = iter(lambda: tuple(islice(wanted, max(best_of * 8 // 5, DRAFT_ROWS))), ())
+    for candidate in chain.from_iterable(sampler.draw(each, Controls()) for each in portions):
         tries += 1
         verdict = judge.judge(replace(candidate, probabilities=(), entropies=()))
         if verdict.accepted:
