@@ -7,15 +7,21 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+Types = tuple[torch.dtype, ...]
+TYPES: Types = (torch.bfloat16, torch.float32)
+
 
 def available() -> bool:
     """Return whether this torch can pack a weight for oneDNN, with operators of its compiler that are not public."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
 
 
-def linear(weight: Tensor, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-    """Return x -> x @ weight.T + bias for contiguous `x`; later changes of `weight` may go unnoticed."""
-    if _packable(weight):
+def linear(weight: Tensor, bias: Tensor | None = None, types: Types = TYPES) -> Callable[[Tensor], Tensor]:
+    """Return x -> x @ weight.T + bias for contiguous `x`; later changes of `weight` may go unnoticed.
+
+    Only weights of one of `types` are packed.
+    """
+    if _packable(weight, types):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
         return lambda x: product(x, packed, bias, "none", [], "")
@@ -23,9 +29,9 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> Callable[[Tensor], Ten
     return lambda x: x @ transposed if bias is None else torch.addmm(bias, x, transposed)
 
 
-def linear_add(weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return (x, y) -> x @ weight.T + y for contiguous `x`; `y` may be overwritten."""
-    if _packable(weight):
+def linear_add(weight: Tensor, types: Types = TYPES) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return (x, y) -> x @ weight.T + y for contiguous `x`; `y` may be overwritten; `types` as in `linear`."""
+    if _packable(weight, types):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.binary
         return lambda x, y: product(x, y, packed, None, "add")
@@ -33,5 +39,5 @@ def linear_add(weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda x, y: y.addmm_(x, transposed)
 
 
-def _packable(weight: Tensor) -> bool:
-    return weight.dtype in (torch.bfloat16, torch.float32) and weight.device.type == "cpu" and available()
+def _packable(weight: Tensor, types: Types) -> bool:
+    return weight.dtype in types and weight.device.type == "cpu" and available()

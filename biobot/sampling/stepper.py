@@ -20,10 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from biobot.model import packed
 from biobot.model.codec import STOP
 from biobot.model.lstm import MAX_NGRAM, ByteLSTM, ngram_buckets
 
 NumericKind = Literal["bfloat16", "float32"]
+
+PACKED_TYPES = (torch.bfloat16,)
+"""float32 stays with torch's own product: another kernel would round otherwise, and old seeds give other bios."""
 
 MIN_ROWS = 16
 """A step has at least this many rows: with fewer, a kernel may sum in another order, and a bio drawn alone would
@@ -34,7 +38,7 @@ def best_kind(device: torch.device) -> NumericKind:
     """Return bfloat16 where `device` multiplies it natively, else float32."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if _packs() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
+    return "bfloat16" if packed.available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
 
 
 class Stepper:
@@ -57,12 +61,13 @@ class Stepper:
                 bias = _doubled(b_ih + b_hh, size)
                 if k == 0:
                     self._table = (model.embedding.weight @ below.T + bias).to(dtype)
-                    self._recurrent = _addition(recurrent.to(dtype))
+                    self._recurrent = packed.linear_add(recurrent.to(dtype), PACKED_TYPES)
                     if self._ngram_table is not None:
                         self._byte_ids = model.byte_ids.clone()
-                        self._below = _addition(below.to(dtype))
+                        self._below = packed.linear_add(below.to(dtype), PACKED_TYPES)
                 else:
-                    self._layers.append(_product(torch.cat([below * 2, recurrent], dim=1).to(dtype), bias.to(dtype)))
+                    both = torch.cat([below * 2, recurrent], dim=1).to(dtype)
+                    self._layers.append(packed.linear(both, bias.to(dtype), PACKED_TYPES))
             self._out_weight = (model.linear.weight.detach() * 2).T.contiguous()
             self._out_bias = model.linear.bias.detach().clone()
         # the layers' hidden states side by side: layer k multiplies those of layer k - 1 (new) and its own (old)
@@ -137,32 +142,3 @@ def _doubled(gates: Tensor, size: int) -> Tensor:
     gates = gates.detach().clone()
     gates[2 * size : 3 * size] *= 2
     return gates
-
-
-def _product(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return x -> x @ weight.T + bias, with the weight packed once where that is possible."""
-    if _packable(weight):
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-        product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
-        return lambda x: product(x, packed, bias, "none", [], "")
-    transposed = weight.T.contiguous()
-    return lambda x: torch.addmm(bias, x, transposed)
-
-
-def _addition(weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return (x, y) -> x @ weight.T + y; `y` may be overwritten."""
-    if _packable(weight):
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-        product: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.binary
-        return lambda x, y: product(x, y, packed, None, "add")
-    transposed = weight.T.contiguous()
-    return lambda x, y: y.addmm_(x, transposed)
-
-
-def _packable(weight: Tensor) -> bool:
-    return weight.dtype is torch.bfloat16 and weight.device.type == "cpu" and _packs()
-
-
-def _packs() -> bool:
-    """Return whether this torch can pack a weight for oneDNN, with operators of its compiler that are not public."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
