@@ -270,3 +270,8 @@ def test_why_says_what_spoke_for_a_text_and_how_it_stood(bot: Callable[[str], Pa
     assert found["against"]
     assert run("why", "1") == 0
     assert "the best of 100 accepted bios" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["\n" * 40, "." * 60, "♥" * 80])
+def test_a_text_without_words_has_the_lowest_score(text: str) -> None:
+    assert taste.Taste(taste.base()[0]).scores([Candidate(text)]) == [0.0]
