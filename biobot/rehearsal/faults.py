@@ -1,4 +1,4 @@
-"""The faults that the fake X commits when told to: each of them has happened to a real bot.
+"""What a fault is, and the faults that the fake X commits when told to: each of them has happened to a real bot.
 
 Bodies are those seen in the wild (see docs/errors.md), their hosts and their untidiness included.
 """
@@ -48,13 +48,14 @@ class Fault:
 
     `done`: whether the call still does its work (accepts the post) before things go wrong. `answer`: what is
     answered instead, given the fake's time (None: the true answer). `lags`: whether the timeline shows an accepted
-    post only after the number of seconds in the script.
+    post only after the number of seconds in the script. `how`: what a network does otherwise than it should.
     """
 
     done: bool = False
     answer: Callable[[datetime], Answer] | None = None
     delivery: Delivery = Delivery.WHOLE
     lags: bool = False
+    how: str = ""
 
 
 def problem(status: int, title: str, detail: str, kind: str = "about:blank", **more: Any) -> Answer:
@@ -75,7 +76,8 @@ NO_CREDITS = problem(
 TOO_MANY = problem(429, "Too Many Requests", "Too Many Requests")
 
 
-def _says(answer: Answer, *, done: bool = False) -> Fault:
+def says(answer: Answer, *, done: bool = False) -> Fault:
+    """Return the fault that always answers this."""
     return Fault(done, lambda _: answer)
 
 
@@ -88,7 +90,7 @@ def _reset(seconds: float) -> Fault:
 
 
 def _no_reset(document: Any, remaining: str, reset: str) -> Fault:
-    return _says(Answer(429, document, {"x-rate-limit-remaining": remaining, "x-rate-limit-reset": reset}))
+    return says(Answer(429, document, {"x-rate-limit-remaining": remaining, "x-rate-limit-reset": reset}))
 
 
 def _daily(now: datetime) -> Answer:
@@ -102,17 +104,18 @@ def _daily(now: datetime) -> Answer:
     return Answer(429, TOO_MANY.document, headers)
 
 
-def _html(status: int) -> Answer:
+def html(status: int) -> Answer:
+    """Return what a proxy or an error page says."""
     page = b"<!DOCTYPE html><html><body><h1>Over capacity</h1></body></html>"
     return Answer(status, page, {"content-type": "text/html; charset=utf-8"})
 
 
 def _forbidden(detail: str, kind: str = "about:blank", title: str = "Forbidden", **more: Any) -> Fault:
-    return _says(problem(403, title, detail, kind, **more))
+    return says(problem(403, title, detail, kind, **more))
 
 
 def _legacy(code: int, message: str) -> Fault:
-    return _says(Answer(403, {"errors": [{"code": code, "message": message}]}))
+    return says(Answer(403, {"errors": [{"code": code, "message": message}]}))
 
 
 _CAP = problem(429, "UsageCapExceeded", "Usage cap exceeded: Monthly product cap", "usage-capped", period="Monthly")
@@ -128,6 +131,16 @@ _INVALID = {
     "type": "https://api.x.com/2/problems/invalid-request",
 }
 
+WIRE: Mapping[str, Fault] = {
+    "timeout-before": Fault(delivery=Delivery.HANG),
+    "timeout-after": Fault(done=True, delivery=Delivery.HANG),
+    "reset-before": Fault(delivery=Delivery.RESET),
+    "reset-after": Fault(done=True, delivery=Delivery.RESET),
+    "half-body": Fault(done=True, delivery=Delivery.HALF),
+    "slow-drip": Fault(done=True, delivery=Delivery.DRIP),
+}
+"""What a connection can do to any network."""
+
 FAULTS: Mapping[str, Fault] = {
     # waits
     "429": _reset(600),
@@ -135,42 +148,36 @@ FAULTS: Mapping[str, Fault] = {
     "429-missing": _no_reset(TOO_MANY.document, "", ""),
     "429-nonsense": _no_reset(b"", "none", "soon"),
     "429-daily": Fault(answer=_daily),
-    "usage-cap": _says(_CAP),
+    "usage-cap": says(_CAP),
     # refusals
-    "duplicate": _says(DUPLICATE),
-    "no-credits": _says(NO_CREDITS),
+    "duplicate": says(DUPLICATE),
+    "no-credits": says(NO_CREDITS),
     "suspended": _forbidden("The user used for authentication is suspended", "user-suspended"),
     "locked": _legacy(326, "To protect our users, this account is temporarily locked."),
-    "revoked": _says(UNAUTHORIZED),
+    "revoked": says(UNAUTHORIZED),
     "read-only": _forbidden(_NO_PERMISSION, "oauth1-permissions"),
     "not-enrolled": _forbidden(_NO_PROJECT, "client-forbidden", "Client Forbidden", reason="client-not-enrolled"),
     "app-only": _forbidden(_APP_ONLY, "unsupported-authentication", "Unsupported Authentication"),
     "not-permitted": _forbidden("You are not permitted to perform this action."),
-    "detail-403": _says(Answer(403, {"detail": "No."})),
-    "empty-403": _says(Answer(403)),
-    "list-403": _says(Answer(403, [{"message": "a list", "code": 226}])),
-    "invalid": _says(Answer(400, _INVALID)),
+    "detail-403": says(Answer(403, {"detail": "No."})),
+    "empty-403": says(Answer(403)),
+    "list-403": says(Answer(403, [{"message": "a list", "code": 226}])),
+    "invalid": says(Answer(400, _INVALID)),
     "too-long": _legacy(186, "Tweet needs to be a bit shorter."),
-    "teapot": _says(Answer(418, b"short and stout")),
-    "moved": _says(Answer(308, b"", {"location": "https://api.x.com/2/tweets"})),
+    "teapot": says(Answer(418, b"short and stout")),
+    "moved": says(Answer(308, b"", {"location": "https://api.x.com/2/tweets"})),
     # no word that can be trusted
-    "html-503": _says(_html(503)),
-    "html-503-after": _says(_html(503), done=True),
-    "json-500": _says(problem(500, "Internal Server Error", "Something is broken")),
-    "html-200": _says(_html(200), done=True),
-    "null-data": _says(Answer(200, {"data": None}), done=True),
-    "no-id": _says(Answer(201, {"data": {"text": "without its id"}}), done=True),
-    "list-200": _says(Answer(200, [1, 2, 3]), done=True),
-    "empty-201": _says(Answer(201), done=True),
-    "deep-200": _says(Answer(200, b"[" * 200_000, {"content-type": "application/json"}), done=True),
-    "see-other": _says(Answer(303, b"", {"location": "https://elsewhere.invalid/"}), done=True),
-    # the wire
-    "timeout-before": Fault(delivery=Delivery.HANG),
-    "timeout-after": Fault(done=True, delivery=Delivery.HANG),
-    "reset-before": Fault(delivery=Delivery.RESET),
-    "reset-after": Fault(done=True, delivery=Delivery.RESET),
-    "half-body": Fault(done=True, delivery=Delivery.HALF),
-    "slow-drip": Fault(done=True, delivery=Delivery.DRIP),
+    "html-503": says(html(503)),
+    "html-503-after": says(html(503), done=True),
+    "json-500": says(problem(500, "Internal Server Error", "Something is broken")),
+    "html-200": says(html(200), done=True),
+    "null-data": says(Answer(200, {"data": None}), done=True),
+    "no-id": says(Answer(201, {"data": {"text": "without its id"}}), done=True),
+    "list-200": says(Answer(200, [1, 2, 3]), done=True),
+    "empty-201": says(Answer(201), done=True),
+    "deep-200": says(Answer(200, b"[" * 200_000, {"content-type": "application/json"}), done=True),
+    "see-other": says(Answer(303, b"", {"location": "https://elsewhere.invalid/"}), done=True),
+    **WIRE,
     # the timeline
     "lag": Fault(done=True, lags=True),
     "lag-timeout": Fault(done=True, lags=True, delivery=Delivery.HANG),

@@ -1,10 +1,11 @@
-"""What the fake X remembers: posts, counted calls, money, and the faults it has been told to commit.
+"""What a fake network remembers: posts, counted calls, money, and the faults it has been told to commit.
 
 It is kept in SQLite, so that it can outlive a process and be shared; in memory if there is no file.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from biobot import storage
 from biobot.text.normalize import composed
@@ -25,6 +27,9 @@ CREATE TABLE IF NOT EXISTS calls (
     route TEXT NOT NULL, window INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (route, window)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, amount REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS memo (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)
+) STRICT;
 CREATE TABLE IF NOT EXISTS fault (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, route TEXT NOT NULL,
     remaining INTEGER NOT NULL, seconds REAL NOT NULL
@@ -52,7 +57,7 @@ class Scripted:
 
 
 class State:
-    """The fake X's memory, for many threads and, in a file, for many processes."""
+    """A fake network's memory, for many threads and, in a file, for many processes."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.RLock()
@@ -117,6 +122,17 @@ class State:
         """Delete a post; return False if there is none."""
         with self._lock:
             return self._db.execute("UPDATE post SET deleted = 1 WHERE id = ? AND NOT deleted", (id,)).rowcount > 0
+
+    def remember(self, kind: str, key: str, value: Any) -> None:
+        """Keep what a network knows besides: anything that JSON can hold, by kind and key."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (kind, key, json.dumps(value)))
+
+    def recall(self, kind: str, key: str) -> Any:
+        """Return what was kept; None if nothing was."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM memo WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        return json.loads(row[0]) if row else None
 
     # -- counting ------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ class Victim:
 @pytest.fixture
 def victim(tmp_path: Path) -> Iterator[Victim]:
     patient = [replace(route, limit=10**9) for route in ROUTES]  # hundreds of daemons in a few minutes
-    with FakeX(lambda: datetime.now(UTC), tmp_path / "x.db", patient) as fake:
+    with FakeX(lambda: datetime.now(UTC), tmp_path / "x.db", routes=patient) as fake:
         victim = Victim(tmp_path, fake)
         yield victim
         victim.close()
