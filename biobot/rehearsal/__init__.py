@@ -1,1 +1,1 @@
-"""The built-in fake X: an HTTP server on loopback with scripted faults."""
+"""The built-in fake networks: HTTP servers on loopback with scripted faults."""
