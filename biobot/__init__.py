@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from biobot.candidate import Candidate, KnownTexts, Match, Seen
     from biobot.filters.hookspecs import hookimpl
+    from biobot.networks.network import FOR_EVER, Account, Network, Opening, Tweet
     from biobot.text.contacts import has_email, has_phone
     from biobot.text.language import language, scripts
     from biobot.text.length import weighted_length
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Candidate", "KnownTexts", "Match", "Seen", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
 __all__ += ["language", "links", "scripts", "weighted_length"]
+__all__ += ["FOR_EVER", "Account", "Network", "Opening", "Tweet"]
 
 _HOMES = {
     "biobot.candidate": ("Candidate", "KnownTexts", "Match", "Seen"),
     "biobot.filters.hookspecs": ("hookimpl",),
+    "biobot.networks.network": ("FOR_EVER", "Account", "Network", "Opening", "Tweet"),
     "biobot.text.contacts": ("has_email", "has_phone"),
     "biobot.text.language": ("language", "scripts"),
     "biobot.text.length": ("weighted_length",),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from biobot.errors import ConfigError
-from biobot.settings import Settings, duration
+from biobot.settings import NETWORKS, Settings, duration
 from biobot.text.terminal import clean
 
 T = TypeVar("T")
@@ -77,7 +77,23 @@ def read(file: Path) -> Settings:
         raise ConfigError(f"{file} is not valid TOML: its values are nested too deeply") from None
     except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
         raise ConfigError(f"{file} is not valid TOML: {error}") from None
-    return build(Settings, table, Where(str(file)))
+    settings, where = build(Settings, table, Where(str(file))), Where(str(file))
+    for name in settings.post.all:
+        if name not in NETWORKS and not _has_plugin(file.parent, name):
+            place = where.at("post").at("network" if settings.post.networks is None else "networks")
+            raise place.error(f"there is no network {name!r}, built in or a plugin; {nearest(name, NETWORKS)}")
+    for name in settings.tables:
+        if name not in settings.post.all and not _has_plugin(file.parent, name):
+            known = [each.name for each in fields(Settings)]
+            raise where.at(name).error(f"there is no such key; {nearest(name, known)}")
+    return settings
+
+
+def _has_plugin(folder: Path, name: str) -> bool:
+    """Return whether there is a plugin of that name, which may bring a network."""
+    from importlib.metadata import entry_points  # here, since few bots have one
+
+    return (folder / "plugins" / f"{name}.py").is_file() or any(entry_points(group="biobot", name=name))
 
 
 def _home(environ: Mapping[str, str], folder: Path | None) -> Path:

@@ -19,6 +19,7 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from biobot.app.networks import require_secrets
 from biobot.app.posting import one, open_poster, opened_poster
 from biobot.config import Config
 from biobot.errors import ConfigError
@@ -82,13 +83,11 @@ def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
 
 def check(config: Config, worker: Worker, now: datetime) -> None:
     """Raise whatever would keep the bot from ever posting: a schedule without slots, missing filters or keys."""
-    from biobot.networks.secrets import POSTING, load
-
     worker.check_plugins()
     if next(schedule.slots(config.settings.schedule, now), None) is None:
         raise ConfigError("schedule: no slot ever comes; look at `schedule.cron` and `schedule.quiet`")
-    if config.settings.post.network == "x":
-        load(config).require(*POSTING)
+    for name in config.settings.post.all:
+        require_secrets(config, name)
 
 
 def serve(bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callable[[], datetime]) -> None:
@@ -140,7 +139,7 @@ def _signals(stop: threading.Event, wake: threading.Event) -> Iterator[None]:
 
 
 def _greet(config: Config, bot: Bot, now: datetime) -> None:
-    if config.settings.post.network == "rehearsal":
+    if config.settings.post.first == "rehearsal":
         log.info(
             "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put X's keys into .env, "
             'set post.network = "x" in biobot.toml, and ask `biobot doctor --online`',

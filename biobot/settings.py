@@ -18,6 +18,9 @@ from biobot.text.language import LANGUAGES
 
 Value = TypeVar("Value")
 
+NETWORKS = ("rehearsal", "bluesky", "mastodon", "x", "stdout")
+"""The networks that are built in."""
+
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -66,6 +69,7 @@ def _limit(bound: Any) -> Any:
 
 _LANGUAGES = (*LANGUAGES, "und")
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
+_NETWORK = {"pattern": r"[a-z][a-z0-9_]*", "meaning": "the name of a network, such as bluesky"}
 _ACCOUNT = {"pattern": r"@[A-Za-z0-9_]{1,15}|[1-9][0-9]{0,18}", "meaning": "an @handle or an id"}
 
 
@@ -195,7 +199,8 @@ class PriceSettings(_Section):
 class PostSettings(_Section):
     """`[post]`: where posts go, who approves them, and how posts of unknown fate are settled."""
 
-    network: Literal["rehearsal", "x", "stdout"] = "rehearsal"
+    network: str | None = _checked(None, **_NETWORK)
+    networks: tuple[str, ...] | None = _checked(None, **_NETWORK)
     review: Literal["off", "on"] = "off"
     review_ahead: int = _checked(10, least=1)
     review_expiry: timedelta = _duration("3d")
@@ -206,10 +211,34 @@ class PostSettings(_Section):
 
     def __post_init__(self) -> None:
         _Section.__post_init__(self)
+        if self.network is not None and self.networks is not None:
+            raise ValueError("networks: set either `network` or `networks`, not both")
+        if self.networks is not None and len(set(self.networks)) != max(len(self.networks), 1):
+            raise ValueError('networks: name at least one, and each once, such as ["bluesky", "x"]')
         if not self.reconcile_after:
             raise ValueError('reconcile_after: name at least one wait, such as ["1m"]')
         if list(self.reconcile_after) != sorted(set(self.reconcile_after)):
             raise ValueError("reconcile_after: each wait must be longer than the one before")
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The networks that are posted to."""
+        return self.networks or (self.first,)
+
+    @property
+    def first(self) -> str:
+        """The network that is posted to, or the first of several."""
+        return self.networks[0] if self.networks else self.network or "rehearsal"
+
+
+def _check_address(key: str, address: str, example: str) -> None:
+    """Raise ValueError unless an address is one that secrets may travel to."""
+    base = urlsplit(address)
+    loopback = base.hostname in ("localhost", "127.0.0.1", "::1")
+    if not base.hostname or base.path.strip("/") or base.query or base.username:
+        raise ValueError(f'{key}: "{address}" is not an address such as {example}')
+    if not (base.scheme == "https" or (base.scheme == "http" and loopback)):
+        raise ValueError(f"{key}: it must be https, or http on loopback, since the keys travel with each request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +250,34 @@ class XSettings(_Section):
 
     def __post_init__(self) -> None:
         _Section.__post_init__(self)
-        base = urlsplit(self.api_base)
-        loopback = base.hostname in ("localhost", "127.0.0.1", "::1")
-        if not base.hostname or base.path.strip("/") or base.query or base.username:
-            raise ValueError(f'api_base: "{self.api_base}" is not an address such as https://api.twitter.com')
-        if not (base.scheme == "https" or (base.scheme == "http" and loopback)):
-            raise ValueError("api_base: it must be https, or http on loopback, since the keys travel with each request")
+        _check_address("api_base", self.api_base, "https://api.twitter.com")
+
+
+@dataclass(frozen=True, slots=True)
+class BlueskySettings(_Section):
+    """`[bluesky]`: the server that the account is on."""
+
+    service: str = "https://bsky.social"
+    timeout: timedelta = _duration("30s", most="1h")
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        _check_address("service", self.service, "https://bsky.social")
+
+
+@dataclass(frozen=True, slots=True)
+class MastodonSettings(_Section):
+    """`[mastodon]`: the server that the account is on, who sees the posts, and what they are hidden behind."""
+
+    server: str = ""
+    visibility: Literal["public", "unlisted", "private"] = "unlisted"
+    content_warning: str = ""
+    timeout: timedelta = _duration("30s", most="1h")
+
+    def __post_init__(self) -> None:
+        _Section.__post_init__(self)
+        if self.server:
+            _check_address("server", self.server, "https://mastodon.social")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +321,7 @@ class NotifySettings(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole of biobot.toml."""
+    """The whole of biobot.toml; `tables` holds those of networks that plugins bring, which the plugins check."""
 
     model: ModelSettings = field(default_factory=ModelSettings)
     sample: SampleSettings = field(default_factory=SampleSettings)
@@ -280,5 +331,8 @@ class Settings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     post: PostSettings = field(default_factory=PostSettings)
     x: XSettings = field(default_factory=XSettings)
+    bluesky: BlueskySettings = field(default_factory=BlueskySettings)
+    mastodon: MastodonSettings = field(default_factory=MastodonSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

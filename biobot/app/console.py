@@ -36,7 +36,7 @@ NETWORKS = {"x": "X", "rehearsal": "the fake X", "stdout": "standard output"}
 
 def open_outbox(config: Config, *, read_only: bool = True) -> Outbox:
     """Open the bot's outbox."""
-    return Outbox(config.home / "outbox.db", config.settings.post.network, read_only=read_only)
+    return Outbox(config.home / "outbox.db", config.settings.post.first, read_only=read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def queue(config: Config, outbox: Outbox, now: datetime) -> QueueView:
     slots = schedule.next_slots(config.settings.schedule, now, SLOTS)
     return QueueView(
         bot=config.folder.resolve().name or "biobot",
-        network=post.network,
+        network=post.first,
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
         review_ahead=post.review_ahead,

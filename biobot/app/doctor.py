@@ -53,19 +53,17 @@ def check_all(config: Config, now: datetime, *, online: bool = False) -> Iterato
 def _config(config: Config, _: datetime) -> str:
     x = config.settings.x
     host = urlsplit(x.api_base).hostname
-    if config.settings.post.network == "x" and x.api_base != XSettings().api_base and host != "api.x.com":
+    if config.settings.post.first == "x" and x.api_base != XSettings().api_base and host != "api.x.com":
         raise BiobotError(f"`x.api_base` is {x.api_base}: the keys go to {host}, not to X; correct it if that is wrong")
-    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.network}"
+    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.first}"
 
 
 def _secrets(config: Config, _: datetime) -> str:
-    from biobot.networks.secrets import POSTING, load
+    from biobot.app.networks import require_secrets
 
-    secrets = load(config)
-    missing = secrets.missing(*POSTING)
-    if config.settings.post.network == "x":
-        secrets.require(*POSTING)
-    return "all there" if not missing else f"{len(missing)} of {len(POSTING)} missing, but this network needs none"
+    for name in config.settings.post.all:
+        require_secrets(config, name)
+    return f"all there that {' and '.join(config.settings.post.all)} needs"
 
 
 def _home(config: Config, _: datetime) -> str:

@@ -32,7 +32,7 @@ EFFECTS = 5
 
 def open_outbox(config: Config) -> Outbox:
     """Open the bot's outbox without changing a byte of it (F9)."""
-    return Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True)
+    return Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True)
 
 
 # -- status ------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def status_json(config: Config, found: Status) -> dict[str, Any]:
         "training": found.training,
         "model": found.model,
         "problems": found.problems,
-        "network": post.network,
+        "network": post.first,
         "review": post.review,
         "daemon": found.daemon,
         "home": str(config.home),

@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
-from biobot.app.networks import open_network
+from biobot.app.networks import open_network, require_secrets
 from biobot.candidate import Candidate
 from biobot.config import Config
 from biobot.errors import BiobotError, OutboxError, TasteError
-from biobot.networks.secrets import POSTING, load
 from biobot.posting import schedule, transitions
 from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request, to_draft
@@ -25,7 +24,7 @@ from biobot.worker.client import Worker
 
 def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None) -> Poster:
     """Open a poster with its outbox, as configured."""
-    outbox = Outbox(config.home / "outbox.db", config.settings.post.network)
+    outbox = Outbox(config.home / "outbox.db", config.settings.post.first)
     worker = Worker(config)
     return Poster(
         config,
@@ -59,8 +58,7 @@ def one(poster: Poster, worker: Worker, text: str | None, slot: datetime | None 
     block = posting_block(outbox, poster.budget, now)
     if block is not None:
         raise OutboxError(f"nothing can be posted now: {block.text}")
-    if config.settings.post.network == "x":
-        load(config).require(*POSTING)  # before a row is made that would wait for them
+    require_secrets(config, outbox.network)  # before a row is made that would wait for them
     review = config.settings.post.review == "on"
     if text is not None:
         said = worker.judge(text)

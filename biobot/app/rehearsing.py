@@ -119,7 +119,7 @@ def rehearse(config: Config, start: datetime, days: float = 7, faults: Sequence[
     where = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="biobot-rehearsal-", dir=where) as folder:
         settings = config.settings
-        post = replace(settings.post, network="rehearsal")
+        post = replace(settings.post, network="rehearsal", networks=None)
         x = replace(settings.x, timeout=CALL_TIMEOUT)
         config = replace(config, home=Path(folder), settings=replace(settings, post=post, x=x, notify=NotifySettings()))
         stage = Stage(config, start, timedelta(days=days), list(faults), random.Random(seed))

@@ -40,7 +40,7 @@ def outbox(options: Options) -> Iterator[Outbox]:
     """Open the outbox for writing."""
     from biobot.posting.outbox import Outbox
 
-    with Outbox(options.config.home / "outbox.db", options.config.settings.post.network) as opened:
+    with Outbox(options.config.home / "outbox.db", options.config.settings.post.first) as opened:
         yield opened
 
 

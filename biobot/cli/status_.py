@@ -36,7 +36,7 @@ def _lines(config: Config, found: Status) -> list[str]:
     queue = ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
     lines = [
         f"{found.state}" + (f": {found.daemon}" if found.daemon else ""),
-        f"network    {post.network}, review {post.review}, model {found.model}",
+        f"network    {post.first}, review {post.review}, model {found.model}",
         f"last post  {when(found.last_post) if found.last_post else 'none yet'}",
         f"next slot  {when(found.next_slot) if found.next_slot else 'none'}",
         f"queue      {queue}",

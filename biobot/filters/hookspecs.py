@@ -1,4 +1,4 @@
-"""The hooks of a filter plugin: the whole extension surface.
+"""The hooks of a plugin: the whole extension surface.
 
 A hook takes the arguments it names, in any order, and without default values.
 """
@@ -29,3 +29,8 @@ def biobot_settings() -> type:  # type: ignore[empty-body]
 @hookspec
 def biobot_score(candidate: Candidate, settings: Any) -> float:  # type: ignore[empty-body]
     """Say how good `candidate` is: of `sample.best_of` accepted drafts the one with the greatest sum is posted."""
+
+
+@hookspec
+def biobot_network() -> type:  # type: ignore[empty-body]
+    """Return a subclass of biobot.Network, for `post.network`; its `name` is the plugin's."""

@@ -101,6 +101,17 @@ def load(config: Config, *, require: bool = True) -> Plugins:
     return plugins
 
 
+def load_one(config: Config, name: str) -> Plugin:
+    """Load the plugin of that name and no other, with its hooks; raise PluginError when there is none."""
+    sources = _sources(config)
+    if name not in sources:
+        raise PluginError(f"there is no plugin {name!r}; {nearest(name, sources)}")
+    manager = pluggy.PluginManager("biobot")
+    manager.add_hookspecs(hookspecs)
+    where = Where(str(config.file or "biobot.toml"), ("filters", name))
+    return _load(manager, sources[name], config.settings.filters.tables.get(name), where)
+
+
 def load_file(path: Path, table: Mapping[str, Any] | None = None) -> Plugin:
     """Load one plugin from a file, with `table` as its settings, to try it out."""
     manager = pluggy.PluginManager("biobot")

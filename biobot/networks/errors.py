@@ -1,8 +1,8 @@
-"""What can come of a call to X, sorted by the only question that matters: may it have been done?
+"""What can come of a call to a network, sorted by the only question that matters: may it have been done?
 
 NetworkError                (biobot.errors)
 ├── Unsent                  definitely not sent: no network, no DNS, refused, no TLS, connecting took too long
-├── Refused                 X answered, and the answer is a definite no; `kind` says which
+├── Refused                 it answered, and the answer is a definite no; `kind` says which
 └── Unknown                 sent, and no answer that can be trusted: a post may be on the account
 
 What then becomes of a post, and what the daemon does, is `biobot.posting.policy`'s to say.
@@ -25,15 +25,17 @@ SKEW = timedelta(minutes=3)
 
 
 class Kind(Enum):
-    """Why X refused; one row of docs/errors.md each."""
+    """Why a network refused; one row of docs/errors.md each."""
 
     DUPLICATE = "duplicate"
+    TAKEN = "taken"
     RATE_LIMIT = "rate-limit"
     DAILY_LIMIT = "daily-limit"
     USAGE_CAP = "usage-cap"
     NO_CREDITS = "no-credits"
     SUSPENDED = "suspended"
     LOCKED = "locked"
+    DEACTIVATED = "deactivated"
     REVOKED = "revoked"
     CLOCK = "clock"
     READ_ONLY = "read-only"
@@ -43,6 +45,7 @@ class Kind(Enum):
     INVALID = "invalid"
     NOT_FOUND = "not-found"
     MOVED = "moved"
+    GONE = "gone"
     OTHER = "other"
 
 
@@ -55,19 +58,30 @@ class Unknown(NetworkError):
 
 
 class Refused(NetworkError):
-    """X said no, definitely.
+    """The network said no, definitely.
 
-    `status` is HTTP's; `detail` is X's own words, cut to a line; `wait` is how long to wait before the next
-    call (None: the headers said nothing about it). It is a length, since X's clock need not be ours.
+    `status` is HTTP's; `detail` is the network's own words, cut to a line; `wait` is how long to wait before the next
+    call (None: the headers said nothing about it). It is a length, since the network's clock need not be ours.
+    `title` is what people call the network, and `remedy` how to fix it there (by default, as on X).
     """
 
-    def __init__(self, kind: Kind, status: int, detail: str = "", wait: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        status: int,
+        detail: str = "",
+        wait: timedelta | None = None,
+        *,
+        title: str = "X",
+        remedy: str = "",
+    ) -> None:
         said = f": {detail}" if detail else ""
-        super().__init__(f"X refused ({kind.value}, HTTP {status}){said}")
+        super().__init__(f"{title} refused ({kind.value}, HTTP {status}){said}")
         self.kind = kind
         self.status = status
         self.detail = detail
         self.wait = wait
+        self.remedy = remedy
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, signed: datetime | None = None) -> NetworkError:
@@ -102,22 +116,25 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, signed: datet
     return Refused(_STATUSES.get(status, Kind.OTHER), status, detail)
 
 
-def classify_failure(error: BaseException, begun: bool = True) -> NetworkError:
+def classify_failure(
+    error: BaseException, begun: bool = True, title: str = "X", key: str = "x.api_base"
+) -> NetworkError:
     """Sort an exception that came instead of an answer.
 
     `begun` tells whether a first byte may have left; only when it has not, and the exception is one of those
     that come while connecting, was the request definitely not sent. Everything else is Unknown: a reset, a
-    read timeout, half a body, and whatever tweepy or requests let through.
+    read timeout, half a body, and whatever tweepy or requests let through. `title` is what people call the network,
+    and `key` the key of biobot.toml that has its address.
     """
     if isinstance(error, NetworkError):
         return error
     causes = list(_causes(error))
     try:
-        words = _line(str(causes[-1])) or type(causes[-1]).__name__
+        words = line(str(causes[-1])) or type(causes[-1]).__name__
     except Exception:  # noqa: BLE001 - an exception that cannot even say itself must not stop the sorting
         words = type(causes[-1]).__name__
     if not begun and any(_while_connecting(each) for each in causes):
-        return Unsent(f"X cannot be reached: {words}; check the network, and `x.api_base`")
+        return Unsent(f"{title} cannot be reached: {words}; check the network, and `{key}`")
     kind = "" if isinstance(error, GivenUp) else f"{type(error).__name__}: "
     return Unknown(f"no answer that can be trusted ({kind}{words}); the request may have been done")
 
@@ -141,7 +158,7 @@ class Problem:
         self.codes = [each["code"] for each in every if isinstance(each.get("code"), int)]
         said = [str(each.get(key) or "") for each in every for key in ("detail", "message")]
         reason = f" ({top['reason']})" if isinstance(top.get("reason"), str) else ""
-        self.detail = _line(next(filter(None, [*said, self.title]), "") + reason).rstrip(".")
+        self.detail = line(next(filter(None, [*said, self.title]), "") + reason).rstrip(".")
 
 
 def parse(body: bytes) -> Any:
@@ -226,10 +243,10 @@ def _off_by(off: timedelta) -> str:
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
-    return _line(next((value for key, value in headers.items() if key.lower() == name), "an unknown place"))
+    return line(next((value for key, value in headers.items() if key.lower() == name), "an unknown place"))
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """Return one readable line of at most 200 characters, without secrets: a server or a proxy may echo them (F39)."""
     return redact.hide("".join(each for each in " ".join(text.split()) if each.isprintable()))[:200]
 

@@ -1,4 +1,4 @@
-"""The five secrets: from the environment, `.env` beside biobot.toml, or $CREDENTIALS_DIRECTORY.
+"""The secrets: from the environment, `.env` beside biobot.toml, or $CREDENTIALS_DIRECTORY.
 
 Never from biobot.toml. What has been loaded can no longer be logged (`biobot.networks.redact`).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -47,11 +47,7 @@ class Secrets:
 
     def require(self, *names: str) -> None:
         """Raise SecretsError if one of these is missing."""
-        if missing := self.missing(*names):
-            raise SecretsError(
-                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: put "
-                f"{'it' if len(missing) == 1 else 'them'} into .env beside biobot.toml (or the environment)"
-            )
+        require({PREFIX + name.upper(): getattr(self, name) for name in names})
 
 
 POSTING = ("api_key", "api_secret", "access_token", "access_secret")
@@ -61,21 +57,40 @@ COLLECTING = ("bearer_token",)
 
 
 def load(config: Config, environ: Mapping[str, str] = os.environ) -> Secrets:
-    """Load the secrets, each from the first place that has it.
+    """Load X's secrets, as `read` does."""
+    return of_x(read(config, [PREFIX + each.name.upper() for each in fields(Secrets)], environ))
+
+
+def of_x(values: Mapping[str, str]) -> Secrets:
+    """Return X's secrets from their values by variable."""
+    return Secrets(**{each.name: values.get(PREFIX + each.name.upper(), "") for each in fields(Secrets)})
+
+
+def require(values: Mapping[str, str]) -> None:
+    """Raise SecretsError if one of these has no value."""
+    if names := [name for name, value in values.items() if not value]:
+        are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        raise SecretsError(
+            f"{', '.join(names)} {are} missing: put {them} into .env beside biobot.toml (or the environment)"
+        )
+
+
+def read(config: Config, names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Read the secrets of these names, each from the first place that has it; "" where none has.
 
     Raises SecretsError for a `.env` that others can read (F40), and for a value that no secret looks like.
     """
     beside = _dotenv(config.folder / ".env")
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     found = {}
-    for each in fields(Secrets):
-        name = PREFIX + each.name.upper()
+    for name in names:
         value = environ.get(name) or beside.get(name) or (_credential(Path(credentials), name) if credentials else "")
         value = (value or "").strip()
         if not all("!" <= character <= "~" for character in value):
             raise SecretsError(f"{name} holds a blank or a character that no secret has: copy it again, in one piece")
-        found[each.name] = value
-    return Secrets(**found)
+        found[name] = value
+    redact.guard(value for name, value in found.items() if not name.endswith("_HANDLE"))
+    return found
 
 
 def _dotenv(file: Path) -> Mapping[str, str | None]:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 
-from biobot.networks.network import Account, Tweet
+from biobot import hookimpl
+from biobot.networks.network import Account, Network, Opening, Tweet
 
 
-class Stdout:
+@hookimpl
+def biobot_network() -> type[Network]:
+    """Return the network."""
+    return Stdout
+
+
+class Stdout(Network):
     """Prints instead of posting; keeps no timeline, so nothing can be found there again."""
 
     name = "stdout"
-    clock_offset = None
+    title = "standard output"
+    max_length = 1_000_000
 
-    def __init__(self) -> None:
+    def __init__(self, _: Opening) -> None:
         self._printed = 0
 
-    def post(self, text: str) -> str:
-        """Print `text`."""
-        sys.stdout.write(f"{text}\n")
+    def post(self, request: str, key: str = "") -> str:  # noqa: ARG002
+        """Print the text."""
+        sys.stdout.write(f"{request}\n")
         sys.stdout.flush()
         self._printed += 1
         return str(self._printed)
@@ -34,6 +42,3 @@ class Stdout:
     def me(self) -> Account:
         """Return the account that standard output is."""
         return Account("0", "stdout")
-
-    def close(self) -> None:
-        """Do nothing."""

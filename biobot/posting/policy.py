@@ -55,6 +55,7 @@ class Decision:
     remedy: str
 
 
+RESUME = ", then run `biobot resume`"
 UNSENT = "unsent"
 UNKNOWN = "unknown"
 
@@ -62,7 +63,7 @@ _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def _block(remedy: str) -> Rule:
-    return Rule(State.APPROVED, Then.BLOCK, f"{remedy}, then run `biobot resume`")
+    return Rule(State.APPROVED, Then.BLOCK, f"{remedy}{RESUME}")
 
 
 def _wait(remedy: str, wait: timedelta, max_wait: timedelta = MAX_WAIT) -> Rule:
@@ -81,12 +82,14 @@ TABLE: Mapping[str, Rule] = {
         "the timeline will settle it; `biobot reconcile` looks now; three in a row open the circuit breaker",
     ),
     Kind.DUPLICATE.value: _fail("the account already has this text; the slot gets another one", strikes=0),
+    Kind.TAKEN.value: _fail("another record has the post's key: look at the account, and delete one of the two"),
     Kind.RATE_LIMIT.value: _wait("too many calls; if this happens often, post less often", _MINUTE, _HOUR),
     Kind.DAILY_LIMIT.value: _wait("the day's posts are used up; lower `post.budget.posts_per_day`", _HOUR),
     Kind.USAGE_CAP.value: _block("the monthly usage cap is reached: raise it at console.x.com"),
     Kind.NO_CREDITS.value: _block("the account has no credits: buy some at console.x.com"),
     Kind.SUSPENDED.value: _block("the account is suspended: appeal at help.x.com"),
     Kind.LOCKED.value: _block("the account is locked: log in at x.com and unlock it"),
+    Kind.DEACTIVATED.value: _block("the account is deactivated: log in and activate it"),
     Kind.REVOKED.value: _block("the keys are wrong or revoked: make new ones at console.x.com"),
     Kind.CLOCK.value: _wait(
         "this machine's clock is wrong: let NTP set it (timedatectl set-ntp true)", 15 * _MINUTE, _HOUR
@@ -100,6 +103,7 @@ TABLE: Mapping[str, Rule] = {
     Kind.INVALID.value: _fail("X found the post invalid: please report it, with what `biobot why` says"),
     Kind.NOT_FOUND.value: _block("there is no such address: check `x.api_base`"),
     Kind.MOVED.value: _block("X has moved: set `x.api_base` to its new address"),
+    Kind.GONE.value: _block("the account or its server is gone: look at it, and correct its address and keys"),
     Kind.OTHER.value: _fail("X refused for an unknown reason: please report it, with what `biobot why` says", _HOUR),
 }
 """Every kind of error and its rule: the single place where this is decided."""
@@ -118,18 +122,21 @@ def decide(error: NetworkError, now: datetime, *, before: int = 0) -> Decision:
     `before` counts the failures of this same kind that came directly before.
     """
     rule = TABLE[name(error)]
+    remedy = rule.remedy
+    if isinstance(error, Refused) and error.remedy:
+        remedy = f"{error.remedy}{RESUME if rule.then is Then.BLOCK else ''}"
     if rule.strikes and before + 1 >= rule.strikes:
         return Decision(
             rule.state,
             Then.BLOCK,
             None,
-            f"{rule.remedy}; after {before + 1} in a row posting stops until `biobot resume`",
+            f"{remedy}; after {before + 1} in a row posting stops until `biobot resume`",
         )
     if rule.then is not Then.WAIT:
-        return Decision(rule.state, rule.then, None, rule.remedy)
+        return Decision(rule.state, rule.then, None, remedy)
     asked = error.wait if isinstance(error, Refused) and error.wait is not None else timedelta(0)
     grown = min(rule.wait * 2 ** min(before, 16), rule.max_wait)
-    return Decision(rule.state, rule.then, now + max(asked, grown), rule.remedy)
+    return Decision(rule.state, rule.then, now + max(asked, grown), remedy)
 
 
 assert set(TABLE) == {UNSENT, UNKNOWN, *(kind.value for kind in Kind)}

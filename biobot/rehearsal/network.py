@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from datetime import timedelta
+from typing import Self
 
+from biobot import hookimpl
+from biobot.networks.network import Network, Opening
 from biobot.networks.x.client import XClient
 from biobot.rehearsal.server import FakeX
+from biobot.storage import make_folder
+
+
+@hookimpl
+def biobot_network() -> type[Network]:
+    """Return the network."""
+    return Rehearsal
 
 
 class Rehearsal(XClient):
@@ -16,10 +24,19 @@ class Rehearsal(XClient):
     """
 
     name = "rehearsal"
+    title = "the fake X"
+    secrets = ()
 
-    def __init__(self, fake: FakeX, timeout: timedelta, stop: threading.Event | None = None) -> None:
-        self.fake = fake.start()
-        super().__init__(fake.keys, fake.address, timeout, fake.clock, stop)
+    @classmethod
+    def open(cls, opening: Opening) -> Self:
+        """Start the fake."""
+        make_folder(opening.home)
+        fake = FakeX(opening.clock, opening.home / "rehearsal.db").start()
+        network = cls(fake.keys, fake.address, opening.settings.timeout, fake.clock, opening.stop)
+        network.fake = fake
+        return network
+
+    fake: FakeX
 
     def close(self) -> None:
         """Stop the fake."""

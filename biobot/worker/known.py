@@ -18,7 +18,7 @@ def decisions(config: Config) -> list[Mark]:
     """Return what the owner decided about drafts, as marks."""
     from biobot.taste.marks import Mark
 
-    with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
+    with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
         return [Mark.of_decision(text, approved) for text, approved in outbox.decisions()]
 
 
@@ -31,5 +31,5 @@ def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) 
 
     with Store(config.home / "corpus.db", read_only=True) as store:
         forgotten = store.fingerprints()
-    with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
+    with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
         return open_known_texts(config.home, model.index, outbox, forgotten, may_write=may_write)

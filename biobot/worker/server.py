@@ -115,7 +115,7 @@ def _variety(config: Config) -> tuple[Callable[[str], float], Callable[[str], No
     from biobot.posting.post import State
     from biobot.taste.variety import COST, RECENT, Variety
 
-    with Outbox(config.home / "outbox.db", config.settings.post.network, read_only=True) as outbox:
+    with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
         rows = outbox.posts(State.POSTED, State.UNCONFIRMED, State.SENDING, limit=RECENT, everywhere=True)
         rows += outbox.posts(State.HELD, State.APPROVED, everywhere=True)
     variety = Variety(row.text for row in rows if row.text)

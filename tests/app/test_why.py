@@ -33,7 +33,7 @@ def config(bot: Callable[[str], Path], home: Path, tiny_model: Path) -> Config:
 
 
 def add(config: Config, draft: Draft) -> int:
-    with Outbox(config.home / "outbox.db", config.settings.post.network) as outbox:
+    with Outbox(config.home / "outbox.db", config.settings.post.first) as outbox:
         (row,) = outbox.add([draft], State.APPROVED, datetime.now(UTC))
     assert row is not None
     return row.id
@@ -112,7 +112,7 @@ def test_a_row_that_records_nonsense_says_so(config: Config, text: str) -> None:
 
 def test_an_edited_text_and_one_whose_model_is_gone_say_that(config: Config) -> None:
     post = add(config, drawn(config))
-    with Outbox(config.home / "outbox.db", config.settings.post.network) as outbox:
+    with Outbox(config.home / "outbox.db", config.settings.post.first) as outbox:
         transitions.edit(outbox, post, "a person's words", datetime.now(UTC))
     assert health.why(config, post)["note"] == "a person has edited it"
     shutil.rmtree(config.home / "models" / "tiny")

@@ -14,7 +14,7 @@ def test_the_folder_holds_the_whole_config_private_keys_and_an_example_filter(tm
     answer = CliRunner().invoke(command, [str(tmp_path / "bot")])
     assert answer.exit_code == 0, answer.output
     folder = tmp_path / "bot"
-    assert config.read(folder / "biobot.toml").post.network == "rehearsal"
+    assert config.read(folder / "biobot.toml").post.first == "rehearsal"
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
     assert "BIOBOT_X_API_KEY=" in (folder / ".env").read_text()
     compile((folder / "plugins" / "example.py").read_text(), "example.py", "exec")

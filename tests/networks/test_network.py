@@ -1,4 +1,4 @@
-"""The three networks behind one Protocol."""
+"""The networks behind one hook."""
 
 from __future__ import annotations
 

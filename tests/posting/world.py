@@ -12,7 +12,7 @@ from typing import Any
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config, Where, build
 from biobot.networks.errors import Kind, Refused
-from biobot.networks.network import Account, Tweet
+from biobot.networks.network import Account, Network, Tweet
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
 from biobot.posting.outbox import Outbox
@@ -24,7 +24,7 @@ from biobot.worker.double import FakeWorker
 START = datetime(2026, 11, 22, 17, 59, tzinfo=UTC)
 
 
-class Net:
+class Net(Network):
     """A network in memory that can be told to fail: `faults` holds what the next calls of `post` do.
 
     A fault is an exception to raise; `("after", exception)` accepts the post and then raises. The network's clock
@@ -46,14 +46,14 @@ class Net:
         self.told: timedelta | None = None
         self._ids = itertools.count(1000)
 
-    def post(self, text: str) -> str:
+    def post(self, request: str, key: str = "") -> str:
         self.calls += 1
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, BaseException):
             raise fault
         if callable(fault):
             fault()
-        tweet = self.add(text)
+        tweet = self.add(request)
         if isinstance(fault, tuple):
             raise fault[1]
         return tweet.id
@@ -115,7 +115,7 @@ class World:
 
     def start(self) -> None:
         """Start the bot, or start it again after `stop`."""
-        self.outbox = Outbox(self.config.home / "outbox.db", self.config.settings.post.network)
+        self.outbox = Outbox(self.config.home / "outbox.db", self.config.settings.post.first)
         self.outbox.ask("PRAGMA synchronous = OFF")  # time is made up here, and so is the disk
         stop = threading.Event()
         self.poster = Poster(

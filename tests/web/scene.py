@@ -52,7 +52,7 @@ def build(folder: Path, now: datetime | None = None, toml: str = TOML) -> Config
     (folder / "biobot.toml").write_text(toml, encoding="utf-8")
     config = load(folder / "biobot.toml", environ={})
     config.home.mkdir(exist_ok=True)
-    with Outbox(config.home / "outbox.db", config.settings.post.network) as outbox:
+    with Outbox(config.home / "outbox.db", config.settings.post.first) as outbox:
         _past(config, outbox, now)
         _queue(config, outbox, now)
     return config

@@ -13,15 +13,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import requests
 import tweepy
 
 from biobot.networks.errors import Unknown, classify_failure, moment, parse
-from biobot.networks.network import Account, Tweet
-from biobot.networks.secrets import COLLECTING, POSTING, Secrets
-from biobot.networks.x.session import Clock, Session
+from biobot.networks.network import Account, Network, Opening, Tweet
+from biobot.networks.secrets import COLLECTING, POSTING, PREFIX, Secrets, of_x
+from biobot.networks.session import Clock
+from biobot.networks.x.session import Session
+from biobot.settings import XSettings
+from biobot.text.length import weighted_length
 
 PEOPLE = ["description", "entities", "protected", "withheld"]
 """The fields of a user that are asked for, besides id, name and username."""
@@ -54,7 +57,7 @@ class Page:
     posts: int = 0
 
 
-class XClient:
+class XClient(Network):
     """One account on X, or on a server with X's API at `api_base`.
 
     `timeout` bounds each call, and `stop` is set when the process shall end. `clock` dates the signatures;
@@ -62,6 +65,16 @@ class XClient:
     """
 
     name = "x"
+    title = "X"
+    settings = XSettings
+    secrets = tuple(PREFIX + name.upper() for name in POSTING)
+    max_length = 280
+
+    @classmethod
+    def open(cls, opening: Opening) -> Self:
+        """Open the account whose keys these are."""
+        x = opening.settings
+        return cls(of_x(opening.secrets), x.api_base, x.timeout, opening.clock, opening.stop)
 
     def __init__(
         self,
@@ -89,11 +102,15 @@ class XClient:
         """How far X's clock is ahead of this machine's, by the Date of its last answer."""
         return self.session.clock_offset
 
+    def length(self, text: str) -> int:
+        """Return the weighted length of `text`."""
+        return weighted_length(text)
+
     # -- as the account ------------------------------------------------------------------------------
 
-    def post(self, text: str) -> str:
-        """Post `text` and return its id. Unknown means that it may be on the account: look before trying again."""
-        data = self._data(self._as_account(self._tweepy.create_tweet, text=text))
+    def post(self, request: str, key: str = "") -> str:  # noqa: ARG002 - X knows no key
+        """Post a text and return its id. Unknown means that it may be on the account: look before trying again."""
+        data = self._data(self._as_account(self._tweepy.create_tweet, text=request))
         return _id(data, "the new post")
 
     def timeline(self, since: datetime, limit: int = 20) -> list[Tweet]:
