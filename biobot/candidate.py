@@ -47,10 +47,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """One filter's reason to refuse a candidate."""
+    """One filter's reason to refuse a candidate; `failed`: it could not judge at all, and that is the reason."""
 
     filter: str
     reason: str
+    failed: bool = False
 
     def __str__(self) -> str:
         """Return it as people read it."""

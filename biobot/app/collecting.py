@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from biobot.app.corpus import discard_training_text, open_store
+from biobot.app.corpus import check_opt_outs, discard_training_text, open_store
 from biobot.collect import sources
 from biobot.collect.collector import Collector, Step, Tally
 from biobot.collect.ledger import Ledger
@@ -148,6 +148,7 @@ def _run(
     client = XClient(keys, settings.x.api_base, settings.x.timeout)
     try:
         with open_store(config) as store:
+            check_opt_outs(store)
             collector = Collector(
                 store,
                 client,

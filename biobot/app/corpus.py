@@ -14,6 +14,7 @@ from typing import IO
 
 from biobot.config import Config
 from biobot.corpus import readers
+from biobot.corpus.opt_outs import FINGERPRINTS
 from biobot.corpus.readers import Bio, Skipped
 from biobot.corpus.store import Added, Removed, Store
 from biobot.errors import CorpusError
@@ -23,6 +24,16 @@ from biobot.taste.marks import Marks
 def open_store(config: Config, *, read_only: bool = False) -> Store:
     """Open the bot's corpus."""
     return Store(config.home / "corpus.db", read_only=read_only)
+
+
+def check_opt_outs(store: Store) -> None:
+    """Raise CorpusError where there are texts of people who opted out, but it is not known who they are."""
+    path = store.path.with_name(FINGERPRINTS)
+    if store.fingerprints() is None and path.exists() and path.stat().st_size:
+        raise CorpusError(
+            f"{path} has texts of people who opted out, but {store.path} does not know who they are, and would take "
+            "them in again: restore it from a backup, or forget those people again"
+        )
 
 
 @dataclass
@@ -53,6 +64,7 @@ def import_file(
     `name` is the field that holds the bios.
     """
 
+    check_opt_outs(store)
     source = os.fsencode(path.name).decode(errors="replace")
 
     def good() -> Iterator[Bio]:
@@ -95,7 +107,7 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
             raise ValueError(f"{each!r} is neither an id nor a handle with its @")
     from biobot.dedupe import known_texts
 
-    path = store.path.with_name(known_texts.FORGOTTEN)
+    path = store.path.with_name(FINGERPRINTS)
     gone = store.forget(now, lambda words: known_texts.forget(path, words), ids=ids, handles=handles, texts=texts)
     discard_training_text(store)
     if (marked := store.path.with_name("taste.db")).exists():

@@ -14,9 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from biobot import storage
-from biobot.app.corpus import open_store
+from biobot.app.corpus import check_opt_outs, open_store
 from biobot.app.health import open_outbox
 from biobot.config import Config
+from biobot.corpus.opt_outs import FINGERPRINTS
 from biobot.errors import BiobotError
 from biobot.model.registry import Registry
 from biobot.posting import schedule
@@ -24,11 +25,14 @@ from biobot.posting.blocks import posting_block
 from biobot.posting.budget import Budget
 from biobot.settings import XSettings
 from biobot.text.humanize import counted, when
+from biobot.worker.client import Worker
+from biobot.worker.protocol import Judge, Text
 
 OLDEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock that shows an earlier time was never set."""
 
 MIN_FREE_MIB = 100
+PROBE = "A quiet baker who collects old maps and gets lost on purpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,12 @@ def _outbox(config: Config, now: datetime) -> str:
 
 
 def _corpus(config: Config, _: datetime) -> str:
+    from biobot.dedupe.known_texts import open_forgotten  # numpy
+
     with open_store(config, read_only=True) as store:
         stats = store.stats(config.settings.train)
+        check_opt_outs(store)
+        open_forgotten(config.home / FINGERPRINTS, store.fingerprints())
     return f"{counted(stats.bios, 'bio')}, {counted(stats.forgotten, 'opt-out')}{_interrupted(store.path)}"
 
 
@@ -104,7 +112,17 @@ def _model(config: Config, _: datetime) -> str:
 def _plugins(config: Config, _: datetime) -> str:
     from biobot.filters import loader
 
-    return ", ".join(plugin.name for plugin in loader.load(config) if plugin.enabled)
+    plugins = [plugin for plugin in loader.load(config) if plugin.enabled]
+    bundled = [each.name for each in plugins if each.origin.startswith("bundled")]
+    return ", ".join(bundled + [f"{each.name} ({each.origin})" for each in plugins if each.name not in bundled])
+
+
+def _filters(config: Config, _: datetime) -> str:
+    """Have a text judged as a draft is: a filter that fails on it would refuse every draft."""
+    verdict = Worker(config).answer(Judge((Text(PROBE),)))
+    if broken := [str(each) for each in verdict.objections if each.failed]:
+        raise BiobotError(f"{'; '.join(broken)}; nothing can be posted before that is fixed (docs/plugins.md)")
+    return f"a text was judged in {sum(seconds for _, seconds in verdict.seconds):.2f} s"
 
 
 def _schedule(config: Config, now: datetime) -> str:
@@ -203,6 +221,7 @@ CHECKS: dict[str, Callable[[Config, datetime], str]] = {
     "corpus": _corpus,
     "model": _model,
     "plugins": _plugins,
+    "filters": _filters,
     "schedule": _schedule,
     "budget": _budget,
     "clock": _clock,

@@ -86,9 +86,10 @@ def test(
 @click.pass_obj
 def new(options: Options, name: str) -> None:
     """Create a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
-    from biobot.filters import scaffold
+    from biobot.filters import loader, scaffold
 
-    plugin, test_file = scaffold.write_new(name, options.config.folder if options.config.file else Path())
+    config = options.config
+    plugin, test_file = scaffold.write_new(name, config.folder if config.file else Path(), loader.origins(config))
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
     click.echo(f"try it: biobot plugins test {name}")
     click.echo(f"test it: python -m pytest {test_file}   (needs pytest: pip install pytest)")

@@ -8,6 +8,9 @@ from hashlib import blake2b
 from biobot.corpus.readers import Bio
 from biobot.text.normalize import caseless
 
+FINGERPRINTS = "forgotten.idx"
+"""The file in the home with the fingerprints of opted-out texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from biobot.candidate import Match, Source
+from biobot.corpus.opt_outs import FINGERPRINTS
 from biobot.dedupe import fingerprint
 from biobot.dedupe.fingerprint import Array
 from biobot.dedupe.index import Index
@@ -25,7 +26,6 @@ from biobot.errors import CorpusError
 from biobot.storage import atomic_write
 
 OUTBOX_INDEX = "outbox.idx"
-FORGOTTEN = "forgotten.idx"
 BLOCK = 256
 """Rows of the outbox that are compared with what was saved, and computed again, together."""
 MAX_UNSAVED = 2
@@ -86,7 +86,7 @@ def open_known_texts(
     """
     own = own_texts(home / OUTBOX_INDEX, outbox, may_write=may_write)
     return CombinedIndex(
-        [Part(Index.open(learnt), "learnt"), Part(open_forgotten(home / FORGOTTEN, forgotten), "forgotten"), *own]
+        [Part(Index.open(learnt), "learnt"), Part(open_forgotten(home / FINGERPRINTS, forgotten), "forgotten"), *own]
     )
 
 
@@ -146,7 +146,10 @@ def open_forgotten(path: Path, expected: int | None) -> Index:
     Raises CorpusError if they are damaged, fewer than `expected`, or gone; with None there may be none.
     """
     try:
-        lines = path.read_text(encoding="ascii").split() if path.exists() else []
+        raw = path.read_text(encoding="ascii") if path.exists() else ""
+        lines = raw.split()
+        if raw[-1:] not in ("", "\n"):
+            raise ValueError("cut off")
         stored = [fingerprint.unpack(bytes.fromhex(line)) for line in lines]
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None

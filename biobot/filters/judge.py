@@ -64,10 +64,10 @@ class Judge:
             for plugin, hook in self._filters:
                 start = time.perf_counter()
                 # each gets a copy: whatever it does to that, the others judge the text that is posted
-                reason = self._ask(plugin, hook, Candidate(*facts))
+                reason, failed = self._ask(plugin, hook, Candidate(*facts))
                 seconds.append((plugin.name, time.perf_counter() - start))
                 if reason is not None:
-                    objections.append(Objection(plugin.name, _printable(reason)))
+                    objections.append(Objection(plugin.name, _printable(reason), failed))
         return Verdict(candidate, tuple(objections), tuple(seconds))
 
     @property
@@ -91,22 +91,23 @@ class Judge:
                 raise PluginError(_printable(f"the plugin {plugin.name} cannot score: {_say(error)}")) from error
         return replace(verdict, score=total)
 
-    def _ask(self, plugin: Plugin, hook: Hook, candidate: Candidate) -> str | None:
+    def _ask(self, plugin: Plugin, hook: Hook, candidate: Candidate) -> tuple[str | None, bool]:
+        """Return a filter's reason, if it has one, and whether that is only that it failed."""
         start = time.perf_counter()
         try:
             with output.logged_as(plugin.name), _alarm(self._timeout):
                 answer = hook(candidate=candidate, settings=plugin.settings, seen=self.known)
         except _TimeUp:
-            return f"took longer than {self._timeout:g} s and was cut off"
+            return f"took longer than {self._timeout:g} s and was cut off", True
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin is someone else's code
-            return f"failed: {_say(error)}"
+            return f"failed: {_say(error)}", True
         if time.perf_counter() - start > self._timeout:
-            return f"took longer than {self._timeout:g} s"
+            return f"took longer than {self._timeout:g} s", True
         if answer is None:
-            return None
+            return None, False
         if isinstance(answer, str):
-            return answer.strip() or "gave no reason"
-        return f"answered {type(answer).__name__}, not a reason or None"
+            return answer.strip() or "gave no reason", False
+        return f"answered {type(answer).__name__}, not a reason or None", True
 
 
 def _printable(reason: str) -> str:

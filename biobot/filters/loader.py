@@ -112,6 +112,11 @@ def load_one(config: Config, name: str) -> Plugin:
     return _load(manager, sources[name], config.settings.filters.tables.get(name), where)
 
 
+def origins(config: Config) -> dict[str, str]:
+    """Return where each plugin of a bot is, by its name, without loading it; raise PluginError as `load` does."""
+    return {name: source.origin for name, source in _sources(config).items()}
+
+
 def load_file(path: Path, table: Mapping[str, Any] | None = None) -> Plugin:
     """Load one plugin from a file, with `table` as its settings, to try it out."""
     manager = pluggy.PluginManager("biobot")

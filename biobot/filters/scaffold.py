@@ -6,7 +6,7 @@ import dataclasses
 import re
 import typing
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,10 +96,15 @@ def try_out(name: str, judge: Judge, texts: Iterable[str], examples: int = 5) ->
     return trial
 
 
-def write_new(name: str, folder: Path) -> tuple[Path, Path]:
-    """Write `plugins/NAME.py` and `tests/test_NAME.py` into a bot's folder; raise PluginError if one is there."""
+def write_new(name: str, folder: Path, taken: Mapping[str, str]) -> tuple[Path, Path]:
+    """Write `plugins/NAME.py` and `tests/test_NAME.py` into a bot's folder.
+
+    Raises PluginError if one is there, or if `name` is among the plugins that are `taken`: where each of them is.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
         raise PluginError(f"{name!r} is no name for a plugin; take small letters, digits and _, such as no_shouting")
+    if name in taken:
+        raise PluginError(f"there is a plugin {name!r} already: {taken[name]}; choose another name")
     files = (folder / "plugins" / f"{name}.py", PLUGIN), (folder / "tests" / f"test_{name}.py", TEST)
     for path, _ in files:
         if path.exists():

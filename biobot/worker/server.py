@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
 from biobot.config import Config
+from biobot.errors import SampleError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model import runtime
@@ -39,6 +40,9 @@ PART_OF_DEADLINE = 0.6
 
 SWEEP_ROWS = 256
 """Bios drawn at once by a sweep: more are not faster."""
+
+ENOUGH_FAILURES = 10
+"""A filter that could not judge any of so many bios will judge none of the others."""
 
 MAX_ROWS = 1024
 """The most bios that a preview draws at once."""
@@ -90,7 +94,8 @@ def _draft(
     until: float,
 ) -> DraftResult:
     accepted: list[Verdict] = []
-    refused = Counter[str]()
+    refused, failures = Counter[str](), Counter[str]()
+    reasons = dict[str, str]()
     tries = 0
     wanted = seeds(request.temperature, request.tries, request.seed)
     # bios come in the order of their seeds: in one go, all tries would be drawn while one long bio is waited for
@@ -104,9 +109,20 @@ def _draft(
                 break
         else:
             refused.update({each.filter for each in verdict.objections})
+            failed = {each.filter: str(each) for each in verdict.objections if each.failed}
+            failures.update(failed.keys())
+            reasons |= failed
+            if tries == ENOUGH_FAILURES or time.monotonic() > until:
+                _check_filters([reasons[name] for name, count in failures.items() if count == tries], tries)
     worth = [(each.score or 0.0) - likeness(each.candidate.text) for each in accepted]
     best = accepted[worth.index(max(worth))] if accepted else None  # of equals the earliest
     return DraftResult(request.id, best, tries, refused, len(accepted))
+
+
+def _check_filters(broken: list[str], tries: int) -> None:
+    """Raise SampleError if there are filters that could judge none of the bios: they would judge no other one."""
+    if broken:
+        raise SampleError(f"{'; '.join(broken)} (on each of {tries} bios); nothing is posted before every filter works")
 
 
 def _variety(config: Config) -> tuple[Callable[[str], float], Callable[[str], None]]:

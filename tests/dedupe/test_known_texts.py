@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from biobot.candidate import Match
+from biobot.corpus.opt_outs import FINGERPRINTS
 from biobot.dedupe import fingerprint, index, known_texts
 from biobot.dedupe.known_texts import CombinedIndex, open_known_texts
 from biobot.errors import CorpusError
@@ -168,7 +169,7 @@ def test_common_phrases_of_many_posts_cost_little_and_are_found(tmp_path: Path, 
 
 
 def test_who_opted_out_is_recognised_without_their_text(tmp_path: Path, learnt: Path) -> None:
-    path, text = tmp_path / known_texts.FORGOTTEN, invented(1, seed=9)[0]
+    path, text = tmp_path / FINGERPRINTS, invented(1, seed=9)[0]
     assert opened(tmp_path, learnt, []).matches(text) == ()
     assert known_texts.forget(path, [text]) == 1
     assert known_texts.forget(path, [text, "another text that somebody wants to be forgotten"]) == 2
@@ -185,7 +186,7 @@ def test_who_opted_out_is_recognised_without_their_text(tmp_path: Path, learnt: 
 def test_nothing_is_judged_with_fewer_opt_outs_than_there_were(
     tmp_path: Path, learnt: Path, left: int, forgotten: int, refused: bool
 ) -> None:
-    path = tmp_path / known_texts.FORGOTTEN
+    path = tmp_path / FINGERPRINTS
     known_texts.forget(path, OWN[:2])
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:left]))
     with pytest.raises(CorpusError, match=rf"holds {left} of the {forgotten}") if refused else nullcontext():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from biobot.app.doctor import check_all
 from biobot.cli import main
 from biobot.config import load
 from biobot.dedupe import known_texts
@@ -102,6 +103,9 @@ def test_opt_outs_that_are_lost_stop_everything_until_they_are_back(
     with pytest.raises(SystemExit) as left:
         main(["check", "--text", FINE])
     assert left.value.code == 1
+    (found,) = (each for each in check_all(load(), datetime.now(UTC)) if each.name == "corpus")
+    assert "of the 2 texts whose authors opted out" in found.found
+    assert not found.ok
     assert f"holds {len(kept.splitlines()) if how == 'of before' else 0} of the 2 texts" in capsys.readouterr().err
     for text in texts:  # until all are forgotten again
         with pytest.raises(SystemExit) as left:
@@ -112,6 +116,47 @@ def test_opt_outs_that_are_lost_stop_everything_until_they_are_back(
     capsys.readouterr()
     assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
     assert [each["accepted"] for each in lines(capsys, "--text", FINE, "--text", texts[0])] == [True, False]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 9, 17, 500])
+def test_opt_outs_that_were_cut_off_are_told_by_doctor_too(
+    folder: Folder, capsys: pytest.CaptureFixture[str], cut: int
+) -> None:
+    path = folder("") / "state" / "forgotten.idx"
+    with pytest.raises(SystemExit):
+        main(["corpus", "forget", "--text", FINE, "--text", "Grandmother whistles only when it rains"])
+    path.write_bytes(path.read_bytes()[:-cut])
+    (found,) = (each for each in check_all(load(), datetime.now(UTC)) if each.name == "corpus")
+    assert not found.ok
+    assert "forgotten.idx" in found.found
+    with pytest.raises(SystemExit) as left:
+        main(["check", "--text", FINE])
+    assert left.value.code == 1
+
+
+def test_a_corpus_that_is_lost_with_its_opt_outs_takes_nobody_in_again(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = folder("") / "state"
+    bios = tmp_path / "bios.jsonl"
+    bios.write_text('{"bio": "Grandmother whistles only when it rains", "user_id": 7}\n')
+    command = ["corpus", "import", str(bios)]
+    for words in (command, ["corpus", "forget", "7"]):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 0
+    (home / "corpus.db").unlink()
+    with pytest.raises(SystemExit) as left:
+        main(command)
+    assert left.value.code == 1
+    assert "does not know who they are" in capsys.readouterr().err
+    (found,) = (each for each in check_all(load(), datetime.now(UTC)) if each.name == "corpus")
+    assert not found.ok
+    for words in (["corpus", "forget", "7"], command):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 0
+    assert "forgotten" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("broken", ["outbox.db", "forgotten.idx", "fingerprints.idx"])

@@ -82,6 +82,9 @@ def test_a_new_plugin_works_with_its_test_and_can_be_tried(folder: Path, capsys:
     [
         (["new", "No-Good"], "is no name for a plugin"),
         (["new", "wellformed"], "is no name for a plugin"),
+        (["new", "profanity"], "there is a plugin 'profanity' already: bundled (profanity.py); choose another name"),
+        (["new", "links"], "there is a plugin 'links' already: bundled (links.py)"),
+        (["new", "own"], "own.py; choose another name"),
         (["test", "nothing", "--texts", "x"], "there is no filter 'nothing'"),
         (["test", "gone.py", "--texts", "x"], "there is no file gone.py"),
     ],
@@ -89,10 +92,12 @@ def test_a_new_plugin_works_with_its_test_and_can_be_tried(folder: Path, capsys:
 def test_a_wrong_name_is_one_clear_line(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
+    (folder / "plugins" / "own.py").write_text("")
     with pytest.raises(SystemExit) as left:
         main(["plugins", *arguments])
     assert left.value.code == 1
     assert said in capsys.readouterr().err
+    assert [each.name for each in folder.glob("*s/*.py")] == ["own.py"]
 
 
 def test_every_hook_and_its_arguments_are_in_the_guide() -> None:
@@ -141,6 +146,9 @@ def test_the_guide_leads_from_nothing_to_an_installed_plugin(
     monkeypatch.syspath_prepend(str(folder / "site"))
     found = {each["name"]: each for each in map(json.loads, run(capsys, "plugins", "list", "--json").splitlines())}
     assert found["calm"]["from"] == "package biobot-calm"
+    with pytest.raises(SystemExit):
+        main(["plugins", "new", "calm"])
+    assert "there is a plugin 'calm' already: package biobot-calm" in capsys.readouterr().err
     assert "calm: 4 exclamation marks" in run(capsys, "check", "--text", "A baker!! from a small town!!")
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from biobot.app.doctor import check_all
 from biobot.candidate import Candidate, DraftRequest, Verdict
 from biobot.config import load
 from biobot.errors import ConfigError, PluginError, SampleError
@@ -75,6 +77,32 @@ def test_each_request_gets_its_first_accepted_candidate_and_the_count_of_those_r
     assert found[1].reason == "all 2 drafts were refused: own 2"
     assert found[0].verdict is not None
     assert "torch" in str(found[0].verdict.candidate.numerics)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("while True: pass", "own: took longer than 0.1 s and was cut off"),
+        ("1 / 0", "own: failed: ZeroDivisionError: division by zero"),
+        ("return candidate", "own: answered Candidate, not a reason or None"),
+    ],
+)
+def test_f22_a_filter_that_fails_on_every_text_is_named_long_before_the_deadline(
+    folder: Path, plugin: Plugin, body: str, said: str
+) -> None:
+    without_filters(folder, 'timeout = "100ms"\n')
+    plugin(filtering(body))
+    with pytest.raises(SampleError, match=f"^drawing bios failed: {re.escape(said)} .on each of 10 bios.; nothing is"):
+        list(Worker(load()).draw([wanted("a", tries=400)]))
+    (found,) = (each for each in check_all(load(), datetime.now(UTC)) if each.name == "filters")
+    assert (found.ok, found.found.partition(";")[0]) == (False, said)
+
+
+def test_a_filter_that_fails_on_some_texts_is_no_reason_to_stop(folder: Path, plugin: Plugin) -> None:
+    without_filters(folder, "[sample]\nbest_of = 1\n")
+    plugin(filtering("return 1 / (candidate.seed % 20) and 'no'") + "    return None if candidate.seed == 40 else 'no'")
+    (found,) = Worker(load()).draw([wanted("a", seed=25)])
+    assert (found.verdict, found.refused) == (None, {"own": 50})
 
 
 @pytest.mark.parametrize(("best_of", "tries", "won"), [(1, 50, 9), (3, 50, 12), (3, 4, 9), (3, 8, 12)])
