@@ -28,6 +28,7 @@ from biobot.text import graphemes
 TOKEN = "rehearsal-mastodon-token"  # noqa: S105 - the account is nobody's
 APPLICATION = "biobot"
 ACCOUNT = "109330000000000001"
+MENTION = re.compile(r"(?<![\w/])@(\w+)@([\w.-]{1,253})(?![\w.-])")
 KEY_TTL = timedelta(hours=1)
 LOCK_TTL = timedelta(minutes=15)
 MAX_CHARACTERS, URL_LENGTH = 500, 23
@@ -266,7 +267,7 @@ class FakeMastodon(FakeServer):
             return error(422, f"{failed}Visibility is not included in the list")
         if not text:
             return error(422, failed + blank)
-        if length(warning + text) > self.max_characters:
+        if length(text, warning) > self.max_characters:
             self.state.count("too-long")
             return error(422, failed + too_long.format(self.max_characters))
         if call.fault.how == "drop":
@@ -406,6 +407,7 @@ class FakeMastodon(FakeServer):
             **flags,
             **lists,
             **nothing,
+            "mentions": [{"username": name, "acct": f"{name}@{domain}"} for name, domain in MENTION.findall(post.text)],
             "content": content(post.text),
             "application": {"name": APPLICATION, "website": None},
             "account": self._account(),
@@ -443,16 +445,19 @@ class FakeMastodon(FakeServer):
         }
 
 
-def length(text: str) -> int:
+def length(text: str, warning: str = "") -> int:
     """Return the length of a text as Mastodon counts it: graphemes, a URL 23, a mention without its domain."""
     text = re.sub(r"https?://[^\s<>\"]+", "x" * URL_LENGTH, text)
-    text = re.sub(r"(?<![\w/])(@\w+)@[\w.-]{1,253}(?![\w.-])", r"\1", text)
+    text = warning + MENTION.sub(r"@\1", text)
     return len(text) if text.isascii() and "\r" not in text else sum(1 for _ in graphemes.split(text))
 
 
 def content(text: str) -> str:
     """Return the HTML of a text."""
     text = html.escape(text).replace("&#x27;", "&#39;")
+    mention = '<a href="https://{1}/@{0}" class="u-url mention">@<span>{0}</span></a>'
+    mention = f'<span class="h-card" translate="no">{mention}</span>'
+    text = MENTION.sub(lambda match: mention.format(match[1], match[2]), text)
     link = '<a href="{0}" target="_blank" rel="nofollow noopener" translate="no">{0}</a>'
     text = re.sub(r"https?://[^\s<>\"]+", lambda match: link.format(match[0]), text)
     return "".join(f"<p>{part.replace(chr(10), '<br />')}</p>" for part in re.split("\n\n+", text))

@@ -1,0 +1,247 @@
+"""Mastodon's client API as biobot uses it, and that of servers which speak it.
+
+Mastodon keeps an `Idempotency-Key` for an hour from when the post was stored, by its own clock; other servers
+ignore it or keep refusals under it, so they get none. Whether the server is Mastodon itself, and how long a text may
+be there, is read once a day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, ClassVar
+
+import requests
+
+from biobot.errors import ConfigError, NetworkError
+from biobot.networks import secrets
+from biobot.networks.errors import Kind, Refused, Unknown, moment, parse
+from biobot.networks.mastodon.errors import TITLE, classify
+from biobot.networks.network import Account, Network, Opening, Tweet
+from biobot.networks.session import Session
+from biobot.settings import MastodonSettings
+from biobot.text.language import language
+
+TOKEN = "BIOBOT_MASTODON_ACCESS_TOKEN"  # noqa: S105 - its name
+
+KEY_LASTS = timedelta(minutes=50)
+"""Mastodon's hour less a margin, since it begins when the server has stored the post."""
+
+MAX_CHARACTERS, URL_LENGTH = 500, 23
+"""Mastodon's own limits, until those of the server are read."""
+
+PAGE = 40
+"""How many posts one call reads at most."""
+
+RENEWED = timedelta(days=1)
+"""How old what is known of the server may be."""
+
+_URL = re.compile(r"https?://[^\s<>\"]+")
+_MENTION = re.compile(r"(?<![\w/])(@\w+)@[\w.-]{1,253}(?![\w.-])")
+_BREAK = re.compile(r"<br\s*/?>|</p>")
+_TAG = re.compile(r"<[^>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What a server says of itself; `keys` is whether it is Mastodon itself, which honours Idempotency-Key."""
+
+    read: datetime
+    version: str
+    keys: bool
+    max_characters: int
+    url_length: int
+
+
+class MastodonSession(Session):
+    """The shared session with an access token."""
+
+    title: ClassVar[str] = TITLE
+    key: ClassVar[str] = "mastodon.server"
+
+    def refusal(self, response: requests.Response) -> NetworkError:
+        """Sort an answer that is not 2xx."""
+        method = response.request.method or ""
+        return classify(method, response.status_code, self.answered, response.content)
+
+
+class MastodonClient(Network):
+    """One account on a Mastodon server, or on one that speaks its client API."""
+
+    name = "mastodon"
+    title = TITLE
+    settings = MastodonSettings
+    secrets = (TOKEN,)
+
+    def __init__(self, opening: Opening) -> None:
+        self._settings: MastodonSettings = opening.settings
+        if not self._settings.server:
+            raise ConfigError(
+                'mastodon.server is empty: set it to the account\'s server, as in "https://mastodon.social"'
+            )
+        self._secrets = {TOKEN: opening.secrets.get(TOKEN, "")}
+        self._clock = opening.clock
+        self.session = MastodonSession(self._settings.server, self._settings.timeout, opening.clock, opening.stop)
+        self.instance: Instance | None = None
+        self._me: Account | None = None
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far the server's clock is ahead of this machine's, by the Date of its last answer."""
+        return self.session.clock_offset
+
+    @property
+    def key_lasts(self) -> timedelta | None:  # type: ignore[override]
+        """How long a key is worth something: only on Mastodon itself."""
+        return KEY_LASTS if self.instance is not None and self.instance.keys else None
+
+    @property
+    def max_length(self) -> int:  # type: ignore[override]
+        """How many characters a post may have, by what was last read of the server."""
+        return self.instance.max_characters if self.instance else MAX_CHARACTERS
+
+    def length(self, text: str) -> int:
+        """Return the length as Mastodon counts it: the warning too, each URL as 23, no domain of a mention."""
+        url = "x" * (self.instance.url_length if self.instance else URL_LENGTH)
+        warning = self._settings.content_warning.strip()
+        return super().length(warning + _MENTION.sub(r"\1", _URL.sub(url, text.strip())))
+
+    def make_key(self, text: str, row: int, slot: datetime | None, now: datetime) -> str:  # noqa: ARG002
+        """Return the key of a post; "" on a server that does not honour keys."""
+        return hashlib.sha256(f"{row} {slot} {text}".encode()).hexdigest()[:32] if self.key_lasts else ""
+
+    def compose(self, text: str, now: datetime) -> str:  # noqa: ARG002
+        """Return the form that is posted, as JSON."""
+        form = {"status": text, "visibility": self._settings.visibility}
+        if self._settings.content_warning.strip():
+            form["spoiler_text"] = self._settings.content_warning.strip()
+        if found := language(text):
+            form["language"] = found
+        return json.dumps(form, ensure_ascii=False)
+
+    # -- calls ---------------------------------------------------------------------------------------
+
+    def me(self) -> Account:
+        """Return whose token this is, asked once; read the server's limits, too."""
+        if self._me is None:
+            found = self._object(self._call("GET", "/api/v1/accounts/verify_credentials"))
+            self._me = Account(_id(found, "the account"), str(found.get("acct") or ""))
+        self._renew()
+        return self._me
+
+    def post(self, request: str, key: str = "") -> str:
+        """Post what `compose` made, and return its id.
+
+        An id that the server does not show afterwards is no post: its spam filter hands out such ids.
+        """
+        self._renew()
+        headers = {"Idempotency-Key": key} if key else {}
+        found = self._object(self._call("POST", "/api/v1/statuses", data=json.loads(request), headers=headers))
+        status = _id(found, "the new post")
+        try:
+            self._call("GET", f"/api/v1/statuses/{status}")
+        except Refused as error:
+            if error.kind is Kind.NOT_FOUND:
+                raise Unknown(
+                    f"{TITLE} gave the id {status} and does not show it: its spam filter dropped the post"
+                ) from None
+        except NetworkError:
+            pass  # it said 200, with an id
+        return status
+
+    def timeline(self, since: datetime, limit: int = 20) -> list[Tweet]:
+        """Return the account's own posts made since then by the server's clock, newest first, at most `limit`."""
+        tweets = []
+        for each in islice(self._statuses(), limit):
+            created = moment(each.get("created_at"))
+            if created is not None and created < since:
+                break
+            tweets.append(Tweet(_id(each, "a post"), self._text(each), created))
+        return tweets
+
+    def delete(self, id: str) -> None:  # noqa: A002
+        """Delete one of the own posts; Refused with NOT_FOUND when it is no longer there."""
+        self._call("DELETE", f"/api/v1/statuses/{id}")
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self.session.close()
+
+    # -- one call ------------------------------------------------------------------------------------
+
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> requests.Response:
+        secrets.require(self._secrets)
+        authorization = {"Authorization": f"Bearer {self._secrets[TOKEN]}"}
+        return self.session.call(method, path, headers={**authorization, **(headers or {})}, **options)
+
+    def _object(self, response: requests.Response) -> dict[str, Any]:
+        document = parse(response.content)
+        if not isinstance(document, dict):
+            raise Unknown(
+                f"{TITLE} answered HTTP {response.status_code} without JSON of its own; it may have been done"
+            )
+        return document
+
+    def _renew(self) -> None:
+        """Read what the server says of itself, unless that was done today; when it fails, old limits do as well."""
+        now = self._clock()
+        if self.instance is not None and abs(now - self.instance.read) < RENEWED:
+            return
+        try:
+            found = self._object(self._call("GET", "/api/v2/instance"))
+        except NetworkError:
+            if self.instance is None:
+                raise
+            return
+        version, api = str(found.get("version") or ""), found.get("api_versions")
+        statuses = found.get("configuration")
+        statuses = statuses.get("statuses") if isinstance(statuses, dict) else None
+        limits = statuses if isinstance(statuses, dict) else {}
+        self.instance = Instance(
+            now,
+            version,
+            isinstance(api, dict) and "mastodon" in api and "compatible" not in version,
+            _count(limits.get("max_characters")) or MAX_CHARACTERS,
+            _count(limits.get("characters_reserved_per_url")) or URL_LENGTH,
+        )
+
+    def _statuses(self) -> Iterator[dict[str, Any]]:
+        """Yield the own posts, newest first, read a page at a time."""
+        path, params = f"/api/v1/accounts/{self.me().id}/statuses", {"limit": str(PAGE), "exclude_reblogs": "true"}
+        while True:
+            page = parse(self._call("GET", path, params=params).content)
+            if not isinstance(page, list) or not all(isinstance(each, dict) for each in page):
+                raise Unknown(f"{TITLE} answered without a list of posts")
+            yield from page
+            if not page:
+                return
+            params["max_id"] = _id(page[-1], "a post")
+
+    def _text(self, status: Mapping[str, Any]) -> str:
+        """Return a post as it was written: without HTML, and with the domains of mentions, which HTML lacks."""
+        if status.get("mentions"):
+            with suppress(Refused):
+                source = self._object(self._call("GET", f"/api/v1/statuses/{_id(status, 'a post')}/source"))
+                return str(source.get("text") or "")
+        return html.unescape(_TAG.sub("", _BREAK.sub("\n", str(status.get("content") or "")))).strip()
+
+
+def _id(document: Mapping[str, Any], what: str) -> str:
+    """Read an id: a string, of digits on Mastodon itself; an answer without one proves nothing, whatever its status."""
+    found = document.get("id")
+    if not (isinstance(found, str) and re.fullmatch(r"[0-9A-Za-z_-]{1,64}", found)):
+        raise Unknown(f"{TITLE} answered without the id of {what}; it may have been done")
+    return found
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1_000_000 else None
