@@ -82,6 +82,8 @@ def read(file: Path) -> Settings:
         if name not in NETWORKS and not _has_plugin(file.parent, name):
             place = where.at("post").at("network" if settings.post.networks is None else "networks")
             raise place.error(f"there is no network {name!r}, built in or a plugin; {nearest(name, NETWORKS)}")
+    if "mastodon" in settings.post.all and not settings.mastodon.server:
+        raise where.at("mastodon").at("server").error('name the account\'s server, as in "https://mastodon.social"')
     for name in settings.tables:
         if name not in settings.post.all and not _has_plugin(file.parent, name):
             known = [each.name for each in fields(Settings)]

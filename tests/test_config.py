@@ -42,8 +42,9 @@ def every_key(section: type[Any] = Settings, above: tuple[str, ...] = ()) -> Ite
 def test_the_shipped_file_says_exactly_the_defaults() -> None:
     found = config.read(SHIPPED)
     assert found.filters.tables == {"length": {"min": 20, "max": 280}}
-    plain = dataclasses.replace(found, filters=dataclasses.replace(found.filters, tables={}))
-    assert plain == Settings()
+    assert found.post.first == Settings().post.first == found.post.network
+    post, filters = dataclasses.replace(found.post, network=None), dataclasses.replace(found.filters, tables={})
+    assert dataclasses.replace(found, post=post, filters=filters) == Settings()
 
 
 def test_the_shipped_file_explains_every_key() -> None:
@@ -53,8 +54,10 @@ def test_the_shipped_file_explains_every_key() -> None:
         place = table
         for section in sections:
             place = place[section]
-        # cron stands in the comment of `every`, since only one of the two may be given
-        assert key in place or (key == "cron" and 'cron = "' in text), f"{'.'.join([*sections, key])} is missing"
+        # those stand in comments, since only one of two may be given
+        assert key in place or (key in ("cron", "networks") and f"{key} = " in text), (
+            f"{'.'.join([*sections, key])} is missing"
+        )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,12 @@ def test_the_shipped_file_explains_every_key() -> None:
         ('[sample]\ndeadline = "soon"', '"90s", "10m", "1h30m" or "3d"'),
         ("[train]\nmin_bytes = 2000", "line 1: train.max_bytes: it must be at least 2000, which is min_bytes"),
         ('[train]\nlanguages = ["english"]', 'line 2: train.languages: "english" is not one of en, es'),
-        ('[post]\nnetwork = "mastodon"', '"mastodon" is not one of "rehearsal", "x", "stdout"'),
+        (
+            '[post]\nnetwork = "mastodo"',
+            "line 2: post.network: there is no network 'mastodo', built in or a plugin; did you",
+        ),
+        ('[post]\nnetwork = "mastodon"', "mastodon.server: name the account's server, as in"),
+        ('[mastodon]\nserver = "http://mastodon.social"', "server: it must be https, or http on loopback"),
         (
             '[post]\nreconcile_after = ["5m", "1m"]',
             "reconcile_after: each wait must be longer than the one before",
@@ -121,7 +129,7 @@ def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: 
 def test_an_error_names_the_line_wherever_toml_lets_a_key_stand(tmp_path: Path) -> None:
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
     for *sections, key in every_key():
-        if key != "cron":
+        if key not in ("cron", "networks"):
             where = config.Where(str(SHIPPED), (*sections, key))
             line = int(str(where.error("")).split("line ")[1].split(":")[0])
             assert lines[line - 1].startswith(f"{key} = ")

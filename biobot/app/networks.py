@@ -15,6 +15,7 @@ from biobot.networks import secrets
 from biobot.networks.network import Network, Opening
 
 BUILT_IN = {
+    "mastodon": "biobot.networks.mastodon",
     "rehearsal": "biobot.rehearsal.network",
     "stdout": "biobot.networks.stdout",
     "x": "biobot.networks.x",

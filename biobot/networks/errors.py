@@ -46,6 +46,7 @@ class Kind(Enum):
     NOT_FOUND = "not-found"
     MOVED = "moved"
     GONE = "gone"
+    DELETED = "deleted"
     OTHER = "other"
 
 

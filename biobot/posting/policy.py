@@ -104,6 +104,7 @@ TABLE: Mapping[str, Rule] = {
     Kind.NOT_FOUND.value: _block("there is no such address: check `x.api_base`"),
     Kind.MOVED.value: _block("X has moved: set `x.api_base` to its new address"),
     Kind.GONE.value: _block("the account or its server is gone: look at it, and correct its address and keys"),
+    Kind.DELETED.value: _fail("the post was made, and somebody has deleted it since", strikes=0),
     Kind.OTHER.value: _fail("X refused for an unknown reason: please report it, with what `biobot why` says", _HOUR),
 }
 """Every kind of error and its rule: the single place where this is decided."""

@@ -77,6 +77,7 @@ def test_every_fault_of_the_fake_has_its_expectation() -> None:
         Kind.TAKEN,
         Kind.DEACTIVATED,
         Kind.GONE,
+        Kind.DELETED,
     }
 
 

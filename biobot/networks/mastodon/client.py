@@ -83,9 +83,7 @@ class MastodonClient(Network):
     def __init__(self, opening: Opening) -> None:
         self._settings: MastodonSettings = opening.settings
         if not self._settings.server:
-            raise ConfigError(
-                'mastodon.server is empty: set it to the account\'s server, as in "https://mastodon.social"'
-            )
+            raise ConfigError('mastodon.server is empty: name the account\'s server, as in "https://mastodon.social"')
         self._secrets = {TOKEN: opening.secrets.get(TOKEN, "")}
         self._clock = opening.clock
         self.session = MastodonSession(self._settings.server, self._settings.timeout, opening.clock, opening.stop)
