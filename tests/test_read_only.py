@@ -35,6 +35,8 @@ COMMANDS = (
     ["corpus", "stats"],
     ["corpus", "stats", "--json"],
     ["corpus", "export", "-"],
+    ["networks", "list"],
+    ["networks", "list", "--json"],
     ["models", "list"],
     ["models", "show", "current"],
     ["plugins", "list"],

@@ -188,19 +188,9 @@ def _torch(config: Config, _: datetime) -> str:
 
 
 def _account(config: Config, now: datetime) -> str:
-    from biobot.app.networks import open_network
+    from biobot.app.networks import check
 
-    network = open_network(config, lambda: now)
-    try:
-        account = network.me()
-    finally:
-        network.close()
-    with open_outbox(config) as outbox:
-        if outbox.account not in ("", account.id):
-            raise BiobotError(f"the keys are @{account.handle}'s, but this outbox is account {outbox.account}'s")
-    if account.access == "read":
-        raise BiobotError(f'@{account.handle}: the keys may only read; set the app to "Read and write", make new ones')
-    return f"@{account.handle} ({account.id}){', may read and write' if account.access else ''}"
+    return "; ".join(line for name in config.settings.post.all for line in check(config, lambda: now, name))
 
 
 def _existing(path: Path) -> Path:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from biobot.config import Config, Where, build
-from biobot.errors import PluginError
+from biobot.errors import NetworkError, PluginError
 from biobot.networks import secrets
-from biobot.networks.network import Network, Opening
+from biobot.networks.errors import Refused
+from biobot.networks.network import FOR_EVER, Network, Opening
+from biobot.posting.outbox import Outbox
+from biobot.text.humanize import lasting
 
 BUILT_IN = {
     "mastodon": "biobot.networks.mastodon",
@@ -48,6 +51,49 @@ def open_network(
     kind = find(config, name or config.settings.post.first)
     values = secrets.read(config, kind.secrets) if kind.secrets else {}
     return kind.open(Opening(_settings(config, kind), values, config.home, clock, stop or threading.Event()))
+
+
+def check(config: Config, clock: Callable[[], datetime], name: str) -> list[str]:
+    """Return what a network says of its account and its limits; raise NetworkError with how to fix what is wrong."""
+    network = open_network(config, clock, name=name)
+    try:
+        account = network.me()
+        with Outbox(config.home / "outbox.db", name, read_only=True) as outbox:
+            if outbox.account not in ("", account.id):
+                raise NetworkError(f"the keys are @{account.handle}'s, but this outbox is account {outbox.account}'s")
+        return list(network.check())
+    except Refused as error:
+        raise NetworkError(f"{error}; {error.remedy}" if error.remedy else str(error)) from error
+    finally:
+        network.close()
+
+
+def label(config: Config, clock: Callable[[], datetime], name: str) -> str:
+    """Mark the account as a bot's where the network has a mark for it; return what was done."""
+    network = open_network(config, clock, name=name)
+    try:
+        return network.label()
+    finally:
+        network.close()
+
+
+def overview(config: Config) -> list[dict[str, Any]]:
+    """Return the networks that are built in or used, with their limits; no call is made."""
+    return [
+        {
+            "name": kind.name,
+            "title": kind.title,
+            "in_use": kind.name in config.settings.post.all,
+            "max_length": kind.max_length,
+            "key_lasts": _worth(kind.key_lasts),
+            "missing": [name for name, value in secrets.read(config, kind.secrets).items() if not value],
+        }
+        for kind in (find(config, name) for name in dict.fromkeys((*BUILT_IN, *config.settings.post.all)))
+    ]
+
+
+def _worth(lasts: timedelta | None) -> str | None:
+    return None if lasts is None else "for ever" if lasts == FOR_EVER else lasting(lasts)
 
 
 def require_secrets(config: Config, name: str) -> None:

@@ -40,6 +40,7 @@ COMMANDS = {
     "resume": "Resume posting.",
     "undo": "Delete a post from the network.",
     "reconcile": "Settle posts whose fate is unknown.",
+    "networks": "List and check the networks that posts can go to.",
     "doctor": "Check the whole set-up and suggest fixes.",
     "models": "List, show, choose and import models.",
     "plugins": "List, test and create filter plugins.",

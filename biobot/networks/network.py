@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from biobot.networks.errors import Kind, Refused
 from biobot.text import graphemes
 from biobot.text.humanize import counted
 
@@ -133,6 +134,20 @@ class Network(ABC):
     @abstractmethod
     def delete(self, id: str) -> None:  # noqa: A002
         """Delete one of the own posts; Refused with Kind.NOT_FOUND when it is gone already."""
+
+    def check(self) -> Iterator[str]:
+        """Yield whose account it is and what its limits are, a sentence each; raise what keeps the bot from posting."""
+        account = self.me()
+        if account.access == "read":
+            raise Refused(
+                Kind.READ_ONLY,
+                403,
+                f"@{account.handle}: the keys may only read",
+                title=self.title or self.name,
+                remedy='set the app to "Read and write", and make new keys',
+            )
+        yield f"@{account.handle} ({account.id}){', may read and write' if account.access else ''}"
+        yield f"a post may have {counted(self.max_length, 'character')}"
 
     def label(self) -> str:
         """Mark the account as a bot's where the network has a mark for it; return what was done, in a sentence."""

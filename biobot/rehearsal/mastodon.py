@@ -152,6 +152,7 @@ ROUTES = (
     Route("source", "GET", rf"/api/v1/statuses/{_ID}/source", ("read:statuses",)),
     Route("timeline", "GET", rf"/api/v1/accounts/{_ID}/statuses", ("read:statuses",), public=True),
     Route("me", "GET", r"/api/v1/accounts/verify_credentials", ("read:accounts", "profile")),
+    Route("app", "GET", r"/api/v1/apps/verify_credentials"),
     Route("instance", "GET", r"/api/v2/instance/?", public=True),
 )
 
@@ -350,6 +351,11 @@ class FakeMastodon(FakeServer):
         }
         source |= {**more, "attribution_domains": [], "quote_policy": "public"}
         return Answer(200, {**self._account(), "source": source, "role": role})
+
+    def _app(self, _: Call) -> Answer:
+        document = {"id": "1", "name": APPLICATION, "website": None, "scopes": list(self.scopes), "vapid_key": ""}
+        redirect = "urn:ietf:wg:oauth:2.0:oob"
+        return Answer(200, {**document, "redirect_uris": [redirect], "redirect_uri": redirect})
 
     def _instance(self, _: Call) -> Answer:
         statuses = {"max_media_attachments": 4, "characters_reserved_per_url": URL_LENGTH}

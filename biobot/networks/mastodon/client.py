@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ import requests
 from biobot.errors import ConfigError, NetworkError
 from biobot.networks import secrets
 from biobot.networks.errors import Kind, Refused, Unknown, moment, parse
-from biobot.networks.mastodon.errors import TITLE, classify
+from biobot.networks.mastodon.errors import NEW_TOKEN, SCOPES, TITLE, classify
 from biobot.networks.network import Account, Network, Opening, Tweet
 from biobot.networks.session import Session
 from biobot.settings import MastodonSettings
@@ -40,6 +39,8 @@ MAX_CHARACTERS, URL_LENGTH = 500, 23
 PAGE = 40
 """How many posts one call reads at most."""
 
+MARK = "the account is not marked as a bot's: tick Preferences → Profile → This is an automated account"
+
 RENEWED = timedelta(days=1)
 """How old what is known of the server may be."""
 
@@ -47,17 +48,6 @@ _URL = re.compile(r"https?://[^\s<>\"]+")
 _MENTION = re.compile(r"(?<![\w/])(@\w+)@[\w.-]{1,253}(?![\w.-])")
 _BREAK = re.compile(r"<br\s*/?>|</p>")
 _TAG = re.compile(r"<[^>]*>")
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """What a server says of itself; `keys` is whether it is Mastodon itself, which honours Idempotency-Key."""
-
-    read: datetime
-    version: str
-    keys: bool
-    max_characters: int
-    url_length: int
 
 
 class MastodonSession(Session):
@@ -79,6 +69,8 @@ class MastodonClient(Network):
     title = TITLE
     settings = MastodonSettings
     secrets = (TOKEN,)
+    max_length = MAX_CHARACTERS
+    key_lasts: timedelta | None = KEY_LASTS
 
     def __init__(self, opening: Opening) -> None:
         self._settings: MastodonSettings = opening.settings
@@ -87,7 +79,10 @@ class MastodonClient(Network):
         self._secrets = {TOKEN: opening.secrets.get(TOKEN, "")}
         self._clock = opening.clock
         self.session = MastodonSession(self._settings.server, self._settings.timeout, opening.clock, opening.stop)
-        self.instance: Instance | None = None
+        self.key_lasts = None  # until the server has said what it is
+        self._url_length = URL_LENGTH
+        self._version = ""
+        self._read: datetime | None = None
         self._me: Account | None = None
 
     @property
@@ -95,19 +90,9 @@ class MastodonClient(Network):
         """How far the server's clock is ahead of this machine's, by the Date of its last answer."""
         return self.session.clock_offset
 
-    @property
-    def key_lasts(self) -> timedelta | None:  # type: ignore[override]
-        """How long a key is worth something: only on Mastodon itself."""
-        return KEY_LASTS if self.instance is not None and self.instance.keys else None
-
-    @property
-    def max_length(self) -> int:  # type: ignore[override]
-        """How many characters a post may have, by what was last read of the server."""
-        return self.instance.max_characters if self.instance else MAX_CHARACTERS
-
     def length(self, text: str) -> int:
         """Return the length as Mastodon counts it: the warning too, each URL as 23, no domain of a mention."""
-        url = "x" * (self.instance.url_length if self.instance else URL_LENGTH)
+        url = "x" * self._url_length
         warning = self._settings.content_warning.strip()
         return super().length(warning + _MENTION.sub(r"\1", _URL.sub(url, text.strip())))
 
@@ -168,6 +153,40 @@ class MastodonClient(Network):
         """Delete one of the own posts; Refused with NOT_FOUND when it is no longer there."""
         self._call("DELETE", f"/api/v1/statuses/{id}")
 
+    def check(self) -> Iterator[str]:
+        """Yield whose account it is, what the server is, and what is missing; raise what keeps the bot from posting."""
+        found = self._object(self._call("GET", "/api/v1/accounts/verify_credentials"))
+        me = self.me()
+        yield f"@{me.handle} ({me.id}) on {self._settings.server}"
+        if missing := self._missing_scopes():
+            words = f"the token lacks the scope {' and '.join(missing)}"
+            raise Refused(Kind.READ_ONLY, 403, words, title=TITLE, remedy=NEW_TOKEN)
+        next(self._statuses(), None)
+        yield f"a post may have {self.max_length:,} characters, and is {self._settings.visibility}"
+        yield f"version {self._version}: " + (
+            "a post whose answer was lost is sent again under its key, for 50 minutes"
+            if self.key_lasts
+            else "it does not honour keys, so that a post whose answer was lost is only looked for"
+        )
+        if found.get("bot") is not True:
+            yield MARK
+
+    def label(self) -> str:
+        """Return whether the account is marked as a bot's; the token is not allowed to do it."""
+        found = self._object(self._call("GET", "/api/v1/accounts/verify_credentials"))
+        return "the account is marked as a bot's" if found.get("bot") is True else MARK
+
+    def _missing_scopes(self) -> list[str]:
+        """Return the scopes that the token's application lacks, as far as the server tells."""
+        try:
+            scopes = self._object(self._call("GET", "/api/v1/apps/verify_credentials")).get("scopes")
+        except (Refused, Unknown):
+            return []
+        if not isinstance(scopes, list):
+            return []
+        held = {*scopes, *(["read:accounts"] if "profile" in scopes else [])}
+        return [scope for scope in SCOPES if not {scope, scope.partition(":")[0]} & held]
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self.session.close()
@@ -192,25 +211,23 @@ class MastodonClient(Network):
     def _renew(self) -> None:
         """Read what the server says of itself, unless that was done today; when it fails, old limits do as well."""
         now = self._clock()
-        if self.instance is not None and abs(now - self.instance.read) < RENEWED:
+        if self._read is not None and abs(now - self._read) < RENEWED:
             return
         try:
             found = self._object(self._call("GET", "/api/v2/instance"))
         except NetworkError:
-            if self.instance is None:
+            if self._read is None:
                 raise
             return
-        version, api = str(found.get("version") or ""), found.get("api_versions")
-        statuses = found.get("configuration")
-        statuses = statuses.get("statuses") if isinstance(statuses, dict) else None
-        limits = statuses if isinstance(statuses, dict) else {}
-        self.instance = Instance(
-            now,
-            version,
-            isinstance(api, dict) and "mastodon" in api and "compatible" not in version,
-            _count(limits.get("max_characters")) or MAX_CHARACTERS,
-            _count(limits.get("characters_reserved_per_url")) or URL_LENGTH,
-        )
+        self._read = now
+        self._version, api = str(found.get("version") or "unknown"), found.get("api_versions")
+        own = isinstance(api, dict) and "mastodon" in api and "compatible" not in self._version
+        self.key_lasts = KEY_LASTS if own else None
+        limits = found.get("configuration")
+        limits = limits.get("statuses") if isinstance(limits, dict) else None
+        limits = limits if isinstance(limits, dict) else {}
+        self.max_length = _count(limits.get("max_characters")) or MAX_CHARACTERS
+        self._url_length = _count(limits.get("characters_reserved_per_url")) or URL_LENGTH
 
     def _statuses(self) -> Iterator[dict[str, Any]]:
         """Yield the own posts, newest first, read a page at a time."""

@@ -13,13 +13,14 @@ TITLE = "Mastodon"
 SCOPES = ("read:accounts", "read:statuses", "write:statuses")
 """What the token has to be allowed."""
 
-_NEW_TOKEN = (
+NEW_TOKEN = (
     "make a new application under Preferences → Development, tick "
     f"{', '.join(SCOPES)}, and put its access token into BIOBOT_MASTODON_ACCESS_TOKEN"
 )
+"""How to come by a token that may do all that is needed."""
 _FORBIDDEN = (
     # these are not translated
-    ("authorized scopes", Kind.READ_ONLY, f"the token lacks a scope: {_NEW_TOKEN}"),
+    ("authorized scopes", Kind.READ_ONLY, f"the token lacks a scope: {NEW_TOKEN}"),
     ("is currently disabled", Kind.SUSPENDED, "the account is suspended or frozen: log in on the server and appeal"),
     ("confirmed e-mail", Kind.LOCKED, "the account's e-mail address is not confirmed: confirm it"),
     ("pending approval", Kind.LOCKED, "the account waits for the server's approval: wait for it"),
@@ -44,7 +45,7 @@ def classify(method: str, status: int, headers: Mapping[str, str], body: bytes) 
         said = f": {detail}" if detail else ""
         return Unknown(f"{TITLE} answered HTTP {status}{said}; the request may have been done")
     elif status == 401:
-        kind, remedy = Kind.REVOKED, f"the access token is wrong, revoked or expired: {_NEW_TOKEN}"
+        kind, remedy = Kind.REVOKED, f"the access token is wrong, revoked or expired: {NEW_TOKEN}"
     elif status == 403:
         known = ((kind, remedy) for words, kind, remedy in _FORBIDDEN if words in detail)
         kind, remedy = next(known, (Kind.LOCKED, _SHUT_OUT))
@@ -55,7 +56,7 @@ def classify(method: str, status: int, headers: Mapping[str, str], body: bytes) 
     elif status == 410:
         kind, remedy = Kind.GONE, f"the server has closed for good: move to another one, and {_ADDRESS}"
     elif status == 422 and "requires an authenticated user" in detail:
-        kind, remedy = Kind.APP_ONLY, f"the token is an application's, not an account's: {_NEW_TOKEN}"
+        kind, remedy = Kind.APP_ONLY, f"the token is an application's, not an account's: {NEW_TOKEN}"
     elif status in (400, 413, 422):
         kind, remedy = Kind.INVALID, "the server finds the post invalid: look at its words, and at its rules"
     elif status == 429:

@@ -1,0 +1,55 @@
+"""`biobot networks`: the networks, their limits, and the accounts on them."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from biobot.cli import Group, Options
+from biobot.cli.common import clock
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """Look at the networks that posts can go to."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a network.")
+@click.pass_obj
+def list_(options: Options, as_json: bool) -> None:
+    """List the networks, which of them are used, and their limits."""
+    from biobot.app import networks
+
+    for each in networks.overview(options.config):
+        if as_json:
+            click.echo(json.dumps(each, ensure_ascii=False))
+            continue
+        lasts = each["key_lasts"]
+        sure = f"sent again safely {lasts if lasts == 'for ever' else f'for {lasts}'}" if lasts else "never sent again"
+        used = "used" if each["in_use"] else f"needs {', '.join(each['missing'])}" if each["missing"] else "ready"
+        click.echo(f"{each['name']:<10} up to {each['max_length']:,} characters, {sure}; {used}")
+
+
+@command.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def check(options: Options, names: tuple[str, ...]) -> None:
+    """Try account, scopes and limits of the networks that are used, or of those named; connects."""
+    from biobot.app import networks
+
+    for name in names or options.config.settings.post.all:
+        for line in networks.check(options.config, clock, name):
+            click.echo(f"{name:<10} {line}")
+
+
+@command.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def label(options: Options, names: tuple[str, ...]) -> None:
+    """Mark the account as a bot's on the networks that are used, or on those named; connects."""
+    from biobot.app import networks
+
+    for name in names or options.config.settings.post.all:
+        click.echo(f"{name:<10} {networks.label(options.config, clock, name)}")

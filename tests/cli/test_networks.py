@@ -1,0 +1,109 @@
+"""`biobot networks` and `doctor --online`, through the real entry point and on a real server on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from biobot.cli import main
+from biobot.posting.outbox import Outbox
+from biobot.rehearsal.mastodon import ACCOUNT, TOKEN, FakeMastodon
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeMastodon]:
+    with FakeMastodon(lambda: datetime.now(UTC)) as fake:
+        yield fake
+
+
+@pytest.fixture
+def run(
+    bot: Callable[[str], Path], fake: FakeMastodon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    bot(f'[post]\nnetwork = "mastodon"\n[mastodon]\nserver = "{fake.address}"\n')
+    monkeypatch.setenv("BIOBOT_MASTODON_ACCESS_TOKEN", TOKEN)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(list(words))
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return command
+
+
+def test_networks_are_listed_with_their_limits_and_without_a_call(run: Run, fake: FakeMastodon) -> None:
+    found = {each["name"]: each for each in map(json.loads, run("networks", "list", "--json")[1].splitlines())}
+    assert found["mastodon"] == {
+        "name": "mastodon",
+        "title": "Mastodon",
+        "in_use": True,
+        "max_length": 500,
+        "key_lasts": "50 min",
+        "missing": [],
+    }
+    assert found["x"]["max_length"] == 280
+    assert "BIOBOT_X_API_KEY" in found["x"]["missing"]
+    assert fake.state.calls() == 0
+
+
+def test_check_names_account_limits_and_what_the_server_is(run: Run, fake: FakeMastodon) -> None:
+    fake.max_characters, fake.bot = 5000, False
+    code, out, _ = run("networks", "check")
+    assert code == 0
+    assert f"mastodon   @rehearsal ({ACCOUNT}) on {fake.address}" in out
+    assert "a post may have 5,000 characters, and is unlisted" in out
+    assert "version 4.7.3: a post whose answer was lost is sent again under its key" in out
+    assert "This is an automated account" in out
+    fake.server, fake.bot = "none", True
+    out = run("networks", "check", "mastodon")[1]
+    assert "does not honour keys, so that a post whose answer was lost is only looked for" in out
+    assert "automated account" not in out
+
+
+@pytest.mark.parametrize("command", [("networks", "check"), ("doctor", "--online")])
+@pytest.mark.parametrize(
+    ("scopes", "says"),
+    [
+        (("read:accounts", "read:statuses"), "lacks the scope write:statuses;"),
+        (("profile", "write:statuses"), "lacks the scope read:statuses;"),
+        (("profile",), "lacks the scope read:statuses and write:statuses;"),
+    ],
+)
+def test_missing_scopes_are_named(
+    run: Run, fake: FakeMastodon, command: tuple[str, ...], scopes: tuple[str, ...], says: str
+) -> None:
+    fake.scopes = scopes
+    code, out, err = run(*command)
+    assert code == 1
+    assert says in out + err
+    assert "tick read:accounts, read:statuses, write:statuses" in out + err
+
+
+def test_a_wrong_token_is_one_line_with_the_way_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOBOT_MASTODON_ACCESS_TOKEN", "another")
+    code, _, err = run("networks", "check")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "wrong, revoked or expired: make a new application under Preferences" in err
+
+
+def test_the_account_of_another_bot_is_refused(run: Run, bot: Callable[[str], Path], tmp_path: Path) -> None:
+    from biobot.config import load
+
+    with Outbox(load(None, None).home / "outbox.db", "mastodon") as outbox:
+        outbox.claim_account("42", datetime.now(UTC))
+    code, _, err = run("networks", "check")
+    assert code == 1
+    assert "the keys are @rehearsal's, but this outbox is account 42's" in err
+
+
+def test_label_says_how_to_mark_a_bot(run: Run, fake: FakeMastodon) -> None:
+    assert "is marked as a bot's" in run("networks", "label")[1]
+    fake.bot = False
+    assert "This is an automated account" in run("networks", "label")[1]
