@@ -13,7 +13,7 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -30,12 +30,13 @@ _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One bot: its settings, the file they came from (None: all defaults), its folder and its state's home."""
+    """One bot: its settings, the file they came from (None: all defaults) with its text, its folder and its home."""
 
     settings: Settings
     file: Path | None
     folder: Path
     home: Path
+    text: str | None = None
 
 
 # -- finding and reading -----------------------------------------------------------------------------
@@ -48,15 +49,28 @@ def load(file: Path | None = None, home: Path | None = None, environ: Mapping[st
     STATE_DIRECTORY, else `state` beside the file, else the platform's data folder. Raises ConfigError for a file
     that was named and does not exist, and as `read` does.
     """
+    return reread(find(file, home, environ))
+
+
+def find(file: Path | None = None, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Return where a bot's file and home are, with every setting's default: the file is not read."""
     named = file or (Path(environ["BIOBOT_CONFIG"]) if environ.get("BIOBOT_CONFIG") else None)
     found = named or Path("biobot.toml")
     if found.is_file():
         found = found.resolve()
-        return Config(read(found), found, found.parent, (home or _home(environ, found.parent)).absolute())
+        return Config(Settings(), found, found.parent, (home or _home(environ, found.parent)).absolute())
     if named is not None:
         raise ConfigError(f"there is no config file {named}; write one with `biobot init`")
     folder = (home or _home(environ, None)).absolute()
     return Config(Settings(), None, folder, folder)
+
+
+def reread(config: Config) -> Config:
+    """Return a config with the settings that its file has now; raise ConfigError as `read` does."""
+    if config.file is None:
+        return config
+    text = _text(config.file)
+    return replace(config, settings=parse(text, config.file), text=text)
 
 
 def read(file: Path) -> Settings:
@@ -65,17 +79,29 @@ def read(file: Path) -> Settings:
     Raises ConfigError for a file that cannot be read, that others can write, or that is not TOML, and for an unknown
     key or a wrong value, with its line.
     """
+    return parse(_text(file), file)
+
+
+def _text(file: Path) -> str:
     from biobot import storage  # which loads SQLite; `biobot --help` reads no config
 
     try:
         if storage.others_can_write(file):
             raise ConfigError(f"others can write {file}, which names programs to run; fix it with: chmod go-w '{file}'")
-        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from None
+
+
+def parse(text: str, file: Path) -> Settings:
+    """Return the settings in the text of a biobot.toml; raise ConfigError, which names `file`, as `read` does."""
+    try:
+        table = tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{file} is not valid TOML: its values are nested too deeply") from None
-    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
+    except ValueError as error:  # no TOML, or a number of thousands of digits
         raise ConfigError(f"{file} is not valid TOML: {error}") from None
     settings, where = build(Settings, table, Where(str(file))), Where(str(file))
     for name in settings.post.all:

@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import Literal
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from biobot.app import running
 from biobot.app.networks import require_secrets
 from biobot.app.posting import one, open_poster, opened_poster
-from biobot.config import Config
-from biobot.errors import ConfigError
+from biobot.config import Config, reread
+from biobot.errors import BiobotError, ConfigError
 from biobot.posting import locks, schedule
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.post import PENDING, Post, State
@@ -31,6 +33,12 @@ from biobot.text.humanize import when
 from biobot.worker.client import Worker
 
 log = logging.getLogger("biobot")
+
+CONFIG = "config"
+"""The problem of a biobot.toml that changed and cannot be used."""
+
+AGAIN = timedelta(minutes=1)
+"""Settings that could not be used are tried again after this time."""
 
 HEARTBEAT = timedelta(seconds=5)
 """The longest that the loop sleeps."""
@@ -52,20 +60,68 @@ def run(
 
     Tests replace `opened`, `worker` and `clock`.
     """
-    stop, wake = threading.Event(), threading.Event()
-    with locks.lock(config.home, locks.DAEMON, "the daemon", clock()), _signals(stop, wake):
-        workers = worker(config)
-        check(config, workers, clock())
-        poster = opened(config, clock, who="the daemon", stop=stop)
+    stop, wake, again = threading.Event(), threading.Event(), threading.Event()
+    with locks.lock(config.home, locks.DAEMON, "the daemon", clock()), _signals(stop, wake, again):
+        reader = _Reader(config, worker, again)
+        check(config, worker(config), clock())
+        drafter = Drafter(worker(config).draw, wake.set)
+        following: Config | None = config
+        bot: Bot | None = None
         try:
-            bot = Bot(config, poster, Drafter(workers.draw, wake.set))
-            _greet(config, bot, clock())
-            serve(bot, stop, wake, clock)
+            while following is not None:
+                config = following
+                running.note(config)
+                poster = opened(config, clock, who="the daemon", stop=stop)
+                try:
+                    bot = Bot(config, poster, drafter, before=bot)
+                    bot.notices.over(CONFIG)
+                    _greet(config, bot, clock())
+                    following = serve(bot, stop, wake, clock, reader)
+                finally:
+                    poster.close()
+                    poster.outbox.close()
+                if following is not None:
+                    drafter.restart(worker(following).draw)
+                    log.info("%s was read again", config.file)
         finally:
             tell("STOPPING=1")
-            poster.close()
-            poster.outbox.close()
     log.info("stopped")
+
+
+class _Reader:
+    """Reads biobot.toml again when it has changed, or at SIGHUP."""
+
+    def __init__(self, config: Config, worker: Callable[[Config], Worker], asked: threading.Event) -> None:
+        self._config = config
+        self._worker = worker
+        self._asked = asked
+        self._watch = running.Watch(config)
+        self._again: datetime | None = None
+
+    def look(self, bot: Bot, now: datetime) -> Config | Literal["old", "unsettled"]:
+        """Return the new config; "old" goes on, and until an "unsettled" change is over nothing is to be done.
+
+        A file that cannot be used is reported, and changes nothing.
+        """
+        asked = self._asked.is_set() or (self._again is not None and now >= self._again)
+        if not (self._watch.changed(now) or asked):
+            return "old"
+        if not (self._watch.settled(now) or asked):
+            return "unsettled"
+        self._asked.clear()
+        self._again = None
+        self._watch.note_read()
+        try:
+            found = reread(self._config)
+            check(found, self._worker(found), now)
+        except BiobotError as error:
+            bot.notices.say(CONFIG, running.broken(error), now)
+            self._again = now + AGAIN  # a plugin may be fixed, or memory free, by then
+            return "old"
+        if found.text == bot.config.text and not asked:
+            bot.notices.over(CONFIG)
+            return "old"
+        return found
 
 
 def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
@@ -90,8 +146,10 @@ def check(config: Config, worker: Worker, now: datetime) -> None:
         require_secrets(config, name)
 
 
-def serve(bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callable[[], datetime]) -> None:
-    """Step, sleep, and step again until `stop` is set."""
+def serve(
+    bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callable[[], datetime], reader: _Reader
+) -> Config | None:
+    """Step, sleep, and step again until `stop` is set or there is a new config, which is returned."""
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     alarm = BackgroundScheduler(timezone=UTC)
     alarm.start()
@@ -100,14 +158,19 @@ def serve(bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callabl
         while not stop.is_set():
             wake.clear()
             now = clock()
-            following = bot.step(now)
+            found = reader.look(bot, now)
+            if isinstance(found, Config):
+                return found
+            following = bot.step(now) if found == "old" else now + running.SETTLING
             tell("WATCHDOG=1")
             if following > now:
                 alarm.add_job(
                     wake.set, "date", run_date=following, id="wake", replace_existing=True, misfire_grace_time=None
                 )
                 wake.wait(HEARTBEAT.total_seconds())
+        return None
     finally:
+        alarm.remove_all_jobs()  # or its thread might find itself shut down in the middle of one
         alarm.shutdown(wait=False)
 
 
@@ -124,18 +187,32 @@ def tell(state: str) -> None:
 
 
 @contextmanager
-def _signals(stop: threading.Event, wake: threading.Event) -> Iterator[None]:
+def _signals(stop: threading.Event, wake: threading.Event, again: threading.Event) -> Iterator[None]:
+    attached = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
     def asked(number: int, _: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        stop.set()
+        if number == signal.SIGHUP and not (attached and not _has_terminal()):
+            again.set()
+        else:
+            log.info("%s: stopping", signal.Signals(number).name)
+            stop.set()
         wake.set()
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _has_terminal() -> bool:
+    """Return whether there is a controlling terminal: one that was closed sends SIGHUP, too."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _greet(config: Config, bot: Bot, now: datetime) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from biobot.app import training_record
+from biobot.app import running, training_record
 from biobot.candidate import Candidate
 from biobot.collect.ledger import month_spend
 from biobot.config import Config
@@ -18,7 +18,7 @@ from biobot.posting import locks, schedule
 from biobot.posting.blocks import PROBLEMS, posting_block
 from biobot.posting.budget import Budget, Left
 from biobot.posting.drafts import SamplingRecord
-from biobot.posting.notices import problems
+from biobot.posting.notices import REVIEW, problems
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State, slot_key, stamp
 from biobot.text.humanize import when
@@ -62,7 +62,7 @@ def status(config: Config, now: datetime) -> Status:
         left = budget.left(now)
         block = posting_block(outbox, budget, now)
         # what blocks posting is known better from the outbox as it is now, daemon or not
-        found = [text for name, text in problems(outbox).items() if name not in PROBLEMS]
+        found = [text for name, text in problems(outbox).items() if name not in (*PROBLEMS, REVIEW)]
         if block is not None and block.kind != "paused":
             found.insert(0, block.text)
         try:
@@ -71,6 +71,9 @@ def status(config: Config, now: datetime) -> Status:
             model = None
             found.append(str(error))
         daemon = locks.holder(config.home, locks.DAEMON)
+        changed = running.difference(config)
+        if changed is not None:
+            found = [changed, *(each for each in found if each != changed)]
         state = "running" if daemon else "stopped"
         if block is not None and block.until is None:
             state = "paused" if block.kind == "paused" else "blocked"

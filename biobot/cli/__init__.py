@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import click
 
 from biobot import __version__
-from biobot.config import Config, load
-from biobot.errors import BiobotError
+from biobot.config import Config, find, load
+from biobot.errors import BiobotError, ConfigError
 
 COMMANDS = {
     "init": "Create a bot's folder: biobot.toml, .env and plugins/.",
@@ -29,6 +29,7 @@ COMMANDS = {
     "taste": "Show, learn, import and export your taste.",
     "tune": "Sweep temperatures and recommend some.",
     "run": "Run the daemon.",
+    "reload": "Have the daemon read biobot.toml again, now.",
     "post": "Make one post now.",
     "queue": "List the posts in the outbox, in every state.",
     "approve": "Approve held drafts for posting.",
@@ -62,6 +63,25 @@ class Options:
     def config(self) -> Config:
         """Read the bot's config, on first use."""
         return load(self.file, self.home)
+
+    @cached_property
+    def usable(self) -> Config:
+        """Read the config, or where its file is broken what the daemon last ran with: `pause` must always work."""
+        from biobot.app import running
+
+        try:
+            return self.config
+        except ConfigError:
+            found = running.noted(find(self.file, self.home))
+            if found is None:
+                raise
+            return found
+
+    def announce(self) -> None:
+        """Print the bot, its folder and its network: which bot a command is about to change."""
+        from biobot.app.running import name
+
+        click.echo(name(self.usable))
 
 
 class Group(click.Group):

@@ -37,10 +37,11 @@ def json_line(found: Mapping[str, Any], stream: TextIO) -> str:
 
 @contextmanager
 def outbox(options: Options) -> Iterator[Outbox]:
-    """Open the outbox for writing."""
+    """Open the outbox for writing, once the bot was announced."""
     from biobot.posting.outbox import Outbox
 
-    with Outbox(options.config.home / "outbox.db", options.config.settings.post.first) as opened:
+    options.announce()
+    with Outbox(options.usable.home / "outbox.db", options.usable.settings.post.first) as opened:
         yield opened
 
 

@@ -18,5 +18,5 @@ def command(options: Options, post: int, text: str, rev: int | None) -> None:
     from biobot.app import posting
 
     with outbox(options) as opened:
-        row = posting.edit(options.config, opened, post, text, clock(), rev)
+        row = posting.edit(options.usable, opened, post, text, clock(), rev)
     click.echo(f"edited {post} (revision {row.rev}): {row.state}")

@@ -16,5 +16,6 @@ def command(options: Options, text: str | None) -> None:
     from biobot.app.posting import one, opened_poster
     from biobot.worker.client import Worker
 
+    options.announce()
     with opened_poster(options.config, clock, who="`biobot post`") as writer:
         tell(one(writer, Worker(options.config), text))

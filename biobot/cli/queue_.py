@@ -28,7 +28,7 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
     from biobot.text.humanize import when
     from biobot.text.terminal import clean
 
-    with health.open_outbox(options.config) as outbox:
+    with health.open_outbox(options.usable) as outbox:
         rows = outbox.posts(*(State(each) for each in states), limit=limit, everywhere=True)
     for row in rows:
         if as_json:

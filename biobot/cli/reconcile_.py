@@ -21,7 +21,8 @@ def command(options: Options, post: int | None, resend: bool) -> None:
 
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
-    with opened_poster(options.config, clock, who="`biobot reconcile`") as writer:
+    options.announce()
+    with opened_poster(options.usable, clock, who="`biobot reconcile`") as writer:
         if resend and post is not None:
             tell(writer.send(post, resend=True))
             return

@@ -20,21 +20,24 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """Show the bot's health, its next slot, and any problems."""
-    from biobot.app import health
+    from biobot.app import health, running
 
-    found = health.status(options.config, clock())
+    config = running.current(options.usable)
+    found = health.status(config, clock())
     if as_json:
-        click.echo(json.dumps(health.status_json(options.config, found), ensure_ascii=False))
+        click.echo(json.dumps(health.status_json(config, found), ensure_ascii=False))
     else:
-        click.echo("\n".join(_lines(options.config, found)))
+        click.echo("\n".join(_lines(config, found)))
 
 
 def _lines(config: Config, found: Status) -> list[str]:
+    from biobot.app.running import name
     from biobot.text.humanize import when
 
     left, post = found.left, config.settings.post
     queue = ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
     lines = [
+        name(config),
         f"{found.state}" + (f": {found.daemon}" if found.daemon else ""),
         f"network    {post.first}, review {post.review}, model {found.model}",
         f"last post  {when(found.last_post) if found.last_post else 'none yet'}",

@@ -15,6 +15,7 @@ def command(options: Options, post: int) -> None:
     """Delete a post from the network. It must be one that this bot is known to have posted."""
     from biobot.app.posting import opened_poster
 
-    with opened_poster(options.config, clock, who="`biobot undo`") as writer:
+    options.announce()
+    with opened_poster(options.usable, clock, who="`biobot undo`") as writer:
         row = writer.undo(post)
     click.echo(f"deleted {row.id} ({row.remote_id})")

@@ -17,7 +17,7 @@ def command(options: Options, post: int, as_json: bool) -> None:
     """Show a post's whole history, and draw its text again from all that is on record."""
     from biobot.app import health
 
-    found = health.why(options.config, post)
+    found = health.why(options.usable, post)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return

@@ -24,10 +24,11 @@ from biobot.posting import bot_state, locks, poster, reconcile, schedule, transi
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
 from biobot.posting.drafts import Draw, request, to_draft
-from biobot.posting.notices import Notices
+from biobot.posting.notices import REVIEW, Notices
 from biobot.posting.outbox import Outbox, Replaced, WrongAccount
 from biobot.posting.post import PENDING, Draft, Post, State, moment, slot_key
 from biobot.posting.poster import Poster
+from biobot.text.humanize import counted, when
 
 log = logging.getLogger("biobot")
 
@@ -45,6 +46,9 @@ MAX_TEXTS = 3
 
 MAX_MISSED = 1000
 """How many missed slots get a row each; of a longer gap, one row stands for the rest."""
+
+STALL = timedelta(minutes=1)
+"""A step that comes later than this finds slots that nobody could fill."""
 
 MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=10), timedelta(minutes=15)
 
@@ -79,8 +83,13 @@ class Drafter:
         self._woken = woken
         self._found: deque[DraftResult] = deque()
         self._ended: BiobotError | bool = False
+        self._stale = False
         self.busy = False
         """Whether drafts are being drawn, or were drawn and not all fetched."""
+
+    def restart(self, draw: Draw) -> None:
+        """Draw with `draw` from now on; the drafts that are being drawn are dropped when they come."""
+        self._draw, self._stale = draw, self.busy
 
     def ask(self, requests: Sequence[DraftRequest]) -> None:
         """Begin to draw drafts."""
@@ -94,9 +103,10 @@ class Drafter:
         """Return what was drawn since the last time, and whether that is all: True, or the error that ended it."""
         ended = self._ended
         found = [self._found.popleft() for _ in range(len(self._found))]
+        stale = self._stale
         if ended:
-            self.busy, self._ended = False, False
-        return found, ended
+            self.busy, self._ended, self._stale = False, False, False
+        return ([], bool(ended)) if stale else (found, ended)
 
     def _run(self, requests: Sequence[DraftRequest]) -> None:
         ended: BiobotError | bool = True
@@ -118,7 +128,8 @@ class Drafter:
 class Bot:
     """One bot on one network, driven by `step`."""
 
-    def __init__(self, config: Config, poster: Poster, drafter: Drafter) -> None:
+    def __init__(self, config: Config, poster: Poster, drafter: Drafter, before: Bot | None = None) -> None:
+        """Make a bot; `before` is the one with other settings whose place it takes."""
         self.config = config
         self.poster = poster
         self.outbox: Outbox = poster.outbox
@@ -127,8 +138,11 @@ class Bot:
         self._schedule = config.settings.schedule
         self._review = config.settings.post.review == "on"
         self._key = str(config.home.resolve())
-        self._because = "the daemon was not running"
-        self._failure = ""
+        self._because: str = before._because if before else "the daemon was not running"
+        self._heard: int = before._heard if before else self.outbox.last_audit()
+        self._following: datetime | None = before._following if before else None
+        self._missed_for = self._failure = ""
+        self._trouble = ""
         self._drafting = Backoff()
         self._posting = Backoff()
         self._reading = Backoff()
@@ -143,19 +157,25 @@ class Bot:
         self._again = False
         block: PostingBlock | None = None
         self.outbox.check_file()
+        if self._following is not None and now - self._following > STALL:
+            self._because = f"the machine slept, or the daemon was held up, from {when(self._following)} on"
         with self._part("outbox", now):
+            self._listen()
             self._keep_house(now)
         with self._part("drafts", now, self._drafting):
             self._store(now)
         with self._part("timeline", now, self._reading):
             self._reconcile(now)
         with self._part("posting", now, self._posting):
+            newest = self._account(now)
             block = self._blocked(now)
             if block is None and not self._posting.lasts(now):
-                self._post(now)
+                self._post(newest, now)
         with self._part("asking", now):
             self._ask(now, block)
-        return now if self._again else self._next(now, block)
+            self._because = self._reason(block, now)
+        self._following = now if self._again else self._next(now, block)
+        return self._following
 
     @contextmanager
     def _part(self, name: str, now: datetime, backoff: Backoff | None = None) -> Iterator[None]:
@@ -177,6 +197,8 @@ class Bot:
     def _failed(self, name: str, error: Exception, text: str, now: datetime, backoff: Backoff | None) -> None:
         if backoff is not None:
             backoff.fail(now)
+        if backoff is self._posting:
+            self._trouble = text
         # what the network says on the way to a post is reported as what blocks the next one
         reported = isinstance(error, NetworkError | WrongAccount) and name == "posting"
         if reported or isinstance(error, LockHeld | BudgetSpent):
@@ -193,18 +215,36 @@ class Bot:
                     log.warning("post %d is unconfirmed: %s", row.id, row.reason)
         self.outbox.release_missed(now)
         transitions.unexpire(self.outbox, now)
-        if self._review:
-            for row in self.outbox.posts(State.APPROVED):
-                if row.approved_by != "person":
-                    transitions.hold(self.outbox, row.id, now)
-        for row in self.outbox.posts(State.HELD):
-            if row.slot is None:
-                self._postpone(row, now)  # it waits for a person now, and goes out at a slot
+        for row in self.outbox.posts(State.APPROVED):
+            if self._review and row.approved_by != "person":
+                transitions.hold(self.outbox, row.id, now)
+            elif row.slot is None and self.outbox.audit(row.id)[-1].was == State.HELD:
+                self._postpone(row, now)  # a person approved it: it goes out at a slot
+        held = self.outbox.posts(State.HELD)
+        for row in held:
+            if self._review and row.slot is None:
+                self._postpone(row, now)
+            elif not self._review and row.slot is not None:
+                self.outbox.assign_slot(None, row.id, now)  # it may wait for long: others get the slot
             if now - row.created > self.config.settings.post.review_expiry:
                 transitions.expire(self.outbox, row.id, now)
+        if held:
+            waiting = f"{counted(len(held), 'draft')} waiting for approval"
+            self.notices.remind(REVIEW, f"{waiting}: `biobot queue list --state held`, or the console", now)
+        else:
+            self.notices.over(REVIEW)
         if self._pruned is None or abs(now - self._pruned) > timedelta(days=1):
             self._pruned = now
             self.outbox.prune(now - self.config.settings.post.history)
+
+    def _listen(self) -> None:
+        """Write into the log what people have done, with whatever command."""
+        for number, each in self.outbox.audit_after(self._heard):
+            self._heard = number
+            if each.by == "person":
+                what = "the bot" if each.post is None else f"post {each.post}"
+                done = "changed" if each.was == each.state else each.state
+                log.info("%s was %s by a person%s", what, done, f": {each.reason}" if each.reason else "")
 
     def _reconcile(self, now: datetime) -> None:
         settings, rows = self.config.settings.post, self.outbox.posts(State.UNCONFIRMED)
@@ -223,14 +263,28 @@ class Bot:
                 self.notices.say(kind, block.text, now)
             else:
                 self.notices.over(kind)
-        if block is not None:
-            self._because = block.text
         return block
+
+    def _reason(self, block: PostingBlock | None, now: datetime) -> str:
+        """Return why a slot that is open now may stay empty."""
+        if block is not None:
+            return block.text
+        if self._posting.lasts(now):
+            return self._trouble
+        late = next((row for row in self.outbox.posts(State.APPROVED) if row.attempted), None)
+        if late is not None:
+            return f"post {late.id} was still to be sent: {late.reason}"
+        if self._review and self.outbox.posts(State.HELD):
+            return "nobody approved a draft in time"
+        last = self.outbox.last_attempt(now)
+        if last is not None and now - last < self._schedule.min_gap:
+            return "the last post was less than `schedule.min_gap` ago"
+        return self._failure or "no draft was ready in time"
 
     # -- posting -------------------------------------------------------------------------------------
 
-    def _post(self, now: datetime) -> None:
-        row = self._choose(now)
+    def _post(self, newest: datetime | None, now: datetime) -> None:
+        row = self._choose(newest, now)
         if row is None:
             return
         row = self.poster.send(row.id)
@@ -250,9 +304,8 @@ class Bot:
             level = logging.INFO if row.state is State.APPROVED else logging.WARNING
             log.log(level, "post %d is %s (%s, %s): %s: %s", row.id, row.state, slot, made, row.reason, text)
 
-    def _choose(self, now: datetime) -> Post | None:
-        """Return the row to post now; None when nothing is due."""
-        newest = self._account(now)
+    def _choose(self, newest: datetime | None, now: datetime) -> Post | None:
+        """Return the row to post now; None when nothing is due. `newest` is the newest slot, if it may be filled."""
         waiting = [row for row in self.outbox.posts(State.APPROVED) if not _later(row, now)]
         manual = next((row for row in waiting if row.slot is None or row.in_doubt), None)
         if manual is not None:
@@ -297,7 +350,11 @@ class Bot:
             unfilled = [slot for slot in missed if slot not in taken]
             self.outbox.skip(unfilled, f"missed: {self._because}", now, missed=True)
             self._set_accounted(missed[-1], now)
-        self._because = self._failure or "no draft was ready in time"
+            if unfilled:
+                several = f" and {counted(len(unfilled) - 1, 'slot')} before it" if len(unfilled) > 1 else ""
+                why = self._because if self._because != self._missed_for else "for the same reason"
+                log.warning("slot %s%s missed: %s", slot_key(unfilled[-1]), several, why)
+                self._missed_for = self._because
         return newest
 
     def _open(self, slot: datetime, now: datetime) -> bool:
@@ -354,7 +411,10 @@ class Bot:
             drafts = [
                 to_draft(each.verdict, moment(each.request), best_of=each.accepted) for each in found if each.verdict
             ]
-            self.outbox.add(list(self._placed(drafts, now)), state, now)
+            added = self.outbox.add(list(self._placed(drafts, now)), state, now)
+            if self._review and any(added):
+                held = len(self.outbox.posts(State.HELD))
+                log.info("%s made, %d waiting for approval", counted(len(drafts), "draft"), held)
             poster.failpoint("stored")
             self.outbox.count_refused(sum((Counter(each.refused) for each in found), Counter()))
         for each in found:
@@ -386,6 +446,7 @@ class Bot:
         spent = [slot for slot in slots if tries[slot] >= MAX_TEXTS]
         if spent:
             self.outbox.skip(spent, f"{MAX_TEXTS} texts lost this slot", now)
+            log.warning("slot %s is skipped: %d texts lost it", slot_key(spent[-1]), MAX_TEXTS)
         names = {slot_key(slot): slot for slot in slots if slot not in spent}
         if names:
             self.drafter.ask([request(self.config, name, slot, tries[slot]) for name, slot in names.items()])

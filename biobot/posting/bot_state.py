@@ -40,7 +40,7 @@ def read(outbox: Outbox) -> BotState:
 def pause(outbox: Outbox, now: datetime) -> None:
     """Make no posts until a person resumes."""
     if read(outbox).paused is None:
-        _change(outbox, now, "person", "paused", "by a person", paused=now)
+        _change(outbox, now, "person", "paused", None, paused=now)
 
 
 def resume(outbox: Outbox, now: datetime) -> None:

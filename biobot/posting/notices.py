@@ -7,14 +7,20 @@ import logging
 import os
 import subprocess
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from biobot.config import Config
 from biobot.errors import OutboxError
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import stamp
+from biobot.posting.post import moment, stamp
 
 log = logging.getLogger("biobot")
+
+REVIEW = "review"
+"""The notice that drafts wait for a person; it is no fault, so `status` and `doctor` leave it out."""
+
+REMINDER = timedelta(days=1)
+"""After this time it is given again."""
 
 COMMAND_TIMEOUT = 30
 """Seconds that the command may take."""
@@ -38,6 +44,13 @@ class Notices:
         if known is None:
             log.warning("%s", text)
             self._tell({"problem": problem, "text": text, "at": now.isoformat(), "home": str(self.config.home)})
+
+    def remind(self, name: str, text: str, now: datetime) -> None:
+        """Report what waits for a person, and again every `REMINDER` while it waits."""
+        told = self.outbox.ask("SELECT since FROM problem WHERE name = ?", name)
+        if not told or abs(now - moment(told[0][0])) >= REMINDER:
+            self._known.pop(name, None)
+            self.say(name, text, now)
 
     def over(self, problem: str) -> None:
         """Note that a problem is over."""

@@ -195,6 +195,16 @@ class Outbox:
         rows = self.ask("SELECT post, at, was, state, by, reason FROM audit WHERE post IS ? ORDER BY id", post)
         return [Audit(row[0], moment(row[1]), *row[2:]) for row in rows]
 
+    def last_audit(self) -> int:
+        """Return the number of the newest entry in the history of all rows and the bot."""
+        ((found,),) = self.ask("SELECT coalesce(max(id), 0) FROM audit")
+        return int(found)
+
+    def audit_after(self, number: int) -> Iterator[tuple[int, Audit]]:
+        """Yield the entries after that one with their numbers, oldest first."""
+        for row in self.ask("SELECT id, post, at, was, state, by, reason FROM audit WHERE id > ? ORDER BY id", number):
+            yield row[0], Audit(row[1], moment(row[2]), *row[3:])
+
     def refused(self) -> dict[str, int]:
         """Count the candidates that each filter refused so far, by its name, the busiest filter first."""
         return dict(self.ask("SELECT filter, count FROM refused ORDER BY count DESC, filter"))

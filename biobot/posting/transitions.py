@@ -103,7 +103,7 @@ def reject(
     now: datetime,
     rev: int | None = None,
     *,
-    reason: str = "rejected by a person",
+    reason: str | None = None,
     by: By = "person",
 ) -> Post:
     """Drop a draft: its slot may be filled by another, its text never comes back.

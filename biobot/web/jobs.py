@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from anyio import to_thread
 
+from biobot.app import running
 from biobot.config import Config
 from biobot.worker.client import Call, Worker
 from biobot.worker.protocol import Request
@@ -22,7 +23,7 @@ class Jobs:
     """Runs the workers of one console, a few at a time; a worker ends as soon as nobody reads its answers."""
 
     def __init__(self, config: Config) -> None:
-        self._worker = Worker(config)
+        self._config = config
         self._calls: set[Call[Any]] = set()
         self.stopping = threading.Event()
         """Set when the console stops: a call to the network then ends."""
@@ -41,7 +42,7 @@ class Jobs:
             return [each async for each in answers]
 
     async def _answers(self, request: Request[A], deadline: timedelta) -> AsyncGenerator[A, None]:
-        call = self._worker.ask(request, deadline)
+        call = Worker(running.current(self._config)).ask(request, deadline)
         self._calls.add(call)
         try:
             while (answer := await to_thread.run_sync(call.receive, abandon_on_cancel=True)) is not None:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from biobot.app import console
+from biobot.app import console, running
 from biobot.config import Config
 from biobot.posting.outbox import Outbox
 from biobot.web.jobs import Jobs
@@ -29,10 +29,15 @@ class PageContext:
     """The bot that one console serves."""
 
     def __init__(self, config: Config, render: Render, jobs: Jobs, clock: Callable[[], datetime]) -> None:
-        self.config = config
+        self._config = config
         self.render = render
         self.jobs = jobs
         self.clock = clock
+
+    @property
+    def config(self) -> Config:
+        """The bot as its daemon runs it, or as its file is now."""
+        return running.current(self._config)
 
     @contextmanager
     def outbox(self, *, write: bool = False) -> Iterator[Outbox]:

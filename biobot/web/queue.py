@@ -55,7 +55,6 @@ class Queue:
 
     def __init__(self, context: PageContext) -> None:
         self.context = context
-        self.config = context.config
         self.render = context.render
 
     def _facts(self, outbox: Outbox) -> dict[str, Any]:
@@ -127,7 +126,7 @@ class Queue:
         def make() -> Response:
             with self.context.outbox(write=True) as outbox:
                 try:
-                    row = posting.edit(self.config, outbox, post, text, self.context.clock(), rev)
+                    row = posting.edit(self.context.config, outbox, post, text, self.context.clock(), rev)
                 except BiobotError as error:
                     again = self._editor(outbox, outbox.get(post), text, f"Not saved: {error}")
                     return HTMLResponse(again, 409)
@@ -167,7 +166,7 @@ class Queue:
         return "".join(self.render.part("parts.html", "verdict", each, post) for each, (post, _) in judged)
 
     def _view(self, outbox: Outbox) -> console.QueueView:
-        return console.queue(self.config, outbox, self.context.clock())
+        return console.queue(self.context.config, outbox, self.context.clock())
 
     def _card(self, outbox: Outbox, row: Post, note: str = "") -> str:
         return self.render.part(PARTS, "card", row, self._view(outbox), note)

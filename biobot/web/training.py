@@ -46,12 +46,11 @@ class Training:
 
     def __init__(self, context: PageContext) -> None:
         self.context = context
-        self.config = context.config
         self.render = context.render
 
     def _facts(self, _: object) -> dict[str, Any]:
-        models = console.models(self.config)
-        run = console.training_run(self.config, self.context.clock())
+        models = console.models(self.context.config)
+        run = console.training_run(self.context.config, self.context.clock())
         curves: list[tuple[str, Sequence[Sequence[float]]]] = [("this run", run.state.curve)] if run else []
         curves += [(each.id, each.curve) for each in sorted(models, key=lambda each: not each.active) if each.curve]
         curves = curves[: console.CURVES]
@@ -60,7 +59,7 @@ class Training:
             "run": run,
             "names": [name for name, _ in curves],
             "curves": console.learning_curves(curves) if curves else None,
-            "named": self.config.settings.model.name,
+            "named": self.context.config.settings.model.name,
             "live": "/training/live",
             "plots": True,
         }
@@ -101,7 +100,7 @@ class Training:
     async def _change(self, act: Any) -> Response:
         def change() -> dict[str, Any]:
             try:
-                return {"say": act(Registry(self.config.home)), "changed": ""}
+                return {"say": act(Registry(self.context.config.home)), "changed": ""}
             except ModelError as error:
                 return {"trouble": str(error)}
 

@@ -40,12 +40,16 @@ def main() -> None:
 
 
 def _answer(channel: socket.socket, task: Task) -> None:
-    from biobot.config import load
+    from biobot.config import Config, load, parse
     from biobot.filters import output
     from biobot.worker import server
 
     output.stay_diverted()
-    config = load(Path(task.config) if task.config else None, Path(task.home))
+    file, home = Path(task.config) if task.config else None, Path(task.home)
+    if file is None or task.text is None:
+        config = load(file, home)
+    else:  # the settings of whoever asks: the file may have changed since
+        config = Config(parse(task.text, file), file, file.parent, home, task.text)
     for answer in server.answer(config, task.request):
         channel.sendall(protocol.encode(answer))
 

@@ -42,7 +42,8 @@ class Worker:
     def ask(self, request: Request[A], deadline: timedelta | None = None) -> Call[A]:
         """Start a worker on a request; `deadline` is `sample.deadline` unless one is given."""
         config = self.config
-        task = Task(str(config.file) if config.file else None, str(config.home), request)  # type: ignore[arg-type]
+        file = str(config.file) if config.file else None
+        task = Task(file, str(config.home), request, config.text)  # type: ignore[arg-type]
         if deadline is not None:
             return Call(task, deadline, "")
         return Call(task, config.settings.sample.deadline, " (sample.deadline)")

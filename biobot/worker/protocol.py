@@ -143,11 +143,12 @@ AnyRequest = Draw | Preview | Judge | Replay | Explain | Sweep | LoadPlugins
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The only message to a worker: whose bot it works for, and the request."""
+    """The only message to a worker: whose bot it works for, the text of its biobot.toml, and the request."""
 
     config: str | None
     home: str
     request: AnyRequest
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ def run(bot: Bot, capsys: Said) -> Callable[..., tuple[int, str, str]]:
         with pytest.raises(SystemExit) as left:
             main(list(words))
         said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
+        first, feed, rest = said.out.partition("\n")
+        announced = " on rehearsal, /" in first  # which bot it is; that has a test of its own
+        return int(left.value.code or 0), rest if announced and feed else said.out, said.err
 
     return command
 
@@ -75,6 +77,14 @@ def test_post_posts_and_the_queue_shows_it(run: Run) -> None:
     (row,) = rows(run)
     assert list(row) == ["id", "rev", "state", "text", "slot", "network", "temperature", "created", "reason"]
     assert (row["state"], row["text"], row["slot"], row["network"]) == ("posted", "hello there", None, "rehearsal")
+
+
+@pytest.mark.parametrize("words", [["status"], ["pause"], ["resume"], ["post", "--text", "hello"], ["reconcile"]])
+def test_the_first_line_says_which_bot_it_is(bot: Bot, capsys: Said, words: list[str]) -> None:
+    folder = bot("")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert capsys.readouterr().out.splitlines()[0] == f"{folder.name} on rehearsal, {folder}"
 
 
 def test_a_given_text_is_judged_too(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,14 @@ class World:
         self.steps = 0
         self.start()
 
-    def start(self) -> None:
+    def reload(self, **post: Any) -> None:
+        """Let the running bot take over changed settings of `[post]`, as the daemon does."""
+        before, settings = self.bot, self.config.settings
+        self.outbox.close()
+        self.config = replace(self.config, settings=replace(settings, post=replace(settings.post, **post)))
+        self.start(before)
+
+    def start(self, before: Bot | None = None) -> None:
         """Start the bot, or start it again after `stop`."""
         self.outbox = Outbox(self.config.home / "outbox.db", self.config.settings.post.first)
         self.outbox.ask("PRAGMA synchronous = OFF")  # time is made up here, and so is the disk
@@ -127,7 +135,7 @@ class World:
             who="a test",
             stop=stop,
         )
-        self.bot = Bot(self.config, self.poster, Drafter(self._draw, threaded=False))
+        self.bot = Bot(self.config, self.poster, Drafter(self._draw, threaded=False), before)
 
     def stop(self) -> None:
         """Let the bot's process end, with all that it kept in memory."""

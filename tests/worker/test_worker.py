@@ -326,11 +326,10 @@ def test_what_a_plugin_breaks_for_itself_spoils_no_verdict(folder: Path, plugin:
 def test_a_worker_says_why_it_cannot(folder: Path, plugin: Plugin) -> None:
     with pytest.raises(SampleError, match="there is no model 'nowhere'"):
         list(Worker(load()).ask(Preview((1.0,), 1, 0, model="nowhere")))
-    config = load()
     without_filters(folder, "[filters.own]\nmni = 3\n")
     plugin(
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Own:\n    min: int = 3\n"
         "@hookimpl\ndef biobot_settings():\n    return Own\n"
     )
     with pytest.raises(ConfigError, match=r"loading the plugins failed: .*filters.own.mni: there is no such key"):
-        list(Worker(config).ask(LoadPlugins()))
+        list(Worker(load()).ask(LoadPlugins()))
