@@ -38,8 +38,7 @@ def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
     from biobot.worker.known import decisions
 
     home = options.config.home
-    decided = decisions(options.config)
-    found, about = taste.state(home, decided), taste.base(home)[1]
+    found, about = taste.state(home, decisions(options.config)), taste.base(home)[1]
     in_use = found.owned if found.in_use == taste.OWN else found.shipped
     base = taste.Agreement(about["spearman"], about["top_tenth_good"], about["average_good"])
     figures = in_use or base
@@ -52,15 +51,14 @@ def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
     for name, each in (("The shipped taste", found.shipped), ("Your own", found.owned)):
         if each is not None:
             click.echo(f"{name}, on your {found.own:,} marks: {_agreement(each)}")
-    curve = taste.learning_curve(home, decided)
-    for size, each in curve:
+    for size, each in found.curve:
         click.echo(f"  learnt from {size:>4} of your marks: {_agreement(each)}")
     if plot is not None:
         from biobot.evaluation import plots
         from biobot.storage import atomic_write
 
         with atomic_write(plot) as file:
-            file.write(plots.png(plots.taste_curve(curve, found.shipped or base)))
+            file.write(plots.png(plots.taste_curve(found.curve, found.shipped or base)))
         click.echo(f"drawn in {plot}", err=True)
 
 
@@ -114,7 +112,7 @@ def export(options: Options, file: Path) -> None:
     from biobot.taste import taste
 
     with taste.open_marks(options.config.home, read_only=True) as opened:
-        lines = "".join(json.dumps(each.as_dict(), ensure_ascii=False) + "\n" for each in opened.all())
+        lines = "".join(json.dumps(each.as_dict(), ensure_ascii=False) + "\n" for each in opened.newest())
     if str(file) == "-":
         click.echo(lines, nl=False)
         return

@@ -9,13 +9,11 @@ for each of the most common words: the left singular vectors of their positive p
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,69 +38,79 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower().replace("’", "'"))
 
 
-@lru_cache(maxsize=100_000)
-def hashed(*phrase: str) -> int:
-    """Return the 32-bit hash of one word, or of several that follow each other."""
-    return int.from_bytes(hashlib.blake2b(" ".join(phrase).encode(errors="replace"), digest_size=4).digest(), "little")
+@lru_cache(maxsize=50_000)
+def hashed(word: str) -> int:
+    """Return the 32-bit hash of a word or a sign."""
+    return int.from_bytes(hashlib.blake2b(word.encode(errors="replace"), digest_size=4).digest(), "little")
+
+
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the 32-bit hashes, as uint64, of phrases from those of their two parts (Knuth's multiplicative hash)."""
+    with np.errstate(over="ignore"):
+        phrases: np.ndarray = ((first << np.uint64(32) | second) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+    return phrases
+
+
+def found(ascending: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each of `values` is in `ascending`, which must not be empty, and whether it is there at all."""
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return at, ascending[at] == values
 
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Words and phrases by their hashes.
+    """Words, the most common first, and phrases by their hashes.
 
-    `counts` and `pairs` say in how many bios a word, or two words in a row, were found; `triples` were found in
-    HOLDERS or more. `rows` is a word's row in `vectors`, float32 (VECTORS, DIMENSIONS) of unit length, and in
-    `neighbours`, uint16 (VECTORS, NEIGHBOURS), the rows of the words nearest in meaning.
+    `rows` is a word's row by its hash. After the words come a row for the start of a text, one for its end, and one
+    for every unknown word, so that -1 stands for it. `counts`, float64 (rows), says in how many bios a word was found;
+    `pairs`, uint32 in ascending order, with `pair_counts` the same of two words in a row; `triples` were found in
+    HOLDERS or more. `vectors`, float32 (VECTORS + 1, DIMENSIONS), have unit length, and the last one, for words
+    without, is 0. `neighbours`, uint16 (VECTORS, NEIGHBOURS), are the rows of the words nearest in meaning.
     """
 
     bios: int
-    counts: dict[int, int]
-    pairs: dict[int, int]
-    triples: frozenset[int]
     rows: dict[int, int]
+    counts: np.ndarray
+    log_frequency: np.ndarray
+    pairs: np.ndarray
+    pair_counts: np.ndarray
+    triples: np.ndarray
     vectors: np.ndarray
     neighbours: np.ndarray
 
-    def near(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the NEIGHBOURS words nearest in meaning, itself among them, and how near: cosine ** 4."""
-        rows = self.neighbours[row]
-        return rows, np.maximum(self.vectors[rows] @ self.vectors[row], 0) ** 4
+    def near(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the NEIGHBOURS words nearest in meaning to each, and how near they are: cosine ** 4."""
+        near = self.neighbours[rows]
+        likeness: np.ndarray = np.einsum("wnd,wd->wn", self.vectors[near], self.vectors[rows])
+        return near, np.maximum(likeness, 0) ** 4
 
-    def log_frequency(self, word: str) -> float:
-        """Return the natural logarithm of the share of bios that hold `word`."""
-        return math.log((self.counts.get(hashed(word), 0) + 0.1) / self.bios)
+    def transitions(self, first: np.ndarray, second: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which `pairs` of the words `first` and `second` are known, and the logs of how often each follows.
 
-    def log_transition(self, first: str, second: str) -> float:
-        """Return the log of the share of the bios with `first` in which `second` follows it, smoothed."""
-        before = self.bios if first == START else self.counts.get(hashed(first), 0)
-        alone = 1.0 if second == END else (self.counts.get(hashed(second), 0) + 0.1) / self.bios
-        return math.log((self.pairs.get(hashed(first, second), 0) + alone) / (before + 2))
-
-    def topic(self, found: Sequence[str]) -> np.ndarray:
-        """Return the mean vector of a text's words, weighted by rarity (Arora et al. 2017); zeros if none is known."""
-        total, weights = np.zeros(DIMENSIONS, np.float32), 0.0
-        for word in found:
-            row = self.rows.get(hashed(word))
-            if row is not None:
-                weight = 1e-2 / (1e-2 + self.counts[hashed(word)] / self.bios)
-                total += weight * self.vectors[row]
-                weights += weight
-        return total / weights if weights else total
+        That is the share of the bios with the first word in which the second one follows it, smoothed.
+        """
+        at, known = found(self.pairs, pairs)
+        together = np.where(known, self.pair_counts[at], 0) + np.exp(self.log_frequency[second])
+        return known, np.log(together / (self.counts[first] + 2))
 
 
 @cache
 def load() -> Lexicon:
     """Return the lexicon that biobot ships."""
     with np.load(Path(__file__).with_name("lexicon.npz"), allow_pickle=False) as data:
-        hashes = data["words"].tolist()
-        vectors = data["vectors"].astype(np.float32)
+        bios, hashes = int(data["bios"]), data["words"].tolist()
+        vectors = np.zeros((len(data["vectors"]) + 1, DIMENSIONS), np.float32)
+        vectors[:-1] = data["vectors"]
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
+        frequency = np.concatenate([data["counts"] + 0.1, [bios, bios, 0.1]])
         return Lexicon(
-            int(data["bios"]),
-            dict(zip(hashes, data["counts"].tolist(), strict=True)),
-            dict(zip(data["pairs"].tolist(), data["pair_counts"].tolist(), strict=True)),
-            frozenset(data["triples"].tolist()),
-            {each: row for row, each in enumerate(hashes[: len(vectors)])},
+            bios,
+            {each: row for row, each in enumerate([*hashes, hashed(START), hashed(END)])},
+            np.concatenate([data["counts"], [bios, bios, 0]]).astype(np.float64),
+            np.log(frequency / bios),
+            data["pairs"],
+            data["pair_counts"],
+            data["triples"],
             vectors,
             data["neighbours"],
         )
@@ -114,19 +122,20 @@ def build(bios: Iterable[str], path: Path) -> None:
     counts = Counter(word for text in texts for word in set(text))
     pairs, triples = Counter[int](), Counter[int]()
     for text in texts:
-        ends = [START, *text, END]
-        pairs.update({hashed(*each) for each in pairwise(ends)})
-        triples.update({hashed(*each) for each in zip(ends, ends[1:], ends[2:], strict=False)})
+        ends = np.array([hashed(each) for each in (START, *text, END)], np.uint64)
+        twos = joined(ends[:-1], ends[1:])
+        pairs.update(set(twos.tolist()))
+        triples.update(set(joined(twos[:-1], ends[2:]).tolist()))
     common = [(word, count) for word, count in counts.most_common() if count >= HOLDERS]
     vectors = _vectors(texts, {word: row for row, (word, _) in enumerate(common[:VECTORS])})
-    kept = {each: count for each, count in pairs.items() if count >= HOLDERS}
+    kept = sorted(each for each, count in pairs.items() if count >= HOLDERS)
     np.savez_compressed(
         path,
         bios=len(texts),
         words=np.array([hashed(word) for word, _ in common], np.uint32),
         counts=np.array([count for _, count in common], np.uint32),
-        pairs=np.array(list(kept), np.uint32),
-        pair_counts=np.array(list(kept.values()), np.uint32),
+        pairs=np.array(kept, np.uint32),
+        pair_counts=np.array([pairs[each] for each in kept], np.uint32),
         triples=np.array(sorted(each for each, count in triples.items() if count >= HOLDERS), np.uint32),
         neighbours=_neighbours(vectors),
         vectors=np.round(127 * vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.int8),

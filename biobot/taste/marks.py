@@ -101,11 +101,15 @@ class Marks:
             self._db.executemany(f"INSERT INTO mark (at, folded, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         return len(rows)
 
-    def all(self) -> list[Mark]:
-        """Return every mark that counts, the oldest first."""
-        newest = "SELECT max(id) FROM mark GROUP BY folded, worse"
-        rows = self._query(f"SELECT {_COLUMNS} FROM mark WHERE id IN ({newest}) ORDER BY id")
-        return [_mark(row) for row in rows]
+    def newest(self, limit: int = -1) -> list[Mark]:
+        """Return the newest `limit` marks that count (negative: all of them), the oldest first."""
+        counting = "SELECT max(id) FROM mark GROUP BY folded, worse"
+        rows = self._query(f"SELECT {_COLUMNS} FROM mark WHERE id IN ({counting}) ORDER BY id DESC LIMIT ?", limit)
+        return [_mark(row) for row in reversed(rows)]
+
+    def holds(self, text: str) -> bool:
+        """Return whether somebody marked a text that is equal after folding."""
+        return bool(self._query("SELECT 1 FROM mark WHERE folded = ? LIMIT 1", fold(text)))
 
     def undo(self, source: str) -> Mark | None:
         """Take the newest mark of a source back, and return it; an earlier mark of its text counts again."""
@@ -128,9 +132,9 @@ class Marks:
         """Delete all marks, and return how many there were."""
         return self.forget(lambda _: True)
 
-    def _query(self, query: str) -> list[tuple[Any, ...]]:
+    def _query(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with storage.errors_as(TasteError, self._path):
-            return self._db.execute(query).fetchall()
+            return self._db.execute(query, values).fetchall()
 
 
 def read(lines: Iterable[bytes], bad: Callable[[int, str], None]) -> Iterator[Mark]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from hashlib import blake2b
@@ -19,22 +20,26 @@ from biobot.errors import TasteError
 from biobot.taste.features import Features, features, term_names
 from biobot.taste.lexicon import words
 from biobot.taste.marks import EDIT, Mark, Marks
-from biobot.taste.ranker import Observation, Ranker, fit
+from biobot.taste.ranker import Observation, Ranker, fit, held_out
 from biobot.text.language import language
-from biobot.text.normalize import fold
 
 MARKS = Path(__file__).with_name("marks.jsonl.gz")
 """The marks that the shipped taste was learnt from."""
-BASE, OWN = "base", "own"
-"""Names of what `save` wrote: a taste to begin with, and an owner's departure from it."""
+BASE, BLIND, OWN = "base", "blind", "own"
+"""Names of what `save` wrote: a taste to begin with, the same for texts without figures, an owner's departure."""
+VERSION = 2
+"""Changes with the features: what was learnt with others must be learnt again."""
 GOOD = 2.0
 """A text with this mark or a higher one is good."""
 LEAST_OWN = 20
 """With fewer marks of the owner's there is nothing to cross-validate: the shipped taste is used."""
 MOST_OWN = 5_000
-"""The newest marks that are learnt from: the time grows with their cube."""
-_VALIDATED = 600
+"""The newest marks that are learnt from: the time grows with their square."""
+CURVE = (20, 50, 100, 200)
+"""So many of the newest marks are what the learning curve is drawn from."""
+_VALIDATED = 400
 _FOLDS = 5
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +66,23 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What came of an owner's marks: how well both tastes predict them, and which is in use, "shipped" or "own"."""
+    """What came of an owner's marks: how well both tastes predict them, and which is in use, "shipped" or "own".
+
+    `curve` has, for some numbers of the newest marks, how well the owner's taste predicts when learnt from these.
+    """
 
     own: int
-    shipped: Agreement | None
-    owned: Agreement | None
-    in_use: str
+    shipped: Agreement | None = None
+    owned: Agreement | None = None
+    in_use: str = "shipped"
+    curve: tuple[tuple[int, Agreement], ...] = ()
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any]) -> Self:
+        """Return it from the object that `asdict` made of it; raises KeyError, TypeError or ValueError."""
+        shipped, owned = (None if found[name] is None else Agreement(**found[name]) for name in ("shipped", "owned"))
+        curve = tuple((int(size), Agreement(**each)) for size, each in found["curve"])
+        return cls(int(found["own"]), shipped, owned, str(found["in_use"]), curve)
 
     @property
     def why(self) -> str:
@@ -79,32 +95,54 @@ class Learnt:
         return f"The shipped taste is in use: yours does not predict your marks better ({gain})."
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A taste to begin with: how it judges texts whose bits and entropy are known, and others."""
+
+    seeing: Ranker
+    blind: Ranker
+
+    def scores(self, texts: Features) -> np.ndarray:
+        """Return the estimated mark of each text, 0 to 3; float64 (texts)."""
+        blind = np.isnan(texts.form[:, -1])
+        if blind.all():
+            return self.blind.scores(texts)
+        seen = self.seeing.scores(texts)
+        return np.where(blind, self.blind.scores(texts), seen) if blind.any() else seen
+
+
 class Taste:
     """Scores candidates from 0 to 3 as this owner would mark them."""
 
-    def __init__(self, shipped: Ranker, own: Ranker | None = None) -> None:
-        self.shipped = shipped
+    def __init__(self, base: Base, own: Ranker | None = None) -> None:
+        self.base = base
         self.own = own
+
+    @property
+    def neutral(self) -> float:
+        """Return the score of an average text."""
+        mean = self.base.seeing.mean
+        return mean if self.own is None else self.own.neutral(mean)
 
     def scores(self, candidates: Sequence[Candidate]) -> list[float]:
         """Return a score for each candidate; one in a language that the taste does not know gets the average."""
-        found = [features(each) for each in candidates]
-        scores = self.shipped.scores(found)
-        neutral = self.shipped.mean
+        if not candidates:
+            return []
+        found = features(candidates)
+        scores = self.base.scores(found)
         if self.own is not None:
             scores = self.own.scores(found, scores)
-            neutral = float(np.clip(self.own.mean + (1 + self.own.shipped_effect) * neutral, 0, 3))
         pairs = zip(candidates, scores.tolist(), strict=True)
-        return [score if is_judgeable(each.text) else neutral for each, score in pairs]
+        return [score if is_judgeable(each.text) else self.neutral for each, score in pairs]
 
     def explain(self, candidate: Candidate) -> dict[str, float]:
         """Return what spoke for (above 0) and against a text: its words, and the numbers of its form; largest first."""
-        found = features(candidate)
-        effects: dict[str, float] = {}
-        for ranker in (self.shipped, self.own):
+        found, names, effects = features([candidate]), term_names(candidate.text), dict[str, float]()
+        base = self.base.blind if candidate.entropy is None else self.base.seeing
+        for ranker in (base, self.own):
             if ranker is not None:
-                terms = ranker.word_effects(found)
-                named = {f"“{term}”": terms.get(number, 0.0) for term, number in term_names(candidate.text).items()}
+                terms = ranker.term_effects(found)
+                named = {f"“{name}”": terms.get(term, 0.0) for term, name in names.items()}
                 for name, effect in (named | ranker.form_effects(found)).items():
                     effects[name] = effects.get(name, 0.0) + effect
         return dict(sorted(effects.items(), key=lambda each: -abs(each[1])))
@@ -118,83 +156,64 @@ def is_judgeable(text: str) -> bool:
 def learn_base(marks: Sequence[Mark], folder: Path, splits: int = 10) -> Agreement:
     """Learn a taste to begin with from `marks` alone, write it to `folder`, and return how well it predicts.
 
-    That is the mean over `splits` random splits into five folds; it takes a minute for 1,000 marks.
+    That is the mean over `splits` random splits into five folds.
     """
     rated = [each for each in marks if each.value is not None]
     if len(rated) < LEAST_OWN:
         raise TasteError(f"a taste needs at least {LEAST_OWN} marks, and there are {len(rated)}")
-    texts = [features(each.candidate) for each in rated]
     values = np.array([each.value for each in rated])
-
-    def fitted(rest: np.ndarray, held: np.ndarray) -> np.ndarray:
-        return _fit(texts, values, rest).scores([texts[at] for at in held])
-
-    found = Agreement.mean([validate(values, fitted, seed) for seed in range(splits)])
+    observed = [Observation(at, float(value)) for at, value in enumerate(values)]
+    seeing, blind = (
+        features(each) for each in ([one.candidate for one in rated], [Candidate(one.candidate.text) for one in rated])
+    )
+    found = Agreement.mean([validate(seeing, values, seed) for seed in range(splits)])
     with storage.errors_as(TasteError, folder):
-        storage.make_folder(folder)
-        _fit(texts, values, np.arange(len(texts))).save(folder / f"{BASE}.npz")
+        if not folder.exists():
+            storage.make_folder(folder)
+        fit(seeing, observed).save(folder / f"{BASE}.npz")
+        fit(blind, observed).save(folder / f"{BLIND}.npz")
         with storage.atomic_write(folder / f"{BASE}.json", 0o644) as file:
             file.write(json.dumps({"marks": len(rated), **asdict(found)}, indent=1).encode() + b"\n")
     return found
 
 
-def _fit(texts: Sequence[Features], values: np.ndarray, at: np.ndarray) -> Ranker:
-    return fit([texts[each] for each in at], [Observation(k, float(values[each])) for k, each in enumerate(at)])
-
-
 @lru_cache(maxsize=4)
-def base(home: Path | None = None) -> tuple[Ranker, dict[str, Any]]:
+def base(home: Path | None = None) -> tuple[Base, dict[str, Any]]:
     """Return the taste to begin with, and what is known of it: the one in HOME/taste, else the one that ships."""
     folder = home / "taste" if home is not None and (home / "taste" / f"{BASE}.npz").exists() else Path(__file__).parent
     try:
-        return Ranker.load(folder / f"{BASE}.npz"), json.loads((folder / f"{BASE}.json").read_bytes())
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        found = Base(*(Ranker.load(folder / f"{name}.npz") for name in (BASE, BLIND)))
+        return found, json.loads((folder / f"{BASE}.json").read_bytes())
+    except _UNREADABLE as error:
         fix = "install biobot again" if home is None or folder != home / "taste" else "run `biobot taste reset`"
         raise TasteError(f"the taste in {folder} cannot be read ({error}); {fix}") from None
 
 
-def load(home: Path, decisions: Sequence[Mark] = ()) -> Taste:
-    """Return the taste of the bot in `home`, whose owner also made `decisions`; writes nothing.
+def load(home: Path, decisions: Sequence[Mark] = (), *, may_write: bool = False) -> Taste:
+    """Return the taste of the bot in `home`, whose owner also made `decisions`. Raises TasteError.
 
-    If marks came since the owner's taste was learnt, it is learnt anew, in memory. Raises TasteError.
+    If marks came since the owner's taste was learnt, it is learnt anew: in memory, or for good if it `may_write`.
     """
+    first, _about = base(home)
     with open_marks(home, read_only=True) as marks:
-        first, _about = base(home)
-        if not (len(marks) or decisions):
+        if not (decisions or len(marks)):
             return Taste(first)
-        state = _state(home)
-        try:
-            if state.get("revision") == _revision(marks, decisions, first):
-                return Taste(first, Ranker.load(home / "taste" / f"{OWN}.npz") if state["in_use"] == OWN else None)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            pass  # it is learnt again below: the marks are what counts
-        return Taste(first, _learn(_together(decisions, marks), first)[0])
+        if (kept := _kept(home, _revision(marks, decisions, first))) is not None:
+            with suppress(*_UNREADABLE):  # else it is learnt again below: the marks are what counts
+                return Taste(first, Ranker.load(home / "taste" / f"{OWN}.npz") if kept.in_use == OWN else None)
+    return Taste(first, _learn(home, decisions, keep=may_write)[0])
 
 
 def learn(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
     """Learn the owner's taste from the marks in `home` and from `decisions`, and keep it there."""
-    first, _about = base(home)
-    with open_marks(home) as marks:
-        revision = _revision(marks, decisions, first)
-        ranker, learnt = _learn(_together(decisions, marks), first)
-    folder = home / "taste"
-    with storage.errors_as(TasteError, folder):
-        storage.make_folder(folder)
-        if ranker is not None:
-            ranker.save(folder / f"{OWN}.npz")
-        with storage.atomic_write(folder / f"{OWN}.json") as file:
-            file.write(json.dumps({"revision": revision, **asdict(learnt)}).encode())
-    return learnt
+    return _learn(home, decisions, keep=True)[1]
 
 
-def learning_curve(
-    home: Path, decisions: Sequence[Mark] = (), sizes: Sequence[int] = (20, 50, 100, 200, 400)
-) -> list[tuple[int, Agreement]]:
-    """Return how well the owner's taste predicts their marks when it is learnt from the newest so many of them."""
-    first, _about = base(home)
+def state(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
+    """Return what came of the owner's marks, without writing anything: as it was kept, unless marks came since."""
     with open_marks(home, read_only=True) as marks:
-        rated = [each for each in _together(decisions, marks) if each.value is not None]
-    return [(size, _compare(rated[-size:], first)[1]) for size in sizes if size < len(rated)]
+        kept = _kept(home, _revision(marks, decisions, base(home)[0]))
+    return kept or _learn(home, decisions, keep=False)[1]
 
 
 def open_marks(home: Path, *, read_only: bool = False) -> Marks:
@@ -202,46 +221,19 @@ def open_marks(home: Path, *, read_only: bool = False) -> Marks:
     return Marks(home / "taste.db", read_only=read_only)
 
 
-def state(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
-    """Return what came of the owner's marks, without writing anything."""
-    first, _about = base(home)
-    with open_marks(home, read_only=True) as marks:
-        return _learn(_together(decisions, marks), first)[1]
-
-
-def _together(decisions: Sequence[Mark], marks: Marks) -> list[Mark]:
-    """Return an owner's decisions on drafts, but for those that they marked by hand as well, and then the marks."""
-    rated = marks.all()
-    texts = {fold(each.candidate.text) for each in rated}
-    return [each for each in decisions if fold(each.candidate.text) not in texts] + rated
-
-
 def reset(home: Path) -> int:
     """Delete all marks and everything learnt in `home`, and return how many marks there were."""
     with open_marks(home) as marks:
         count = marks.reset()
-    for name in (f"{BASE}.npz", f"{BASE}.json", f"{OWN}.npz", f"{OWN}.json"):
+    for name in (f"{BASE}.npz", f"{BLIND}.npz", f"{BASE}.json", f"{OWN}.npz", f"{OWN}.json"):
         (home / "taste" / name).unlink(missing_ok=True)
     return count
 
 
-def _state(home: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((home / "taste" / f"{OWN}.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def validate(marks: np.ndarray, fitted: Callable[[np.ndarray, np.ndarray], np.ndarray], seed: int) -> Agreement:
-    """Return the mean agreement over the folds of one random split.
-
-    `fitted(rest, held)` returns the scores of the texts numbered `held`, learnt from those numbered `rest`.
-    """
-    folds = np.array_split(np.random.default_rng(seed).permutation(len(marks)), _FOLDS)
-    return Agreement.mean(
-        [agreement(fitted(np.setdiff1d(np.arange(len(marks)), held), held), marks[held]) for held in folds]
-    )
+def validate(texts: Features, marks: np.ndarray, seed: int) -> Agreement:
+    """Return how well the marks of each fifth of some texts are predicted by a taste learnt from the others alone."""
+    folds = _folds(len(marks), seed)
+    return _over(folds, held_out(texts, marks, folds), marks)
 
 
 def agreement(scores: np.ndarray, marks: np.ndarray) -> Agreement:
@@ -253,44 +245,77 @@ def agreement(scores: np.ndarray, marks: np.ndarray) -> Agreement:
     return Agreement(0.0 if flat else float(np.corrcoef(one, other)[0, 1]), float(good[top].mean()), float(good.mean()))
 
 
-def _learn(marks: Sequence[Mark], first: Ranker) -> tuple[Ranker | None, Learnt]:
-    """Return the owner's ranker, if it predicts the owner's marks better than `first`, and how both did."""
-    recent = list(marks)[-MOST_OWN:]
-    rated = [each for each in recent if each.value is not None]
-    if len(rated) < LEAST_OWN:
-        return None, Learnt(len(marks), None, None, "shipped")
-    before, after = _compare(rated[-_VALIDATED:], first)
-    if after.spearman <= before.spearman:
-        return None, Learnt(len(marks), before, after, "shipped")
-    texts = [features(each.candidate) for each in recent]
-    observations = []
-    for at, each in enumerate(recent):
-        if each.worse is not None:
-            observations.append(Observation(at, EDIT, len(texts)))
-            texts.append(features(Candidate(each.worse)))
-        elif each.value is not None:
-            observations.append(Observation(at, each.value))
-    return fit(texts, observations, first.scores(texts)), Learnt(len(marks), before, after, OWN)
+def _folds(count: int, seed: int = 0) -> list[np.ndarray]:
+    return np.array_split(np.random.default_rng(seed).permutation(count), _FOLDS)
 
 
-def _compare(rated: Sequence[Mark], first: Ranker) -> tuple[Agreement, Agreement]:
+def _over(folds: Sequence[np.ndarray], scores: np.ndarray, marks: np.ndarray) -> Agreement:
+    return Agreement.mean([agreement(scores[held], marks[held]) for held in folds])
+
+
+def _learn(home: Path, decisions: Sequence[Mark], *, keep: bool) -> tuple[Ranker | None, Learnt]:
+    """Return the owner's ranker, if it predicts the owner's marks better than the base, and how both did."""
+    first, _about = base(home)
+    with open_marks(home, read_only=not keep) as opened:
+        revision = _revision(opened, decisions, first)
+        count, marks = _together(decisions, opened)
+    rated = [each for each in marks if each.value is not None][-_VALIDATED:]
+    learnt, ranker = Learnt(count), None
+    if len(rated) >= LEAST_OWN:
+        before, after = _compare(rated, first)
+        curve = tuple((size, _compare(rated[-size:], first)[1]) for size in CURVE if size < len(rated))
+        learnt = Learnt(count, before, after, OWN if after.spearman > before.spearman else "shipped", curve)
+    if learnt.in_use == OWN:
+        texts, observations = [each.candidate for each in marks], []
+        for at, each in enumerate(marks):
+            if each.worse is not None:
+                observations.append(Observation(at, EDIT, len(texts)))
+                texts.append(Candidate(each.worse))
+            elif each.value is not None:
+                observations.append(Observation(at, each.value))
+        found = features(texts)
+        ranker = fit(found, observations, first.scores(found))
+    if keep:
+        folder = home / "taste"
+        with storage.errors_as(TasteError, folder):
+            storage.make_folder(folder)
+            if ranker is not None:
+                ranker.save(folder / f"{OWN}.npz")
+            with storage.atomic_write(folder / f"{OWN}.json") as file:
+                file.write(json.dumps({"revision": revision, **asdict(learnt)}).encode())
+    return ranker, learnt
+
+
+def _together(decisions: Sequence[Mark], marks: Marks) -> tuple[int, list[Mark]]:
+    """Return how many marks an owner made, and the newest: decisions on drafts count as older than marks by hand.
+
+    A decision on a text that the owner marked as well does not count.
+    """
+    decided = [each for each in decisions if not marks.holds(each.candidate.text)]
+    return len(decided) + len(marks), (decided + marks.newest(MOST_OWN))[-MOST_OWN:]
+
+
+def _compare(rated: Sequence[Mark], first: Base) -> tuple[Agreement, Agreement]:
     """Return how well `first`, and a departure from it learnt from the other folds, predict an owner's marks."""
-    texts = [features(each.candidate) for each in rated]
-    values = np.array([each.value for each in rated])
+    texts, values = features([each.candidate for each in rated]), np.array([each.value for each in rated])
     known = first.scores(texts)
-
-    def own(rest: np.ndarray, held: np.ndarray) -> np.ndarray:
-        observations = [Observation(number, float(values[at])) for number, at in enumerate(rest)]
-        ranker = fit([texts[at] for at in rest], observations, known[rest])
-        return ranker.scores([texts[at] for at in held], known[held])
-
-    return validate(values, lambda _, held: known[held], 0), validate(values, own, 0)
+    folds = _folds(len(rated))
+    return _over(folds, known, values), _over(folds, held_out(texts, values, folds, known), values)
 
 
-def _revision(marks: Marks, decisions: Sequence[Mark], first: Ranker) -> str:
-    """Return what changes with the marks, the decisions, and the taste to begin with."""
-    said = json.dumps([each.as_dict() for each in decisions])
-    return f"{marks.revision}-{blake2b(said.encode(), digest_size=8).hexdigest()}-{first.mean:.6f}"
+def _kept(home: Path, revision: str) -> Learnt | None:
+    """Return what `learn` kept, if it learnt from just these marks."""
+    try:
+        found = json.loads((home / "taste" / f"{OWN}.json").read_bytes())
+        return Learnt.read(found) if found["revision"] == revision else None
+    except _UNREADABLE:
+        return None
+
+
+def _revision(marks: Marks, decisions: Sequence[Mark], first: Base) -> str:
+    """Return what changes with the marks, the decisions, the taste to begin with, and the features."""
+    said = json.dumps([VERSION, first.seeing.mean, *(each.as_dict() for each in decisions)])
+    return f"{marks.revision}-{blake2b(said.encode(), digest_size=8).hexdigest()}"
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -214,11 +214,14 @@ def open_judge(config: Config, model: str | None = None, *, may_write: bool = Fa
     """
     folder = Registry(config.home).find(model or config.settings.model.name)
     known = known_texts(config, folder, may_write=may_write)
-    return Judge(loader.load(config), known, config.settings.filters.timeout, open_taste(config))
+    return Judge(loader.load(config), known, config.settings.filters.timeout, open_taste(config, may_write=may_write))
 
 
-def open_taste(config: Config) -> Callable[[Candidate], float] | None:
-    """Return what scores candidates as this bot's owner would; None where the taste is turned off."""
+def open_taste(config: Config, *, may_write: bool = False) -> Callable[[Candidate], float] | None:
+    """Return what scores candidates as this bot's owner would; None where the taste is turned off.
+
+    `may_write` is for work that posts: what new decisions taught is saved for the next time.
+    """
     if not config.settings.taste.enabled:
         return None
 
@@ -226,7 +229,7 @@ def open_taste(config: Config) -> Callable[[Candidate], float] | None:
     def load() -> Taste:  # at the first accepted candidate: a refused one needs none
         from biobot.taste import taste
 
-        return taste.load(config.home, decisions(config))
+        return taste.load(config.home, decisions(config), may_write=may_write)
 
     return lambda candidate: load().scores([candidate])[0]
 
