@@ -5,13 +5,14 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test soak lint format bench shots dist clean
+.PHONY: help demo test soak lint format bench pds shots dist clean
 help:
 	@echo "make demo    see it work, in half a minute, with no account and no network"
 	@echo "make test    the whole suite"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   speed, as ratios within one run"
 	@echo "make soak    the long proofs: hundreds of kills, hundreds of thousands of samples"
+	@echo "make pds     a real Bluesky server for the tests, from npm (needs node 18 or 20, and a C++ compiler)"
 	@echo "make shots   screenshots of every page of the console"
 	@echo "make clean   forget all that was built"
 
@@ -56,6 +57,14 @@ format: .venv/dev
 bench: .venv/dev
 	@for each in tests/bench/*.py; do case $$each in */_*) ;; *) $(BIN)/python $$each || exit 1;; esac; done
 
+pds: tests/pds/node_modules/.done
+
+tests/pds/node_modules/.done: tests/pds/package.json
+	@echo "installing a PDS for the tests (once) ..."
+	@cd tests/pds && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@ls tests/pds/node_modules/better-sqlite3/build/Release/better_sqlite3.node >/dev/null
+	@touch $@
+
 shots: .venv/dev
 	@$(BIN)/python -m tests.web.shots
 
@@ -63,5 +72,5 @@ dist: .venv/dev
 	@$(BIN)/python -m pip wheel --quiet --no-deps -w dist .
 
 clean:
-	rm -rf .venv dist build shots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv tests/pds/node_modules dist build shots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,6 +23,10 @@ from biobot.settings import Settings
 SHIPPED = bundled("config") / "biobot.toml"
 
 
+INSTEAD = ("cron", "networks")
+"""Keys that stand in the comment of another, since only one of the two may be given."""
+
+
 def written(folder: Path, text: str) -> Path:
     file = folder / "biobot.toml"
     file.write_text(text, encoding="utf-8")
@@ -42,9 +46,13 @@ def every_key(section: type[Any] = Settings, above: tuple[str, ...] = ()) -> Ite
 def test_the_shipped_file_says_exactly_the_defaults() -> None:
     found = config.read(SHIPPED)
     assert found.filters.tables == {"length": {"min": 20, "max": 280}}
-    assert found.post.first == Settings().post.first == found.post.network
-    post, filters = dataclasses.replace(found.post, network=None), dataclasses.replace(found.filters, tables={})
-    assert dataclasses.replace(found, post=post, filters=filters) == Settings()
+    assert found.post.network == found.post.first == "rehearsal"
+    plain = dataclasses.replace(
+        found,
+        filters=dataclasses.replace(found.filters, tables={}),
+        post=dataclasses.replace(found.post, network=None),
+    )
+    assert plain == Settings()
 
 
 def test_the_shipped_file_explains_every_key() -> None:
@@ -54,10 +62,7 @@ def test_the_shipped_file_explains_every_key() -> None:
         place = table
         for section in sections:
             place = place[section]
-        # those stand in comments, since only one of two may be given
-        assert key in place or (key in ("cron", "networks") and f"{key} = " in text), (
-            f"{'.'.join([*sections, key])} is missing"
-        )
+        assert key in place or (key in INSTEAD and f"{key} = " in text), f"{'.'.join([*sections, key])} is missing"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,14 @@ def test_the_shipped_file_explains_every_key() -> None:
         ),
         ('[post]\nnetwork = "mastodon"', "mastodon.server: name the account's server, as in"),
         ('[mastodon]\nserver = "http://mastodon.social"', "server: it must be https, or http on loopback"),
+        ('[post]\nnetwork = "blusky"', "line 2: post.network: there is no network 'blusky'"),
+        ('[post]\nnetwork = "blusky"', "did you mean `bluesky`?"),
+        ('[post]\nnetworks = ["x", "maston"]', "line 2: post.networks: there is no network 'maston'"),
+        ('[post]\nnetwork = "x"\nnetworks = ["x"]', "set either `network` or `networks`, not both"),
+        ("[post]\nnetworks = []", "post.networks: name at least one, and each once"),
+        ('[post]\nnetworks = ["x", "x"]', "post.networks: name at least one, and each once"),
+        ('[bluesky]\nservice = "http://bsky.social"', "bluesky.service: it must be https, or http on loopback"),
+        ('[bluesky]\nservice = "bsky.social"', "is not an address such as https://bsky.social"),
         (
             '[post]\nreconcile_after = ["5m", "1m"]',
             "reconcile_after: each wait must be longer than the one before",
@@ -129,7 +142,7 @@ def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: 
 def test_an_error_names_the_line_wherever_toml_lets_a_key_stand(tmp_path: Path) -> None:
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
     for *sections, key in every_key():
-        if key not in ("cron", "networks"):
+        if key not in INSTEAD:
             where = config.Where(str(SHIPPED), (*sections, key))
             line = int(str(where.error("")).split("line ")[1].split(":")[0])
             assert lines[line - 1].startswith(f"{key} = ")

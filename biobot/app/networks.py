@@ -18,6 +18,7 @@ from biobot.posting.outbox import Outbox
 from biobot.text.humanize import lasting
 
 BUILT_IN = {
+    "bluesky": "biobot.networks.bluesky",
     "mastodon": "biobot.networks.mastodon",
     "rehearsal": "biobot.rehearsal.network",
     "stdout": "biobot.networks.stdout",

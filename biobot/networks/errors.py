@@ -63,7 +63,8 @@ class Refused(NetworkError):
 
     `status` is HTTP's; `detail` is the network's own words, cut to a line; `wait` is how long to wait before the next
     call (None: the headers said nothing about it). It is a length, since the network's clock need not be ours.
-    `title` is what people call the network, and `remedy` how to fix it there (by default, as on X).
+    `title` is what people call the network, `remedy` how to fix it there (by default, as on X), and `code` the
+    network's own name for it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Refused(NetworkError):
         *,
         title: str = "X",
         remedy: str = "",
+        code: str = "",
     ) -> None:
         said = f": {detail}" if detail else ""
         super().__init__(f"{title} refused ({kind.value}, HTTP {status}){said}")
@@ -83,6 +85,7 @@ class Refused(NetworkError):
         self.detail = detail
         self.wait = wait
         self.remedy = remedy
+        self.code = code
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, signed: datetime | None = None) -> NetworkError:

@@ -106,10 +106,10 @@ class Network(ABC):
             return f"too long for {self.title or self.name}: {length} of {counted(self.max_length, 'character')}"
         return None
 
-    def make_key(self, text: str, row: int, slot: datetime | None, now: datetime) -> str:  # noqa: ARG002
-        """Return the key of a post, which the same row and text make again; kept in the outbox before the first call.
+    def make_key(self, text: str, row: int, slot: datetime, now: datetime) -> str:  # noqa: ARG002
+        """Return the key of a post; it is kept in the outbox before the first call.
 
-        `slot` is None for a manual post.
+        `row` is the post's number there, and `slot` its slot, for a manual post the time when it was written.
         """
         return ""
 

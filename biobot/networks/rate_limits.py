@@ -5,7 +5,7 @@ Waits are durations, never points in time: X's clock may differ from ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -22,16 +22,16 @@ WINDOWS = ("x-rate-limit", "x-app-limit-24hour", "x-user-limit-24hour")
 """The windows that X has been seen to count in; each has -limit, -remaining and -reset."""
 
 
-def wait(headers: Mapping[str, str]) -> timedelta:
+def wait(headers: Mapping[str, str], windows: Sequence[str] = WINDOWS) -> timedelta:
     """Return how long a 429 with these headers asks for: the later of the exhausted windows, within bounds.
 
-    A window is exhausted when nothing remains of it. When none admits to that, X's ordinary one counts.
+    A window is exhausted when nothing remains of it. When none admits to that, the first counts.
     Names are looked up in lower case.
     """
     lower = {name.lower(): value for name, value in headers.items()}
     now = date(lower)
-    exhausted = [window for window in WINDOWS if _number(lower.get(f"{window}-remaining")) == 0]
-    resets = [_number(lower.get(f"{window}-reset")) for window in exhausted or WINDOWS[:1]]
+    exhausted = [window for window in windows if _number(lower.get(f"{window}-remaining")) == 0]
+    resets = [_number(lower.get(f"{window}-reset")) for window in exhausted or windows[:1]]
     waits = [reset - now.timestamp() for reset in resets if reset is not None] if now else []
     if not waits:
         return DEFAULT_WAIT

@@ -54,6 +54,13 @@ def posting_block(outbox: Outbox, budget: Budget, now: datetime) -> PostingBlock
     return None
 
 
+def may_send(outbox: Outbox, now: datetime) -> bool:
+    """Return whether a call that may post is allowed now; one that settles a post is none to the other blocks."""
+    state = bot_state.read(outbox)
+    waits = state.wait_until is not None and is_ahead(state.wait_until, now)
+    return state.paused is None and state.blocked is None and not waits
+
+
 def is_ahead(until: datetime, now: datetime) -> bool:
     """Return whether a wait lasts; one that is longer than any is ever set does not (F47)."""
     return now < until <= now + MAX_BELIEVED_WAIT

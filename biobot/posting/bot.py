@@ -21,7 +21,7 @@ from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError
 from biobot.posting import bot_state, locks, poster, reconcile, schedule, transitions
-from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, posting_block
+from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, may_send, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
 from biobot.posting.drafts import Draw, request, to_draft
 from biobot.posting.notices import REVIEW, Notices
@@ -248,10 +248,20 @@ class Bot:
 
     def _reconcile(self, now: datetime) -> None:
         settings, rows = self.config.settings.post, self.outbox.posts(State.UNCONFIRMED)
-        due = [row for row in rows if (at := reconcile.due(row, settings)) is not None and at <= now]
-        if not due or self._reading.lasts(now):
+        undone = self.outbox.undone()
+        if not (rows or undone) or self._reading.lasts(now):
             return
-        for row in self.poster.settle(due):
+        network, sends = self.poster.network, may_send(self.outbox, now)
+        due = [
+            row
+            for row in rows
+            if (at := reconcile.due(network, row, settings)) is not None
+            and at <= now
+            and (sends or not reconcile.is_settled_by_repeating(network, row))
+        ]
+        if not (due or undone):
+            return
+        for row in (self.poster.finish_undos() if undone else []) + (self.poster.settle(due) if due else []):
             if row.state is not State.UNCONFIRMED:
                 log.warning("post %d is %s: %s", row.id, row.state, row.reason)
         self._reading.succeed()
@@ -503,7 +513,8 @@ class Bot:
         moments += [row.not_before for row in self.outbox.posts(State.APPROVED)]
         if not self._reading.lasts(now):
             settings = self.config.settings.post
-            moments += [reconcile.due(row, settings) for row in self.outbox.posts(State.UNCONFIRMED)]
+            rows = self.outbox.posts(State.UNCONFIRMED)
+            moments += [reconcile.due(self.poster.network, row, settings) for row in rows]
         if block is not None:
             moments.append(block.until)
         last = self.outbox.last_attempt(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -12,18 +13,18 @@ from biobot.posting.post import By, moment, stamp
 
 @dataclass(frozen=True, slots=True)
 class BotState:
-    """The one row of the table `bot`; see migrations/0002.sql for what each column means."""
+    """The pause, and a network's row of the table `network`; see migrations/0003.sql for what each column means."""
 
-    paused: datetime | None
-    blocked: str | None
-    wait_until: datetime | None
-    wait_reason: str | None
-    strike: str | None
-    strikes: int
-    resumed: datetime | None
-    accounted: datetime | None
-    schedule: str | None
-    restored: datetime | None
+    paused: datetime | None = None
+    blocked: str | None = None
+    wait_until: datetime | None = None
+    wait_reason: str | None = None
+    strike: str | None = None
+    strikes: int = 0
+    resumed: datetime | None = None
+    accounted: datetime | None = None
+    schedule: str | None = None
+    restored: datetime | None = None
 
 
 _COLUMNS = tuple(each.name for each in fields(BotState))
@@ -31,22 +32,30 @@ _TIMES = {each.name for each in fields(BotState) if "datetime" in str(each.type)
 
 
 def read(outbox: Outbox) -> BotState:
-    """Return the bot's state as it is now."""
-    (row,) = outbox.ask(f"SELECT {', '.join(_COLUMNS)} FROM bot")
-    found = dict(zip(_COLUMNS, row, strict=True))
-    return BotState(**found | {name: moment(found[name]) for name in _TIMES if found[name] is not None})
+    """Return the bot's state on the outbox's network as it is now."""
+    query = f"SELECT {', '.join(_COLUMNS)} FROM bot LEFT JOIN network ON name = ?"
+    (row,) = outbox.ask(query, outbox.network)
+    found = {name: value for name, value in zip(_COLUMNS, row, strict=True) if value is not None}
+    return BotState(**found | {name: moment(found[name]) for name in _TIMES & found.keys()})
 
 
 def pause(outbox: Outbox, now: datetime) -> None:
-    """Make no posts until a person resumes."""
+    """Make no posts on any network until a person resumes."""
     if read(outbox).paused is None:
-        _change(outbox, now, "person", "paused", None, paused=now)
+        with outbox.transaction() as db:
+            db.execute("UPDATE bot SET paused = ?", (stamp(now),))
+            outbox.note(db, None, None, "paused", now, "person", None)
 
 
 def resume(outbox: Outbox, now: datetime) -> None:
-    """End a pause, a block or a wait; posts that are unconfirmed now no longer keep the breaker open."""
-    over: dict[str, Any] = dict.fromkeys(("paused", "blocked", "wait_until", "wait_reason"))
-    _change(outbox, now, "person", "resumed", None, resumed=now, **over)
+    """End a pause, and each network's block or wait; posts that are unconfirmed no longer keep a breaker open."""
+    with outbox.transaction() as db:
+        _row(db, outbox)
+        db.execute("UPDATE bot SET paused = NULL")
+        db.execute(
+            "UPDATE network SET resumed = ?, blocked = NULL, wait_until = NULL, wait_reason = NULL", (stamp(now),)
+        )
+        outbox.note(db, None, None, "resumed", now, "person", None)
 
 
 def block(outbox: Outbox, reason: str, now: datetime) -> None:
@@ -88,6 +97,12 @@ def _change(outbox: Outbox, now: datetime, by: By, told: str | None, reason: str
     """Set columns, and put `told` into the audit (None: it is nothing that a person asks about)."""
     values = [stamp(value) if isinstance(value, datetime) else value for value in columns.values()]
     with outbox.transaction() as db:
-        db.execute(f"UPDATE bot SET {', '.join(f'{name} = ?' for name in columns)}", values)
+        _row(db, outbox)
+        names = ", ".join(f"{name} = ?" for name in columns)
+        db.execute(f"UPDATE network SET {names} WHERE name = ?", [*values, outbox.network])
         if told is not None:
             outbox.note(db, None, None, told, now, by, reason)
+
+
+def _row(db: sqlite3.Connection, outbox: Outbox) -> None:
+    db.execute("INSERT OR IGNORE INTO network (name) VALUES (?)", (outbox.network,))

@@ -133,6 +133,10 @@ class Outbox:
         query = f"SELECT remote_id FROM post WHERE network = ? AND remote_id IN ({marks})"
         return {found for (found,) in self.ask(query, self.network, *ids)}
 
+    def undone(self) -> list[Post]:
+        """Return the posts that a person wants deleted, and that are not known to be."""
+        return self._posts("network = ? AND undone IS NOT NULL AND state = 'posted'", self.network)
+
     def last_posted(self) -> Post | None:
         """Return the post that was made last, deleted or not."""
         found = self._posts("network = ? AND remote_id IS NOT NULL ORDER BY posted DESC LIMIT 1", self.network)

@@ -38,7 +38,7 @@ ATTEMPTED = (State.SENDING, State.POSTED, State.UNCONFIRMED, State.DELETED)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A text that may become a row; `slot` is None for a manual post."""
+    """A text that may become a row; `slot` is None for a manual post, and `origin` another network's row of it."""
 
     text: str
     slot: datetime | None = None
@@ -46,6 +46,7 @@ class Draft:
     seed: int | None = None
     model: str | None = None
     controls: str = "{}"
+    origin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ class Post:
     remote_id: str | None
     missed: bool
     expired: datetime | None
+    key: str | None
+    request: str | None
+    undone: datetime | None
+    origin: int | None
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> Self:

@@ -98,6 +98,8 @@ class Poster:
                 row = self.outbox.get(post)
         if resend and not row.in_doubt:
             raise OutboxError(f"post {post} is {row.state}: only a text whose fate is unknown is sent again")
+        if resend and reconcile.is_settled_by_repeating(self.network, row):
+            return self.reconcile(post)[0]
         if objections := self._judge(row):
             reason = f"refused at the last moment: {'; '.join(objections)}"
             if resend:
@@ -121,6 +123,7 @@ class Poster:
                 review=self.config.settings.post.review == "on",
                 charge=self.budget.charge(post, "post_with_url" if links(row.text or "") else "post", now),
                 network_time=now + (self.network.clock_offset or timedelta(0)),
+                fixed=lambda row: self._fixed(row, now),
                 rev=row.rev,
                 not_found_at=row.rev if row.in_doubt else None,
                 resend=resend,
@@ -162,10 +165,29 @@ class Poster:
                 raise
             return False  # keys that may not read can still post
 
+    def _fixed(self, row: Post, now: datetime) -> tuple[str, str]:
+        """Return what every attempt to post a row has in common: its key, and what is sent."""
+        text = row.text or ""
+        return self.network.make_key(text, row.id, row.slot or row.created, now), self.network.compose(text, now)
+
+    def _call(self, row: Post) -> str:
+        """Make the call that posts a row; once more, at once, where that settles what became of the first."""
+        unknown: Unknown | None = None
+        while True:
+            try:
+                return self.network.post(row.request or row.text or "", row.key or "")
+            except NetworkError as error:
+                if unknown is not None or not isinstance(error, Unknown):
+                    raise unknown or error from error
+                if self.stop.is_set() or not reconcile.is_settled_by_repeating(self.network, row):
+                    raise
+                unknown = error
+                failpoint("unanswered")
+
     def _post(self, row: Post) -> Post:
-        """Make the one call, and write down what came of it."""
+        """Make the call, and write down what came of it."""
         try:
-            remote_id = self.network.post(row.text or "")
+            remote_id = self._call(row)
             failpoint("answered")
         except NetworkError as error:
             decision = self._react(error)
@@ -190,10 +212,49 @@ class Poster:
     # -- settling and undoing ------------------------------------------------------------------------
 
     def settle(self, rows: list[Post]) -> list[Post]:
-        """Look for unconfirmed rows whose time has come; raises NetworkError when the timeline cannot be read."""
+        """Settle unconfirmed rows whose time has come; raises NetworkError when the network does not let it.
+
+        Those that the same call settles are told by it; the others are looked for, and sent again where that is safe.
+        """
         self.identify()
-        seen = reconcile.look(self.network, self.outbox, self.budget, rows, self.clock())
-        return [reconcile.settle(self.outbox, seen, row, self.config.settings.post, self.clock()) for row in rows]
+        repeated = [row for row in rows if reconcile.is_settled_by_repeating(self.network, row)]
+        settled = self._repeated(repeated) if repeated else []
+        if not (rest := [row for row in rows if row not in repeated]):
+            return settled
+        seen = reconcile.look(self.network, self.outbox, self.budget, rest, self.clock())
+        again = [row for row in rest if row.id in seen.absent and reconcile.may_repeat(self.network, row, self.clock())]
+        settled += self._repeated(again) if again else []
+        post = self.config.settings.post
+        return settled + [
+            reconcile.settle(self.outbox, seen, row, post, self.clock())
+            for row in map(self.outbox.get, (row.id for row in rest))
+            if row.state is State.UNCONFIRMED
+        ]
+
+    def _repeated(self, rows: list[Post]) -> list[Post]:
+        """Make the calls of rows in doubt again, under their keys."""
+        with self._alone():
+            found = [self.outbox.get(row.id) for row in rows]  # before the lock, another process may have been here
+            return [self._repeat(row) if row.in_doubt else row for row in found]
+
+    def _repeat(self, row: Post) -> Post:
+        """Make the call of a row in doubt again; only for a holder of `post.lock`."""
+        if self.stop.is_set():
+            return row
+        try:
+            remote_id = self.network.post(row.request or row.text or "", row.key or "")
+        except Refused as error:
+            decision = self._react(error)
+            if decision.state is not State.FAILED or row.state is not State.UNCONFIRMED:
+                raise
+            return transitions.give_up(self.outbox, row.id, self.clock(), f"{error}: {decision.remedy}")
+        except Unknown:
+            if reconcile.is_settled_by_repeating(self.network, row):
+                raise
+            return row
+        failpoint("repeated")
+        how = "sent again under its key, so it is there once"
+        return transitions.find(self.outbox, row.id, remote_id, self.clock(), row.rev, how)
 
     def reconcile(self, post: int | None = None) -> list[Post]:
         """Look for unconfirmed posts before it is time; what is not found stays as it is."""
@@ -217,22 +278,37 @@ class Poster:
             if row.state is not State.POSTED or row.remote_id is None:
                 raise OutboxError(f"post {post} is {row.state}: only what is posted can be deleted")
             self.identify()
-            try:
-                self.network.delete(row.remote_id)
-            except Refused as error:
-                if error.kind is not Kind.NOT_FOUND:
-                    raise
-            self.budget.record("delete", 1, self.clock())
-            return transitions.delete(self.outbox, post, self.clock())
+            if row.undone is None:
+                row = transitions.undo(self.outbox, post, self.clock())
+                failpoint("undone")
+            return self._delete(row)
+
+    def finish_undos(self) -> list[Post]:
+        """Delete what a person wanted deleted when the process ended or the network failed."""
+        with self._alone():
+            self.identify()
+            return [self._delete(row) for row in self.outbox.undone()]
+
+    def _delete(self, row: Post) -> Post:
+        try:
+            self.network.delete(row.remote_id or "")
+        except Refused as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+        failpoint("deleted")
+        self.budget.record("delete", 1, self.clock())
+        return transitions.delete(self.outbox, row.id, self.clock())
 
     def _found(self, rows: list[Post]) -> list[Post]:
-        """Look for rows in doubt; return them as they are then, those that were not found as they were."""
+        """Settle rows in doubt, under `post.lock`; return all of them as they are then."""
         self.identify()
-        seen = reconcile.look(self.network, self.outbox, self.budget, rows, self.clock())
-        return [
-            transitions.find(self.outbox, row.id, seen.found[row.id].id, self.clock()) if row.id in seen.found else row
-            for row in rows
-        ]
+        done = {row.id: self._repeat(row) for row in rows if reconcile.is_settled_by_repeating(self.network, row)}
+        if rest := [row for row in rows if row.id not in done]:
+            seen = reconcile.look(self.network, self.outbox, self.budget, rest, self.clock())
+            for row in rest:
+                there = seen.found.get(row.id)
+                done[row.id] = transitions.find(self.outbox, row.id, there.id, self.clock()) if there else row
+        return [done[row.id] for row in rows]
 
     # -- what all of these need ----------------------------------------------------------------------
 

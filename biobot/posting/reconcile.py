@@ -1,6 +1,10 @@
-"""Settling posts of unknown fate from the account's own timeline, which alone can tell.
+"""Settling posts of unknown fate: by the same call once more where the network knows their key, else by looking.
 
-Found: it was posted, and this is its id. Not found: look again at the next of `post.reconcile_after`, since a
+What the key is worth decides. For ever: the same call, at once or in a month, does nothing twice and says whether the
+post is there. A while: first a look at the account's own timeline, then the same call, as long as the key lasts.
+Nothing: the timeline alone can tell.
+
+Found there: it was posted, and this is its id. Not found: look again at the next of `post.reconcile_after`, since a
 timeline may lag (F46). Not found at the last one: failed, and never sent again by itself. A timeline that cannot be
 read, that was not read back far enough, or that was asked too early by its own clock concludes nothing.
 """
@@ -11,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from biobot.networks.network import Network, Tweet
+from biobot.networks.network import FOR_EVER, Network, Tweet
 from biobot.posting import transitions
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
@@ -44,9 +48,24 @@ class Look:
     absent: Collection[int]
 
 
-def due(row: Post, settings: PostSettings) -> datetime | None:
-    """Return when an unconfirmed row is to be looked for next; None when only a person can settle it."""
+def is_settled_by_repeating(network: Network, row: Post) -> bool:
+    """Return whether the same call can be made again whenever it suits, and so settles the row."""
+    return network.key_lasts == FOR_EVER and row.key is not None
+
+
+def may_repeat(network: Network, row: Post, now: datetime) -> bool:
+    """Return whether the same call, made again now, cannot post a second time."""
+    lasts, first = network.key_lasts, row.look_from
+    if row.key is None or lasts is None or first is None:
+        return False
+    return lasts == FOR_EVER or timedelta(0) <= now + (network.clock_offset or timedelta(0)) - first <= lasts
+
+
+def due(network: Network, row: Post, settings: PostSettings) -> datetime | None:
+    """Return when an unconfirmed row is to be settled next; None when only a person can settle it."""
     assert row.attempted is not None
+    if is_settled_by_repeating(network, row):
+        return row.attempted
     waits = settings.reconcile_after
     return row.attempted + waits[row.reconcile_misses] if row.reconcile_misses < len(waits) else None
 

@@ -6,9 +6,11 @@
                      (not sent: later)
     a person may also: rejected | approved ──► held (taken back), unconfirmed | failed ──► sending (sent again)
 
-X has no idempotency key, so a row is `sending`, on disk, before the one call that posts it is made. Whoever
-dies in between leaves a row whose fate is unknown; it is looked for on the timeline and never sent again by
-itself. A crash can lose the knowledge of a post for a while; it can never repeat one.
+A row is `sending`, on disk, before the call that posts it is made. Whoever dies in between leaves a row whose fate is
+unknown. X knows no key, so there it is looked for on the timeline and never sent again by itself: a crash can lose the
+knowledge of a post for a while; it can never repeat one. Where the network knows the key of a post, key and request
+are on disk with the row, and the same call settles it (`biobot.posting.reconcile`). A post that is to be deleted is
+marked first, and nothing marked is ever sent.
 
 A row is *in doubt* from when an attempt ended without a definite answer until it is found on the timeline. It may
 be on the network, so it stays on the books: it can become posted, unconfirmed or failed, be looked for, and be sent
@@ -55,7 +57,7 @@ REOPEN = Transition(
     {"approved_by": None, "slot_released": 0, "expired": None},
     in_doubt=False,
 )
-EDIT = Transition((State.HELD, State.APPROVED), None, {"edited": 1}, in_doubt=False)
+EDIT = Transition((State.HELD, State.APPROVED), None, {"edited": 1, "key": None, "request": None}, in_doubt=False)
 CLAIM = Transition((State.APPROVED,), State.SENDING, {"reconcile_misses": 0})
 RESEND = Transition(
     (State.UNCONFIRMED, State.FAILED),
@@ -73,6 +75,7 @@ DEFER = Transition((State.SENDING,), State.APPROVED)
 REFUSE = Transition((State.SENDING,), State.FAILED, {"slot_released": 1, "not_before": None}, withdraws=True)
 MISS = Transition((State.UNCONFIRMED,), None)
 GIVE_UP = Transition((State.UNCONFIRMED,), State.FAILED)
+UNDO = Transition((State.POSTED,), None)
 DELETE = Transition((State.POSTED,), State.DELETED)
 
 ADVICE = {
@@ -165,6 +168,7 @@ def claim(
     review: bool,
     charge: Callable[[sqlite3.Connection], None],
     network_time: datetime | None = None,
+    fixed: Callable[[Post], tuple[str, str]] | None = None,
     rev: int | None = None,
     not_found_at: int | None = None,
     resend: bool = False,
@@ -175,6 +179,7 @@ def claim(
     person's yes is asked for here, where nothing can come between it and the call. `not_found_at` is the revision
     at which the timeline did not show a row in doubt: without it none is sent again. `resend` is a person's word to
     send a text again whose fate was never found out. `network_time` is the network's clock (None: it never told).
+    `fixed` makes the key and the request of a row that has none yet.
     """
 
     def prepare(db: sqlite3.Connection, row: Post) -> Mapping[str, Any]:
@@ -183,7 +188,10 @@ def claim(
         if row.in_doubt and not_found_at != row.rev:
             raise OutboxError(f"post {row.id} may be on the network: it is not sent again before it was looked for")
         charge(db)
-        first = {} if row.in_doubt else {"look_from": stamp(network_time or now)}
+        first: dict[str, Any] = {} if row.in_doubt else {"look_from": stamp(network_time or now)}
+        if fixed is not None and row.key is None:
+            key, request = fixed(row)
+            first |= {"key": key or None, "request": None if request == row.text else request}
         return {**first, "attempted": stamp(now), "resends": row.resends + resend}
 
     if resend:
@@ -202,9 +210,16 @@ def lose_track(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
 
 
 def defer(outbox: Outbox, post: int, until: datetime | None, now: datetime, reason: str) -> Post:
-    """Put a post that was definitely not made back into the queue, unpaid, not to be tried before `until`."""
+    """Put a post that was definitely not made back into the queue, unpaid, not to be tried before `until`.
+
+    It gets another key, unless an earlier attempt under the one it has may have done it.
+    """
     not_before = stamp(until) if until else None
-    return _move(outbox, post, DEFER, now, "policy", reason, prepare=_refund, sets={"not_before": not_before})
+
+    def prepare(db: sqlite3.Connection, row: Post) -> Mapping[str, Any]:
+        return {**_refund(db, row), **({} if row.in_doubt else {"key": None, "request": None})}
+
+    return _move(outbox, post, DEFER, now, "policy", reason, prepare=prepare, sets={"not_before": not_before})
 
 
 def refuse(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
@@ -218,10 +233,12 @@ def refuse(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
 # -- settling ----------------------------------------------------------------------------------------
 
 
-def find(outbox: Outbox, post: int, remote_id: str, now: datetime, rev: int | None = None) -> Post:
-    """Note that a row in doubt was found on the timeline."""
+def find(
+    outbox: Outbox, post: int, remote_id: str, now: datetime, rev: int | None = None, how: str = "found on the timeline"
+) -> Post:
+    """Note that a row in doubt is on the network, and how that was found out."""
     sets = {"remote_id": remote_id, "posted": stamp(now)}
-    return _move(outbox, post, FIND, now, "policy", "found on the timeline", rev=rev, sets=sets)
+    return _move(outbox, post, FIND, now, "policy", how, rev=rev, sets=sets)
 
 
 def adopt(outbox: Outbox, post: int, remote_id: str, now: datetime, rev: int) -> Post:
@@ -242,6 +259,11 @@ def record_miss(outbox: Outbox, post: int, now: datetime, reason: str = "not on 
 def give_up(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
     """Stop looking for a post: it is never sent again by itself, and its slot stays its own."""
     return _move(outbox, post, GIVE_UP, now, "policy", reason)
+
+
+def undo(outbox: Outbox, post: int, now: datetime) -> Post:
+    """Mark a post that a person wants deleted, before the call that deletes it."""
+    return _move(outbox, post, UNDO, now, "person", "to be deleted", sets={"undone": stamp(now)})
 
 
 def delete(outbox: Outbox, post: int, now: datetime) -> Post:

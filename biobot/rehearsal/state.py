@@ -91,11 +91,11 @@ class State:
 
     # -- posts ---------------------------------------------------------------------------------------
 
-    def add(self, text: str, now: datetime, lag: float = 0.0) -> Post:
-        """Accept a post; the timeline shows it after `lag` seconds."""
+    def add(self, text: str, now: datetime, lag: float = 0.0, id: str = "") -> Post:  # noqa: A002
+        """Accept a post; the timeline shows it after `lag` seconds. Without an `id` it is numbered as X does."""
         with self.transaction():
             (number,) = self._row("SELECT coalesce(max(number), 0) + 1 FROM post")
-            id = str(((int(now.timestamp() * 1000) - 1288834974657) << 22) + number)  # noqa: A001
+            id = id or str(((int(now.timestamp() * 1000) - 1288834974657) << 22) + number)  # noqa: A001
             moment = now.timestamp()
             self._db.execute(
                 "INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, 0)",
@@ -122,6 +122,11 @@ class State:
         """Delete a post; return False if there is none."""
         with self._lock:
             return self._db.execute("UPDATE post SET deleted = 1 WHERE id = ? AND NOT deleted", (id,)).rowcount > 0
+
+    def bring_back(self, id: str) -> None:  # noqa: A002
+        """Undo a deletion."""
+        with self._lock:
+            self._db.execute("UPDATE post SET deleted = 0 WHERE id = ?", (id,))
 
     def remember(self, kind: str, key: str, value: Any) -> None:
         """Keep what a network knows besides: anything that JSON can hold, by kind and key."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from biobot import daemon
+from biobot.app.networks import open_network
 from biobot.config import load
 from biobot.networks.x.client import XClient
 from biobot.posting import poster
@@ -26,7 +27,11 @@ from biobot.worker.double import FakeWorker
 
 
 def opened(config: Any, clock: Any, **named: Any) -> Poster:
-    """Post to the fake X that the test runs; everything else is the daemon's own."""
+    """Post to the network of the test, by default its fake X; everything else is the daemon's own."""
+    name = config.settings.post.first
+    if name != "rehearsal":
+        there = partial(open_network, config, clock, named["stop"], name)
+        return Poster(config, Outbox(config.home / "outbox.db", name), there, lambda _: [], clock, **named)
     outbox = Outbox(config.home / "outbox.db", "rehearsal")
     stop = named["stop"]
     network = partial(XClient, KEYS, config.settings.x.api_base, config.settings.x.timeout, stop=stop)

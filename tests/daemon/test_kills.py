@@ -19,7 +19,7 @@ import pytest
 from biobot.config import load
 from biobot.posting import schedule
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import State
+from biobot.posting.post import Post, State
 from biobot.rehearsal.account import ROUTES
 from biobot.rehearsal.server import FakeX
 
@@ -42,9 +42,11 @@ api_base = "{address}"
 class Victim:
     """A daemon that is killed and started again, and the fake X that it posts to."""
 
-    def __init__(self, folder: Path, fake: FakeX) -> None:
+    network = "rehearsal"
+
+    def __init__(self, folder: Path, fake: FakeX, settings: str = SETTINGS) -> None:
         self.folder, self.fake, self.kills = folder, fake, 0
-        (folder / "biobot.toml").write_text(SETTINGS.format(address=fake.address), encoding="utf-8")
+        (folder / "biobot.toml").write_text(settings.format(address=fake.address), encoding="utf-8")
         with (folder / "log").open("ab") as log:
             self.nursery = subprocess.Popen(
                 [sys.executable, "-m", "tests.daemon.entry", str(folder)],
@@ -101,7 +103,7 @@ class Victim:
         return (self.folder / "log").read_text()[-3000:]
 
     def outbox(self) -> Outbox:
-        return Outbox(self.folder / "state" / "outbox.db", "rehearsal", read_only=True)
+        return Outbox(self.folder / "state" / "outbox.db", self.network, read_only=True)
 
     def verdict(self) -> Counter[str]:
         """Check what must hold, and sum up what happened."""
@@ -114,13 +116,17 @@ class Victim:
         owners = Counter(row.remote_id for row in rows if row.remote_id)
         assert set(owners) == {tweet["id"] for tweet in tweets}, "a post that no row accounts for, or the reverse"
         assert max(owners.values()) == 1
+        return self.accounts(rows, len(tweets))
+
+    def accounts(self, rows: list[Post], on_the_network: int) -> Counter[str]:
+        """Check that every slot has one row, and sum up what happened."""
         taken = {row.slot for row in rows if row.slot and not row.slot_released}
         assert len([row for row in rows if row.slot and not row.slot_released]) == len(taken), "two rows of one slot"
         settings = load(self.folder / "biobot.toml").settings.schedule
         settled = [row.slot for row in rows if row.slot and row.state not in (State.APPROVED, State.HELD)]
         slots = set(schedule.slots_between(settings, min(settled), max(settled), 10**6))
         assert slots <= taken, f"slots without a row: {sorted(slots - taken)[:5]}"
-        return Counter(str(row.state) for row in rows) + Counter(kills=self.kills, on_the_network=len(tweets))
+        return Counter(str(row.state) for row in rows) + Counter(kills=self.kills, on_the_network=on_the_network)
 
 
 @pytest.fixture
