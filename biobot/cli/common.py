@@ -55,7 +55,8 @@ def decide(options: Options, posts: tuple[int, ...], act: Callable[[Outbox, int]
             except OutboxError as error:
                 failed.append(str(error))
             else:
-                click.echo(f"{row.state} {post} (revision {row.rev})")
+                more = "; it may be on the network, so it is not dropped but looked for" if row.in_doubt else ""
+                click.echo(f"{row.state} {post} (revision {row.rev}){more}")
     if failed:
         raise OutboxError("; ".join(failed))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -109,11 +110,11 @@ class Queue:
         def make() -> dict[str, str]:
             try:
                 with self.context.outbox(write=True) as outbox, outbox.transaction():
-                    for post, rev in pairs:
-                        act(outbox, post, self.context.clock(), rev)
+                    rows = [act(outbox, post, self.context.clock(), rev) for post, rev in pairs]
             except OutboxError as error:
                 return {"changed": "", "trouble": f"None was {done}: {error}"}
-            return {"changed": "", "say": f"{len(pairs)} {done}"}
+            said_of = Counter("unconfirmed" if row.in_doubt else done for row in rows)
+            return {"changed": "", "say": ", ".join(f"{n} {what}" for what, n in said_of.items())}
 
         said = await run_in_threadpool(make)
         return Response(status_code=204, headers={"hx-trigger": json.dumps(said)})

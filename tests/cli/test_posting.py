@@ -18,6 +18,7 @@ from biobot.posting import locks
 from biobot.posting.notices import Notices
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
+from biobot.rehearsal.state import State as FakeState
 from biobot.worker.client import Call, Worker
 from biobot.worker.double import FakeWorker
 from biobot.worker.protocol import Request
@@ -280,6 +281,26 @@ def test_there_is_nothing_to_settle_about_a_post_that_is_posted(run: Run) -> Non
     code, _, error = run("reconcile", "1")
     assert (code, error) == (1, "biobot: post 1 is posted: there is nothing to settle\n")
     assert run("reconcile", "1", "--resend")[0] == 1
+
+
+def test_f49_what_may_be_on_the_network_is_not_rejected_but_undone(run: Run, bot: Bot, home: Path) -> None:
+    bot('[x]\ntimeout = "500ms"\n')
+    fake = FakeState(home / "rehearsal.db")
+    fake.script("lag-timeout", "post", 1, 600.0)
+    fake.script("429-missing", "post", 1, 0.0)
+    assert run("post", "--text", "some nice words about warm bread")[0] == 1
+    assert "is waiting" in run("reconcile", "1", "--resend")[2]
+    assert rows(run)[0]["state"] == "approved"
+    said = run("reject", "1")[1]
+    assert said.startswith("unconfirmed 1 (revision ")
+    assert "it may be on the network" in said
+    assert "may lag" in run("undo", "1")[2]
+    assert rows(run)[0]["state"] == "unconfirmed"
+    with fake.transaction():
+        fake._db.execute("UPDATE post SET visible = 0")
+    assert run("undo", "1")[1].startswith("deleted 1 (")
+    assert [post.deleted for post in fake.posts()] == [True]
+    fake.close()
 
 
 def test_a_wait_that_is_over_is_no_problem_any_more_though_no_daemon_said_so(run: Run, home: Path) -> None:

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from biobot.app import console
 from biobot.config import Config
+from biobot.posting import transitions
+from biobot.posting.post import State
 from biobot.web import serve
 from biobot.worker import protocol
 from biobot.worker.client import Call, Worker
@@ -170,6 +173,30 @@ def test_one_decision_on_many_drafts_is_taken_on_all_or_on_none(site: Site) -> N
     )
     assert "2 rejected" in answer.headers["hx-trigger"]
     assert [site.state(post) for post in (first, second, third)] == ["rejected", "approved", "rejected"]
+
+
+def test_rejecting_what_may_be_on_the_network_says_that_it_is_unconfirmed(site: Site) -> None:
+    (post,) = site.add("a text that was lost on its way", state=State.APPROVED)
+    now = datetime.now(UTC)
+    with console.open_outbox(site.config, read_only=False) as outbox:
+        transitions.claim(outbox, post.id, now, review=False, charge=lambda _: None)
+        row = transitions.lose_track(outbox, post.id, now, "the line went dead")
+        claimed = {"charge": lambda _: None, "not_found_at": row.rev, "resend": True}
+        transitions.claim(outbox, post.id, now, review=True, **claimed)  # type: ignore[arg-type]
+        row = transitions.defer(outbox, post.id, now + timedelta(hours=1), now, "too many requests")
+    browser = site.browser()
+    answer = browser.post(f"/queue/{post.id}/reject", data={"rev": row.rev})
+    assert answer.status_code == 200
+    assert "Unconfirmed" in answer.text
+    assert "Rejected" not in answer.text
+    assert "reopen" not in answer.text
+    with site.outbox() as outbox:
+        rev = outbox.get(post.id).rev
+        assert outbox.get(post.id).state is State.UNCONFIRMED
+    assert (
+        "None was rejected"
+        in browser.post("/queue/bulk", data={"posts": f"{post.id}:{rev}", "decision": "reject"}).headers["hx-trigger"]
+    )
 
 
 # -- clients -----------------------------------------------------------------------------------------
