@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import sys
 import tomllib
 import types
@@ -25,6 +26,9 @@ from biobot.text.terminal import clean
 
 T = TypeVar("T")
 
+SERVICES, STATES = Path("/etc/biobot"), Path("/var/lib/biobot")
+"""The folders of the bots that systemd runs, and of their state: `biobot@NAME` has NAME in both."""
+
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -38,6 +42,13 @@ class Config:
     home: Path
     text: str | None = None
 
+    @property
+    def keys(self) -> str:
+        """Return where its keys belong: into .env, or for a service each into a file of its own."""
+        if self.folder.parent == SERVICES:
+            return f"{self.folder / 'credentials'}, a file for each, such as api_key"
+        return ".env beside biobot.toml"
+
 
 # -- finding and reading -----------------------------------------------------------------------------
 
@@ -46,8 +57,8 @@ def load(file: Path | None = None, home: Path | None = None, environ: Mapping[st
     """Read the settings of a bot and find its home.
 
     The file is `file`, else BIOBOT_CONFIG, else ./biobot.toml; the home is `home`, else BIOBOT_HOME, else
-    STATE_DIRECTORY, else `state` beside the file, else the platform's data folder. Raises ConfigError for a file
-    that was named and does not exist, and as `read` does.
+    STATE_DIRECTORY, else the service's state for a file in /etc/biobot/NAME, else `state` beside the file, else the
+    platform's data folder. Raises ConfigError for a file that was named and does not exist, and as `read` does.
     """
     return reread(find(file, home, environ))
 
@@ -60,7 +71,11 @@ def find(file: Path | None = None, home: Path | None = None, environ: Mapping[st
         found = found.resolve()
         return Config(Settings(), found, found.parent, (home or _home(environ, found.parent)).absolute())
     if named is not None:
-        raise ConfigError(f"there is no config file {named}; write one with `biobot init`")
+        if named.is_dir():
+            raise ConfigError(f"{named} is a folder; name the file in it: {shlex.quote(str(named / 'biobot.toml'))}")
+        service = named.absolute().parent
+        writer = f"service install {service.name}" if service.parent == SERVICES else "init"
+        raise ConfigError(f"there is no config file {named}; write one with `biobot {writer}`")
     folder = (home or _home(environ, None)).absolute()
     return Config(Settings(), None, folder, folder)
 
@@ -87,7 +102,8 @@ def _text(file: Path) -> str:
 
     try:
         if storage.others_can_write(file):
-            raise ConfigError(f"others can write {file}, which names programs to run; fix it with: chmod go-w '{file}'")
+            fix = f"chmod go-w {shlex.quote(str(file))}"
+            raise ConfigError(f"others can write {file}, which names programs to run; fix it with: {fix}")
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
@@ -129,8 +145,8 @@ def _home(environ: Mapping[str, str], folder: Path | None) -> Path:
         return Path(named)
     if systemds := environ.get("STATE_DIRECTORY"):
         return Path(systemds.split(":")[0])  # systemd joins several with colons; ours is the first
-    if folder is not None:
-        return folder / "state"
+    if folder is not None:  # beside a service's config there is no state but a phantom
+        return STATES / folder.name if folder.parent == SERVICES else folder / "state"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "biobot"
     return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "biobot"

@@ -218,9 +218,10 @@ def _has_terminal() -> bool:
 def _greet(config: Config, bot: Bot, now: datetime) -> None:
     if config.settings.post.first == "rehearsal":
         log.info(
-            "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put X's keys into .env, "
+            "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put X's keys into %s, "
             'set post.network = "x" in biobot.toml, and ask `biobot doctor --online`',
             config.home / "rehearsal.db",
+            config.keys,
         )
     first, counts = next(schedule.slots(config.settings.schedule, now)), bot.outbox.counts()
     waiting = ", ".join(f"{counts[state]} {state}" for state in (*PENDING, State.UNCONFIRMED))

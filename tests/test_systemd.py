@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from biobot import config
+from biobot.app import service
 from biobot.bundled import bundled
+from biobot.errors import BiobotError, ConfigError
 from biobot.networks.secrets import POSTING
 from biobot.networks.watchdog import GRACE
 from biobot.settings import Settings
@@ -51,6 +54,23 @@ def transient(tmp_path: Path) -> Path:
     return unit
 
 
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Somewhere else to install services: etc/, units/, and bin/ with a biobot and a systemctl."""
+    for folder in ("etc", "units", "bin"):
+        (tmp_path / folder).mkdir()
+    for name in ("biobot", "systemctl"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setattr(service, "SERVICES", tmp_path / "etc")
+    monkeypatch.setattr(service, "STATES", tmp_path / "states")
+    monkeypatch.setattr(service, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(service, "HIDDEN", ())
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "bin" / "biobot")])
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return tmp_path
+
+
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([shutil.which("systemd-analyze") or "", *words], capture_output=True, text=True, check=False)
 
@@ -79,11 +99,11 @@ def test_the_documented_line_is_sandboxed_as_the_unit_is(transient: Path) -> Non
     assert exposure(transient) == exposure(bundled("systemd") / "biobot@.service")
 
 
-def test_the_documented_line_has_every_setting_of_the_unit_but_the_credentials(transient: Path) -> None:
+def test_the_documented_line_has_every_setting_of_the_unit(transient: Path) -> None:
     of_the_unit = [(key, value.replace("%i", "mybot")) for key, value in settings(bundled("systemd") / UNITS[0])]
-    left_out = ("NotifyAccess", "LoadCredential")  # systemd-run has no use for the one; the keys are in .env
     assert settings(transient) == sorted(
-        (each for each in of_the_unit if each[0] not in left_out), key=lambda each: each[0] == "ExecStart"
+        (each for each in of_the_unit if each[0] != "NotifyAccess"),  # systemd-run has no use for it
+        key=lambda each: each[0] == "ExecStart",
     )
 
 
@@ -99,9 +119,60 @@ def test_daemon_and_retraining_share_one_user_and_one_state_folder() -> None:
         assert both[0][key] == both[1][key]
 
 
-def test_the_units_credentials_are_the_keys_that_posting_requires() -> None:
-    loaded = [value.split(":")[0] for key, value in settings(bundled("systemd") / UNITS[0]) if key == "LoadCredential"]
-    assert loaded == [f"biobot_x_{name}" for name in POSTING]
+def test_the_unit_loads_the_folder_of_keys_that_service_install_makes() -> None:
+    assert dict(settings(bundled("systemd") / UNITS[0]))["LoadCredential"] == "biobot:/etc/biobot/%i/credentials"
+
+
+@pytest.mark.parametrize(("version", "loads_folders"), [(247, False), (249, False), (250, True), (257, True)])
+def test_an_installed_unit_loads_keys_in_the_words_of_the_systemd_that_is_here(
+    version: int, loads_folders: bool, services: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = services / "bin" / "systemctl"
+    tool.write_text(f"#!/bin/sh\necho 'systemd {version} ({version}.1-1)'\n")
+    tool.chmod(0o755)
+    list(service.install("mybot"))
+    found = settings(services / "units" / UNITS[0])
+    for name in POSTING:
+        # until there is a key, the credential is a line feed; without SetCredential= the unit would not start
+        pair = [("SetCredential", rf"biobot_{name}:\n")]
+        pair += [("LoadCredential", f"biobot_{name}:/etc/biobot/%i/credentials/{name}")]
+        assert (set(pair) <= set(found)) is not loads_folders
+    assert (("LoadCredential", "biobot:/etc/biobot/%i/credentials") in found) is loads_folders
+
+
+def test_service_install_keeps_what_is_there_but_renews_the_units(services: Path) -> None:
+    list(service.install("mybot"))
+    place = services / "etc" / "mybot"
+    assert {path.name for path in place.iterdir()} == {"biobot.toml", "plugins", "credentials"}
+    assert (place / "credentials").stat().st_mode & 0o777 == 0o700
+    (place / "biobot.toml").write_text("# mine\n")
+    (services / "units" / UNITS[0]).write_text("# of an older version\n")
+    again = list(service.install("mybot"))
+    assert (place / "biobot.toml").read_text() == "# mine\n"
+    assert f"PATH={services / 'bin'}:" in (services / "units" / UNITS[0]).read_text()
+    assert [line for line in again if line.startswith("wrote")] == [f"wrote  {services / 'units' / UNITS[0]}"]
+
+
+def test_a_program_that_no_service_could_see_is_not_installed(services: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "HIDDEN", (services,))
+    with pytest.raises(BiobotError, match="is where no service can see it: install biobot into /opt/biobot"):
+        list(service.install("mybot"))
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "My bot", "-x", "a" * 25])
+def test_a_name_that_no_unit_or_user_can_have_is_refused(name: str, services: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot name a service"):
+        list(service.install(name))
+
+
+def test_a_command_beside_a_services_config_uses_the_services_state(
+    services: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(service.install("mybot"))
+    monkeypatch.setattr(config, "SERVICES", services / "etc")
+    monkeypatch.chdir(services / "etc" / "mybot")
+    assert config.load(environ={}).home == config.STATES / "mybot"
+    assert config.load(environ={"STATE_DIRECTORY": "/other"}).home == Path("/other")
 
 
 def test_systemd_waits_longer_than_a_call_may_take() -> None:

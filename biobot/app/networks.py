@@ -101,7 +101,7 @@ def require_secrets(config: Config, name: str) -> None:
     """Raise SecretsError if one of the secrets that a network needs is missing."""
     kind = find(config, name)
     if kind.secrets:
-        secrets.require(secrets.read(config, kind.secrets))
+        secrets.require(secrets.read(config, kind.secrets), config.keys)
 
 
 def _settings(config: Config, kind: type[Network]) -> object:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from biobot import __version__
-from biobot.config import Config, find, load
+from biobot.config import SERVICES, STATES, Config, find, load
 from biobot.errors import BiobotError, ConfigError
 
 COMMANDS = {
@@ -45,6 +45,7 @@ COMMANDS = {
     "doctor": "Check the whole set-up and suggest fixes.",
     "models": "List, show, choose and import models.",
     "plugins": "List, test and create filter plugins.",
+    "service": "Set up a bot that systemd runs.",
     "web": "Serve the console to a browser on this machine.",
     "rehearse": "Run the whole bot against the built-in fake X, in simulated time.",
 }
@@ -61,7 +62,18 @@ class Options:
 
     @cached_property
     def config(self) -> Config:
-        """Read the bot's config, on first use."""
+        """Read the bot's config, on first use, and become the owner of a service's state."""
+        return self._entered(self.seen())
+
+    def _entered(self, config: Config) -> Config:
+        if config.home.parent == STATES:
+            from biobot.app import service
+
+            service.enter(config)
+        return config
+
+    def seen(self) -> Config:
+        """Read the bot's config only."""
         return load(self.file, self.home)
 
     @cached_property
@@ -72,7 +84,7 @@ class Options:
         try:
             return self.config
         except ConfigError:
-            found = running.noted(find(self.file, self.home))
+            found = running.noted(self._entered(find(self.file, self.home)))
             if found is None:
                 raise
             return found
@@ -150,8 +162,13 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="biobot")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The bot's biobot.toml.")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The folder of the bot's state.")
+@click.option("--bot", metavar="NAME", help="The bot that systemd runs as biobot@NAME; its config and its state.")
 @click.option("-v", "--verbose", is_flag=True, help="Print more, tracebacks included.")
 @click.pass_context
-def main(context: click.Context, file: Path | None, home: Path | None, verbose: bool) -> None:
+def main(context: click.Context, file: Path | None, home: Path | None, bot: str | None, verbose: bool) -> None:
     """A bot that posts bios invented by a byte-LSTM."""
+    if bot is not None:
+        if file or home or not bot or "/" in bot:
+            raise click.UsageError("--bot takes the name of a service, and stands for --config and --home")
+        file, home = SERVICES / bot / "biobot.toml", STATES / bot
     context.obj.file, context.obj.home, context.obj.verbose = file, home, verbose

@@ -88,7 +88,7 @@ def new(options: Options, name: str) -> None:
     """Create a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
     from biobot.filters import loader, scaffold
 
-    config = options.config
+    config = options.seen()  # as who called: a service's folder is not its own to write in
     plugin, test_file = scaffold.write_new(name, config.folder if config.file else Path(), loader.origins(config))
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
     click.echo(f"try it: biobot plugins test {name}")

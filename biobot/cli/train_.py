@@ -144,10 +144,11 @@ def _bar() -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     from biobot.app.training import Note, StepDone
+    from biobot.text.terminal import clean
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)  # a line of the journal is a line
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
         sampled = time.monotonic()
 
@@ -167,7 +168,7 @@ def _bar() -> Iterator[Any]:
                     bar.console.print(f"step {now.step}: dev {now.dev_bits:.4f} bits per byte", highlight=False)
                     if time.monotonic() - sampled >= _SAMPLE_EVERY:
                         sampled = time.monotonic()
-                        bar.console.print(f"  [italic]{escape(event.peek())}[/]", highlight=False)
+                        bar.console.print(f"  [italic]{escape(clean(event.peek()))}[/]", highlight=False)
             else:
                 card, verb = event.card, "is now active" if event.promoted else "is not active"
                 bar.console.print(

@@ -1,4 +1,4 @@
-"""The secrets: from the environment, `.env` beside biobot.toml, or $CREDENTIALS_DIRECTORY.
+"""The secrets: from the environment, `.env` beside biobot.toml, or a service's $CREDENTIALS_DIRECTORY.
 
 Never from biobot.toml. What has been loaded can no longer be logged (`biobot.networks.redact`).
 """
@@ -55,6 +55,9 @@ POSTING = ("api_key", "api_secret", "access_token", "access_secret")
 
 COLLECTING = ("bearer_token",)
 
+FILES = (*POSTING, *COLLECTING)
+"""The files of X's keys in a service's folder of credentials; those of other networks begin with its name."""
+
 
 def load(config: Config, environ: Mapping[str, str] = os.environ) -> Secrets:
     """Load X's secrets, as `read` does."""
@@ -66,13 +69,11 @@ def of_x(values: Mapping[str, str]) -> Secrets:
     return Secrets(**{each.name: values.get(PREFIX + each.name.upper(), "") for each in fields(Secrets)})
 
 
-def require(values: Mapping[str, str]) -> None:
-    """Raise SecretsError if one of these has no value."""
+def require(values: Mapping[str, str], place: str = ".env beside biobot.toml") -> None:
+    """Raise SecretsError if one of these has no value; `place` is where it belongs."""
     if names := [name for name, value in values.items() if not value]:
         are, them = ("is", "it") if len(names) == 1 else ("are", "them")
-        raise SecretsError(
-            f"{', '.join(names)} {are} missing: put {them} into .env beside biobot.toml (or the environment)"
-        )
+        raise SecretsError(f"{', '.join(names)} {are} missing: put {them} into {place} (or the environment)")
 
 
 def read(config: Config, names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -93,6 +94,13 @@ def read(config: Config, names: Iterable[str], environ: Mapping[str, str] = os.e
     return found
 
 
+def in_folder(folder: Path) -> dict[str, str]:
+    """Return the secrets in a service's folder of credentials, by variable."""
+    files = [each.name for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
+    names = (f"{PREFIX if each in FILES else 'BIOBOT_'}{each.upper()}" for each in files)
+    return {name: _credential(folder, name) for name in names}
+
+
 def _dotenv(file: Path) -> Mapping[str, str | None]:
     try:
         with file.open(encoding="utf-8") as stream:
@@ -103,12 +111,18 @@ def _dotenv(file: Path) -> Mapping[str, str | None]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, PermissionError) and file.stat().st_uid != os.geteuid():
+            return {}  # root's, beside a service's config: the service has credentials
         raise SecretsError(f"cannot read {file}: {error}") from None
 
 
 def _credential(folder: Path, name: str) -> str:
-    """Read a systemd credential: its permissions are systemd's own affair."""
-    for file in (folder / name, folder / name.lower()):
+    """Read a credential: a file called as the variable, or `api_key`, which systemd makes `biobot_api_key`.
+
+    Its permissions are systemd's own affair.
+    """
+    short = name.removeprefix(PREFIX).removeprefix("BIOBOT_").lower()
+    for file in (folder / each for each in (name, name.lower(), f"biobot_{short}", short)):
         try:
             return file.read_text(encoding="utf-8")
         except FileNotFoundError:

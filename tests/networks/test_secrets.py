@@ -48,6 +48,15 @@ def test_each_secret_comes_from_the_first_place_that_has_it(config: Config, tmp_
     assert found == Secrets("from-env-1", "a$b${c}", "from-credentials-3", "from-credentials-4", "")
 
 
+@pytest.mark.parametrize("prefix", ["", "biobot_"])
+def test_a_services_keys_are_files_that_systemd_may_give_a_prefix(config: Config, tmp_path: Path, prefix: str) -> None:
+    for name in POSTING:
+        (tmp_path / f"{prefix}{name}").write_text(f"a-{name}\n")
+    found = load(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert found.missing(*POSTING) == []
+    assert found.api_key == "a-api_key"
+
+
 def test_without_any_there_are_none_and_the_first_call_names_what_is_missing(config: Config) -> None:
     found = load(config, {})
     assert found.values() == []
