@@ -154,14 +154,14 @@ def test_root_acts_on_the_services_state_and_leaves_nothing_that_the_service_can
     machine("echo A retired pirate with seagulls > /tmp/a.txt && biobot --bot kept corpus import /tmp/a.txt")
     machine("systemctl start biobot@kept")
     assert roots(machine, "kept") == ""  # what was there before the first start is the service's since
-    assert machine("biobot --bot kept status").startswith("running: the daemon")
+    assert "\nrunning: the daemon" in machine("biobot --bot kept status")
     assert "posted 1 as" in machine("biobot --bot kept post --text 'A lighthouse keeper who collects old maps'")
     held = re.search(r"(\d+)  held ", machine.until("biobot --bot kept queue list", "held ", 30))
     assert held
-    assert machine(f"biobot --bot kept approve {held[1]}").startswith(f"approved {held[1]}")
+    assert f"approved {held[1]}" in machine(f"biobot --bot kept approve {held[1]}")
     assert "outbox" in machine("biobot --bot kept doctor")
-    assert machine("cd /etc/biobot/kept && biobot pause").startswith("paused")
-    assert machine("biobot --bot kept status").startswith("paused")  # no phantom beside the config
+    assert "paused" in machine("cd /etc/biobot/kept && biobot pause")
+    assert "\npaused: the daemon" in machine("biobot --bot kept status")  # no phantom beside the config
     assert "state" not in machine("ls /etc/biobot/kept")
     assert roots(machine, "kept") == ""
     refused = machine("setpriv --reuid=nobody --clear-groups biobot --bot kept pause", fails=True)
@@ -171,7 +171,9 @@ def test_root_acts_on_the_services_state_and_leaves_nothing_that_the_service_can
 def test_keys_that_are_added_later_take_effect_at_the_next_start(machine: Machine) -> None:
     machine.install("later", network="x", api_base="http://127.0.0.1:9")
     machine("systemctl start biobot@later", fails=True)
-    assert "put them into /etc/biobot/later/credentials, a file for each" in machine("journalctl -u biobot@later --no-pager")
+    assert "put them into /etc/biobot/later/credentials, a file for each" in machine(
+        "journalctl -u biobot@later --no-pager"
+    )
     names = ("api_key", "api_secret", "access_token", "access_secret")
     machine("cd /etc/biobot/later/credentials\n" + "\n".join(f"echo a-{each} > {each}" for each in names))
     machine("systemctl restart biobot@later")
