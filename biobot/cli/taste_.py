@@ -40,11 +40,13 @@ def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
     home = options.config.home
     found, about = taste.state(home, decisions(options.config)), taste.base(home)[1]
     in_use = found.owned if found.in_use == taste.OWN else found.shipped
-    base = taste.Agreement(about["spearman"], about["top_tenth_good"], about["average_good"])
+    base = taste.Agreement(**{name: value for name, value in about.items() if name != "marks"})
     figures = in_use or base
     if as_json:
-        facts = {"marks": about["marks"] + found.own, "own": found.own, **figures.as_dict(), "in_use": found.in_use}
-        click.echo(json.dumps(facts))
+        shown = {name: round(getattr(figures, name), 4) for name in ("spearman", "top_tenth_good", "average_good")}
+        click.echo(
+            json.dumps({"marks": about["marks"] + found.own, "own": found.own} | shown | {"in_use": found.in_use})
+        )
         return
     click.echo(found.why)
     click.echo(f"The shipped taste, on the {about['marks']:,} marks it was learnt from: {_agreement(base)}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from biobot.candidate import Candidate
 from biobot.taste import lexicon
-from biobot.taste.lexicon import END, START, VECTORS, found, hashed, joined
+from biobot.taste.lexicon import END, SENSES, START, VECTORS, found, hashed, joined
 
 FORM = (
     "characters",
@@ -102,7 +102,8 @@ class Features:
     `terms` counts words, signs, and pairs of these: its columns are their hashes. The columns of `meanings` are rows of
     the lexicon: for each uncommon word those that mean nearly the same, valued by how nearly, each text scaled to unit
     length; `meaning_words` are the hashes of the words that they are there for. `form` is float32 (texts, FORM),
-    `topic` float32 (texts, DIMENSIONS), and `words` says how many words of each text the lexicon knows.
+    `topic` float32 (texts, DIMENSIONS), `senses` float32 (texts, SENSES) whether a word stands for such a thing, and
+    `words` says how many words of each text the lexicon knows.
     """
 
     terms: Sparse
@@ -110,6 +111,7 @@ class Features:
     meaning_words: np.ndarray
     form: np.ndarray
     topic: np.ndarray
+    senses: np.ndarray
     words: np.ndarray
 
     def __len__(self) -> int:
@@ -177,14 +179,10 @@ def features(candidates: Sequence[Candidate]) -> Features:
     ]
     topic = total(weight.astype(np.float32)[:, None] * known.vectors[vector]) / np.maximum(total(weight), 1e-9)[:, None]
     meanings, meant = _meanings(once // len(names), hashes[once % len(names)], count, known)
-    return Features(
-        _terms_of(*_flat(terms, number), hashes),
-        meanings,
-        meant,
-        np.column_stack(form).astype(np.float32),
-        topic,
-        total(is_known),
-    )
+    counts, matrix = _terms_of(*_flat(terms, number), hashes), np.column_stack(form).astype(np.float32)
+    senses = np.zeros((count, len(SENSES) + 1), np.float32)
+    senses[owner, known.senses[rows]] = 1
+    return Features(counts, meanings, meant, matrix, topic, senses[:, 1:], total(is_known))
 
 
 def term_names(text: str) -> dict[int, str]:

@@ -3,7 +3,7 @@
 `lexicon.npz` beside this file was made by `build` from the starter's training bios. It holds hashes of words, of
 pairs and of triples of words that at least HOLDERS bios share, so that no bio can be read out of it, and a vector
 for each of the most common words: the left singular vectors of their positive pointwise mutual information
-(Levy and Goldberg 2014), scaled by the square roots of the singular values.
+(Levy and Goldberg 2014), scaled by the square roots of the singular values. What a noun stands for comes from WordNet.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -23,6 +23,22 @@ HOLDERS = 5
 VECTORS = 12_000
 """Words that have a vector."""
 DIMENSIONS = 64
+SENSES = (
+    *("act", "animal", "artifact", "attribute", "body", "cognition", "communication", "event", "feeling", "food"),
+    *("group", "location", "motive", "object", "person", "phenomenon", "plant", "possession", "process", "quantity"),
+    *("relation", "shape", "state", "substance", "time"),
+)
+"""What nouns stand for: the names of WordNet's lexicographer files 04 to 28 (Fellbaum 1998), in their order."""
+_PLURALS = (
+    ("men", "man"),
+    ("ses", "s"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ies", "y"),
+    ("s", ""),
+)
 WINDOW = 5
 """Words to each side whose company a word is known by, weighted by 1 / distance."""
 NEIGHBOURS = 8
@@ -65,7 +81,8 @@ class Lexicon:
     for every unknown word, so that -1 stands for it. `counts`, float64 (rows), says in how many bios a word was found;
     `pairs`, uint32 in ascending order, with `pair_counts` the same of two words in a row; `triples` were found in
     HOLDERS or more. `vectors`, float32 (VECTORS + 1, DIMENSIONS), have unit length, and the last one, for words
-    without, is 0. `neighbours`, uint16 (VECTORS, NEIGHBOURS), are the rows of the words nearest in meaning.
+    without, is 0. `senses`, uint8 (rows), are the numbers in SENSES of what words mostly stand for, plus 1; 0 for
+    none. `neighbours`, uint16 (VECTORS, NEIGHBOURS), are the rows of the words nearest in meaning.
     """
 
     bios: int
@@ -75,6 +92,7 @@ class Lexicon:
     pairs: np.ndarray
     pair_counts: np.ndarray
     triples: np.ndarray
+    senses: np.ndarray
     vectors: np.ndarray
     neighbours: np.ndarray
 
@@ -111,13 +129,17 @@ def load() -> Lexicon:
             data["pairs"],
             data["pair_counts"],
             data["triples"],
+            np.concatenate([data["senses"], [0, 0, 0]]),
             vectors,
             data["neighbours"],
         )
 
 
-def build(bios: Iterable[str], path: Path) -> None:
-    """Write the lexicon of `bios`, most common words first; takes some minutes and 2 GB of memory."""
+def build(bios: Iterable[str], wordnet: Path, path: Path) -> None:
+    """Write the lexicon of `bios`, most common words first; takes some minutes and 2 GB of memory.
+
+    `wordnet` is the folder of WordNet's database, such as Debian's /usr/share/wordnet.
+    """
     texts = [words(bio) for bio in bios]
     counts = Counter(word for text in texts for word in set(text))
     pairs, triples = Counter[int](), Counter[int]()
@@ -137,9 +159,44 @@ def build(bios: Iterable[str], path: Path) -> None:
         pairs=np.array(kept, np.uint32),
         pair_counts=np.array([pairs[each] for each in kept], np.uint32),
         triples=np.array(sorted(each for each, count in triples.items() if count >= HOLDERS), np.uint32),
+        senses=_senses([word for word, _ in common], wordnet),
         neighbours=_neighbours(vectors),
         vectors=np.round(127 * vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.int8),
     )
+
+
+def _senses(found: Iterable[str], wordnet: Path) -> np.ndarray:
+    """Return the number in SENSES, plus 1, of what each word stands for; 0 for what is no noun, or rarely one."""
+
+    def lines(name: str) -> Iterator[list[str]]:
+        with (wordnet / name).open(encoding="latin-1") as file:
+            yield from (line.split() for line in file if not line.startswith(" "))
+
+    senses = {}
+    for synset, number, _kind, size, *rest in lines("data.noun"):
+        senses[synset] = max(int(number) - 3, 0)
+        for name in rest[: 2 * int(size, 16) : 2]:
+            if number == "03" and name in SENSES:  # "animal" and its synonyms are in a file of their own
+                senses[synset] = SENSES.index(name) + 1
+    nouns = {word: senses[rest[-int(count)]] for word, _kind, count, *rest in lines("index.noun")}
+    irregular = {word: noun for word, noun, *_ in lines("noun.exc")}
+    others = {each[0] for kind in ("verb", "adj", "adv") for each in lines(f"index.{kind}")}
+    uses = Counter[tuple[str, bool]]()
+    for key, _sense, count in lines("cntlist.rev"):
+        word, _, kind = key.partition("%")
+        uses[word, kind.startswith("1")] += int(count)
+
+    def sense(word: str) -> int:
+        singular = (word.removesuffix(end) + other for end, other in _PLURALS if word.endswith(end))
+        noun = next((each for each in (word, irregular.get(word, ""), *singular) if each in nouns), None)
+        if noun is None or len(word) < 3:
+            return 0
+        counted = word if uses[word, True] + uses[word, False] else noun
+        as_noun, otherwise = uses[counted, True], uses[counted, False]
+        is_common = 4 * as_noun >= otherwise if as_noun + otherwise else word not in others
+        return nouns[noun] if is_common else 0
+
+    return np.array([sense(word) for word in found], np.uint8)
 
 
 def _neighbours(vectors: np.ndarray) -> np.ndarray:

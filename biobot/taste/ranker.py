@@ -22,7 +22,7 @@ import numpy as np
 
 from biobot.storage import atomic_write
 from biobot.taste.features import FORM, Features, Sparse
-from biobot.taste.lexicon import VECTORS, found
+from biobot.taste.lexicon import SENSES, VECTORS, found
 
 WIDTH = 1.2
 """Length scale of form and topic, in standard deviations per square root of dimensions."""
@@ -30,11 +30,11 @@ FIGURES = np.array([1.0] * (len(FORM) - 2) + [2.0] * 2, np.float32)
 """How much each number of the form counts: the model's own figures twice, since there are only two of them."""
 PARTS = ("terms", "meanings", "topic", "form", "topic and form")
 """The components of the kernel, each with a variance; after them come the linear effects."""
-LINEAR = ("constant", "shipped", *FORM)
-"""What an owner's departure may depend on linearly, each with a variance: the shipped score, numbers of the form."""
+LINEAR = ("constant", "shipped", *FORM, *SENSES)
+"""What an owner's departure may depend on linearly, each with a variance."""
 SHIPPED = np.array([0.2, 0.0, 0.38, 0.04, 0.38] + [0.0] * len(LINEAR))
 """Variances of the shipped taste's components, chosen by cross-validation; the noise has the same as all of them."""
-OWN = np.array([0.3, 0.5, 0.2, 0.2, 0.1] + [0.3, 0.1] + [0.02] * len(FORM))
+OWN = np.array([0.5, 1.0, 0.2, 0.2, 0.1] + [0.3, 0.1] + [0.02] * len(FORM) + [0.003] * len(SENSES))
 """The first guess at the variances of an owner's departure."""
 OWN_NOISE = 0.3
 LEAST_NOISE = 0.05
@@ -42,7 +42,7 @@ TOLERANCE = 1e-3
 """By so much, relatively, the weights of the marks may miss these."""
 LANDMARKS = 150
 """Marked texts that stand for all of them in the preconditioner."""
-UPDATES = 12
+UPDATES = 6
 """So many updates of an owner's variances: stopping early keeps them near the first guess where marks are few."""
 ESTIMATED_FROM = 400
 """Variances are estimated from so many of the newest marks."""
@@ -142,7 +142,7 @@ class Ranker:
         forms = self.scale.form(texts)
         away = _away(self.scale.topic(texts)), _away(forms)
         total = self.mean + _smooth(self.smooth, away, (self.topics, self.forms)) @ self.weights
-        total += _linear(forms, shipped, self.shipped) @ self.linear
+        total += _linear(forms, texts.senses, shipped, self.shipped) @ self.linear
         total += np.bincount(terms.rows, terms.values, len(texts))
         if self.meaning_weights.any():
             total += np.bincount(meanings.rows, meanings.values * self.meaning_weights[meanings.columns], len(texts))
@@ -164,14 +164,16 @@ class Ranker:
         return effects
 
     def form_effects(self, text: Features) -> dict[str, float]:
-        """Return what each number of a single text's form adds to its score, compared with an average text's."""
+        """Return what form and senses of a single text add to its score, compared with an average form and no sense."""
         form, topic = self.scale.form(text), self.scale.topic(text)
         changed = np.repeat(form, len(FORM) + 1, axis=0)
         np.fill_diagonal(changed, 0.0)
         away = _away(np.repeat(topic, len(changed), axis=0)), _away(changed)
         values = _smooth(self.smooth, away, (self.topics, self.forms)) @ self.weights
-        values += changed @ self.linear[-len(FORM) :]
-        return dict(zip(FORM, (values[-1] - values[:-1]).tolist(), strict=True))
+        effects = self.linear[2:] * np.concatenate([form[0], text.senses[0]])
+        effects[: len(FORM)] += values[-1] - values[:-1]
+        names = [*FORM, *(f"{sense} words" for sense in SENSES)]
+        return dict(zip(names, effects.tolist(), strict=True))
 
     def save(self, path: Path) -> None:
         """Write the ranker to `path`, whole or not at all."""
@@ -307,7 +309,7 @@ class _Kernel:
         self.terms, self.meanings = scale.weighted(texts), texts.meanings
         topics, forms = scale.topic(texts), scale.form(texts)
         self.away, self.towards = (_away(topics), _away(forms)), (_towards(topics), _towards(forms))
-        self.linear = _linear(forms, shipped, 0.0 if shipped is None else float(shipped.mean()))
+        self.linear = _linear(forms, texts.senses, shipped, 0.0 if shipped is None else float(shipped.mean()))
 
     def parts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return PARTS between the texts `at`, float32 (PARTS, at, at), and their linear features."""
@@ -390,10 +392,10 @@ def _solve(
     return solved
 
 
-def _linear(forms: np.ndarray, shipped: np.ndarray | None, centre: float) -> np.ndarray:
+def _linear(forms: np.ndarray, senses: np.ndarray, shipped: np.ndarray | None, centre: float) -> np.ndarray:
     """Return the features of LINEAR: float64 (texts, LINEAR)."""
     blank = np.zeros(len(forms)) if shipped is None else shipped - centre
-    return np.column_stack([np.ones(len(forms)), blank, forms])
+    return np.column_stack([np.ones(len(forms)), blank, forms, senses])
 
 
 def _smooth(variances: np.ndarray, away: Sequence[np.ndarray], towards: Sequence[np.ndarray]) -> np.ndarray:

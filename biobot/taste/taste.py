@@ -6,7 +6,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -28,7 +28,7 @@ MARKS = Path(__file__).with_name("marks.jsonl.gz")
 BASE, BLIND, OWN = "base", "blind", "own"
 """Names of what `save` wrote: a taste to begin with, the same for texts without figures, an owner's departure."""
 VERSION = 2
-"""Changes with the features: what was learnt with others must be learnt again."""
+"""Changes with the features: what was learnt with others is learnt again."""
 GOOD = 2.0
 """A text with this mark or a higher one is good."""
 LEAST_OWN = 20
@@ -47,16 +47,13 @@ class Agreement:
     """How well a taste predicts marks that it did not see.
 
     `spearman` is the rank correlation, `top_tenth_good` the share of good texts among the tenth with the highest
-    scores and `average_good` that among all.
+    scores, `average_good` that among all, and `error` the root of the mean squared difference.
     """
 
     spearman: float
     top_tenth_good: float
     average_good: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the figures as `biobot taste --json` prints them."""
-        return {each.name: round(getattr(self, each.name), 4) for each in fields(self)}
+    error: float
 
     @classmethod
     def mean(cls, several: Sequence[Self]) -> Self:
@@ -89,10 +86,14 @@ class Learnt:
         """Return the reason for the taste that is in use, as a sentence."""
         if self.shipped is None or self.owned is None:
             return f"The shipped taste is in use: yours needs {LEAST_OWN} marks, and there are {self.own}."
-        gain = f"rank correlation {self.owned.spearman:.2f} instead of {self.shipped.spearman:.2f}"
+        gain = f"typical error {self.owned.error:.2f} instead of {self.shipped.error:.2f}"
         if self.in_use == OWN:
-            return f"Your own taste is in use: it predicts your marks better than the shipped one ({gain})."
-        return f"The shipped taste is in use: yours does not predict your marks better ({gain})."
+            return (
+                f"Your own taste is in use: it predicts your {self.own:,} marks better than the shipped one ({gain})."
+            )
+        return (
+            f"The shipped taste is in use: after {self.own:,} marks yours does not predict your marks better ({gain})."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ def base(home: Path | None = None) -> tuple[Base, dict[str, Any]]:
         found = Base(*(Ranker.load(folder / f"{name}.npz") for name in (BASE, BLIND)))
         return found, json.loads((folder / f"{BASE}.json").read_bytes())
     except _UNREADABLE as error:
-        fix = "install biobot again" if home is None or folder != home / "taste" else "run `biobot taste reset`"
+        own = home is not None and folder == home / "taste"
+        fix = "make it again with `biobot taste learn --base`, or delete it" if own else "install biobot again"
         raise TasteError(f"the taste in {folder} cannot be read ({error}); {fix}") from None
 
 
@@ -242,7 +244,9 @@ def agreement(scores: np.ndarray, marks: np.ndarray) -> Agreement:
     flat = one.std() == 0 or other.std() == 0
     good = marks >= GOOD
     top = np.argsort(-scores, kind="stable")[: max(len(scores) // 10, 1)]
-    return Agreement(0.0 if flat else float(np.corrcoef(one, other)[0, 1]), float(good[top].mean()), float(good.mean()))
+    spearman = 0.0 if flat else float(np.corrcoef(one, other)[0, 1])
+    error = float(((scores - marks) ** 2).mean() ** 0.5)
+    return Agreement(spearman, float(good[top].mean()), float(good.mean()), error)
 
 
 def _folds(count: int, seed: int = 0) -> list[np.ndarray]:
@@ -264,7 +268,7 @@ def _learn(home: Path, decisions: Sequence[Mark], *, keep: bool) -> tuple[Ranker
     if len(rated) >= LEAST_OWN:
         before, after = _compare(rated, first)
         curve = tuple((size, _compare(rated[-size:], first)[1]) for size in CURVE if size < len(rated))
-        learnt = Learnt(count, before, after, OWN if after.spearman > before.spearman else "shipped", curve)
+        learnt = Learnt(count, before, after, OWN if after.error < before.error else "shipped", curve)
     if learnt.in_use == OWN:
         texts, observations = [each.candidate for each in marks], []
         for at, each in enumerate(marks):
@@ -296,11 +300,20 @@ def _together(decisions: Sequence[Mark], marks: Marks) -> tuple[int, list[Mark]]
 
 
 def _compare(rated: Sequence[Mark], first: Base) -> tuple[Agreement, Agreement]:
-    """Return how well `first`, and a departure from it learnt from the other folds, predict an owner's marks."""
+    """Return how well `first`, and a departure from it learnt from the other folds, predict an owner's marks.
+
+    Not to call an owner's use of the scale a taste, `first` is brought to it by a line through the other folds' marks.
+    """
     texts, values = features([each.candidate for each in rated]), np.array([each.value for each in rated])
-    known = first.scores(texts)
-    folds = _folds(len(rated))
-    return _over(folds, known, values), _over(folds, held_out(texts, values, folds, known), values)
+    known, folds = first.scores(texts), _folds(len(rated))
+    line = np.zeros(len(rated))
+    for held in folds:
+        rest = np.setdiff1d(np.arange(len(rated)), held)
+        scores, marks = known[rest] - known[rest].mean(), values[rest]
+        slope = max(float(scores @ marks / (scores @ scores + 1e-9)), 0.0)
+        line[held] = marks.mean() + slope * (known[held] - known[rest].mean())
+    own = _over(folds, held_out(texts, values, folds, known), values)
+    return replace(_over(folds, known, values), error=_over(folds, line, values).error), own
 
 
 def _kept(home: Path, revision: str) -> Learnt | None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,17 @@ from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
 from biobot.taste import taste
 from biobot.taste.features import FORM, features
-from biobot.taste.lexicon import HOLDERS, load
+from biobot.taste.lexicon import HOLDERS, load, words
 from biobot.taste.marks import Mark, Marks, read
 from biobot.taste.ranker import Observation, Ranker, fit
 from biobot.taste.variety import Variety
 
+ANIMALS = (
+    *("dog", "goat", "penguins", "cat", "owls", "horse", "bees", "wolf", "lizard", "sheep", "whale", "squirrels"),
+    *("puppies", "cow", "duck", "monkey", "sharks", "kitten", "fox", "spider", "rabbit", "birds", "lion", "frogs"),
+)
+STARTS = ("Proud friend of one", "Still talking to my", "Lives with a", "I paint every", "Ask me about the")
+ENDS = ("and nothing else", "since 2009", "on weekends", "in a small town", "for a living", "with great patience", "")
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 Said = pytest.CaptureFixture[str]
 
@@ -93,8 +100,27 @@ def test_a_taste_follows_its_owner_and_says_how_well(home: Path, marks: list[Mar
     assert np.mean([short(rest[at].text) == 3 for at in top]) >= 0.7
 
 
-def test_marks_without_a_pattern_leave_the_shipped_taste_in_use(home: Path, marks: list[Mark]) -> None:
-    noise = iter(np.random.default_rng(3).uniform(0, 3, 60))
+def about_animals(text: str) -> float:
+    return 3.0 if set(words(text)) & set(ANIMALS) else 0.0
+
+
+def test_a_taste_finds_out_what_its_owner_likes_to_read_about(home: Path, marks: list[Mark]) -> None:
+    named = [f"{start} {animal} {end}" for start, animal, end in zip(cycle(STARTS), ANIMALS, cycle(ENDS))]
+    others = [each.candidate.text for each in marks if not about_animals(each.candidate.text)]
+    learnt, unseen = named[: len(named) // 2], named[len(named) // 2 :]
+    with Marks(home / "taste.db") as opened:
+        texts = learnt + others[: 100 - len(learnt)]
+        opened.add([Mark(Candidate(each), about_animals(each), source="rate") for each in texts], NOW)
+    assert taste.learn(home).in_use == "own"
+    rest = unseen + others[200 : 200 + 9 * len(unseen)]
+    scores = np.array(taste.load(home).scores([Candidate(each) for each in rest]))
+    best = [rest[at] for at in np.argsort(-scores)[: len(rest) // 10]]
+    assert np.mean([about_animals(each) > 0 for each in best]) >= 0.7  # none of these animals was ever marked
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_marks_without_a_pattern_leave_the_shipped_taste_in_use(home: Path, marks: list[Mark], seed: int) -> None:
+    noise = iter(np.random.default_rng(seed).uniform(0, 3, 60))
     rate(home, marks[:60], lambda _: float(next(noise)))
     learnt = taste.learn(home)
     assert learnt.in_use == "shipped"
