@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from biobot.filters.hookspecs import hookimpl
     from biobot.networks.network import FOR_EVER, Account, Network, Opening, Tweet
     from biobot.text.contacts import has_email, has_phone
-    from biobot.text.language import language, scripts
+    from biobot.text.language import foreign, is_likely, language, letters, scripts
     from biobot.text.length import weighted_length
     from biobot.text.links import Span, links
     from biobot.text.normalize import caseless, fold
 
 __version__ = "0.1.0"
 __all__ = ["Candidate", "KnownTexts", "Match", "Seen", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
-__all__ += ["language", "links", "scripts", "weighted_length"]
+__all__ += ["foreign", "is_likely", "language", "letters", "links", "scripts", "weighted_length"]
 __all__ += ["FOR_EVER", "Account", "Network", "Opening", "Tweet"]
 
 _HOMES = {
@@ -24,7 +24,7 @@ _HOMES = {
     "biobot.filters.hookspecs": ("hookimpl",),
     "biobot.networks.network": ("FOR_EVER", "Account", "Network", "Opening", "Tweet"),
     "biobot.text.contacts": ("has_email", "has_phone"),
-    "biobot.text.language": ("language", "scripts"),
+    "biobot.text.language": ("foreign", "is_likely", "language", "letters", "scripts"),
     "biobot.text.length": ("weighted_length",),
     "biobot.text.links": ("Span", "links"),
     "biobot.text.normalize": ("caseless", "fold"),

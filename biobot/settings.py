@@ -67,7 +67,7 @@ def _limit(bound: Any) -> Any:
     return duration(bound) if isinstance(bound, str) else bound
 
 
-_LANGUAGES = (*LANGUAGES, "und")
+_LANGUAGES = {"pattern": "|".join((*LANGUAGES, "und")), "meaning": f"one of {', '.join(LANGUAGES[:26])}, und, …"}
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
 _NETWORK = {"pattern": r"[a-z][a-z0-9_]*", "meaning": "the name of a network, such as bluesky"}
 _ACCOUNT = {"pattern": r"@[A-Za-z0-9_]{1,15}|[1-9][0-9]{0,18}", "meaning": "an @handle or an id"}
@@ -127,7 +127,7 @@ class TrainSettings(_Section):
 
     min_bytes: int = _checked(1, least=1)
     max_bytes: int = 1024
-    languages: tuple[str, ...] = _checked((), pattern="|".join(_LANGUAGES), meaning=f"one of {', '.join(_LANGUAGES)}")
+    languages: tuple[str, ...] = _checked((), **_LANGUAGES)
     url: Literal["drop", "keep"] = "drop"
     email: Literal["drop", "keep"] = "drop"
     phone: Literal["drop", "keep"] = "drop"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from biobot import Candidate, hookimpl, language, scripts
+from biobot import Candidate, foreign, hookimpl, is_likely, letters
 
 SHARE = 0.1
-"""The share of letters that may be in other scripts: a name, a word, an ornament."""
+"""The share of a text that may be in another script or language: a name, a word, an ornament."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Language:
     """`[filters.language]`: the allowed scripts and languages; none named: all.
 
     scripts: "latin", "han", "hiragana", "katakana", "hangul", "arabic", "cyrillic", "thai" …;
-    languages: codes such as "en";
+    languages: codes such as "en"; nearly all of a text must be in them;
     strict: also refuse a text whose language is not recognised, as that of a very short one.
     """
 
@@ -32,16 +32,16 @@ def biobot_settings() -> type[Language]:
 
 @hookimpl
 def biobot_filter(candidate: Candidate, settings: Language) -> str | None:
-    """Refuse a text in a script or a language that is not allowed."""
+    """Refuse a text that is, by more than a tenth, in a script or a language that is not allowed."""
     if settings.scripts:
-        found = scripts(candidate.text)
+        found = letters(candidate.text)
         others = {name: count for name, count in found.items() if name not in settings.scripts}
         if sum(others.values()) > SHARE * sum(found.values()):
             return f"is written in {max(others, key=lambda name: others[name])}"
     if settings.languages:
-        guess = language(candidate.text)
-        if guess is None and settings.strict:
+        shares = foreign(candidate.text, settings.languages)
+        if sum(shares.values()) > SHARE:
+            return f"is in another language ({max(shares, key=lambda name: shares[name])})"
+        if settings.strict and not is_likely(candidate.text, settings.languages):
             return "language not recognised"
-        if guess is not None and guess not in settings.languages:
-            return f"seems to be in another language ({guess})"
     return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from biobot.bundled import bundled
 from biobot.storage import atomic_write, make_folder
+from biobot.text.language import LANGUAGES
 
 EXAMPLE = b'''"""An example filter: remove the # signs and try `biobot preview`.
 
@@ -23,10 +25,27 @@ More in docs/plugins.md; `biobot plugins new NAME` writes a filter with settings
 '''
 
 
+IGNORE = b"""# keys, and other people's bios
+.env
+state/
+credentials/
+"""
+
+_ALIASES = {"nb": "no", "nn": "no", "tl": "fil", "iw": "he", "in": "id"}
+
+
 def write(folder: Path, *, with_env: bool = True) -> Iterator[str]:
     """Write a bot's folder, and keep what is there; yield a line for each file. Raises OSError."""
+    language = _language()
+    settings = (bundled("config") / "biobot.toml").read_text(encoding="utf-8")
+    for commented, line in (
+        ("# [filters.language]  ", "[filters.language]"),
+        ('# languages = ["en"]  ', f'languages = ["{language}"]'),
+    ):
+        settings = settings.replace(commented, line)
     files = {
-        "biobot.toml": ((bundled("config") / "biobot.toml").read_bytes(), 0o644),
+        "biobot.toml": (settings.encode(), 0o644),
+        ".gitignore": (IGNORE, 0o644),
         ".env": ((bundled("config") / ".env.example").read_bytes(), 0o600),
         "plugins/example.py": (EXAMPLE, 0o644),
     }
@@ -41,3 +60,12 @@ def write(folder: Path, *, with_env: bool = True) -> Iterator[str]:
             with atomic_write(path, mode) as file:
                 file.write(text)
             yield f"wrote  {path}"
+            if name == "biobot.toml":
+                yield f'       language: "{language}", from your locale; `[filters.language]` there changes it'
+
+
+def _language() -> str:
+    """Return the code of the locale's language; English where it has none."""
+    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    code = named[:3].rstrip("_.@-")
+    return _ALIASES.get(code, code) if _ALIASES.get(code, code) in LANGUAGES else "en"

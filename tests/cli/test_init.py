@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from biobot import config
@@ -39,3 +41,28 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     answer = CliRunner().invoke(command, [str(tmp_path / "file" / "bot")])
     assert "cannot write" in str(answer.exception)
+
+
+@pytest.mark.parametrize(
+    ("locale", "code"), [("de_DE.UTF-8", "de"), ("C.UTF-8", "en"), ("", "en"), ("nb_NO", "no"), ("xx_XX", "en")]
+)
+def test_it_speaks_the_language_of_the_locale_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locale: str, code: str
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", locale)
+    answer = CliRunner().invoke(command, [str(tmp_path)])
+    assert config.read(tmp_path / "biobot.toml").filters.tables["language"] == {"languages": [code]}
+    assert f'language: "{code}", from your locale' in answer.output
+
+
+def test_git_leaves_keys_and_bios_alone(tmp_path: Path) -> None:
+    CliRunner().invoke(command, [str(tmp_path)])
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "outbox.db").write_text("")
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)  # noqa: S607
+    words = ["git", "ls-files"]
+    listed = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert listed.splitlines() == [".gitignore", "biobot.toml", "plugins/example.py"]
