@@ -4,6 +4,7 @@ BiobotError                 it could not be done: one line on stderr, exit code 
 ├── ConfigError             biobot.toml, .env or the command line is wrong: exit code 2
 ├── SecretsError            a key is missing, or its file can be read by others
 ├── CorpusError             bios cannot be read, stored or found
+│   └── BadFile             this file of bios or ids cannot be read, or holds none
 ├── ModelError              a model cannot be loaded, trained, saved or promoted
 ├── SampleError             invalid sampling parameters, or nothing that the model could sample
 ├── PluginError             a plugin cannot be loaded, or does not keep to its hook
@@ -34,6 +35,10 @@ class SecretsError(BiobotError):
 
 class CorpusError(BiobotError):
     """Bios cannot be read, stored or found."""
+
+
+class BadFile(CorpusError):
+    """A file of bios or ids cannot be read, or holds none."""
 
 
 class ModelError(BiobotError):

@@ -14,7 +14,9 @@ from typing import IO
 
 from biobot.config import Config
 from biobot.corpus import readers
+from biobot.corpus.files import opened
 from biobot.corpus.opt_outs import FINGERPRINTS
+from biobot.corpus.people import escape, handle, unescape
 from biobot.corpus.readers import Bio, Skipped
 from biobot.corpus.store import Added, Removed, Store
 from biobot.errors import CorpusError
@@ -38,10 +40,19 @@ def check_opt_outs(store: Store) -> None:
 
 @dataclass
 class Imported:
-    """What became of the files: of their bios in the store, and of the lines that were skipped, by reason."""
+    """What became of the files: of their bios in the store, and of the lines that were skipped, by reason.
+
+    `unsigned` counts bios that came with neither id nor handle.
+    """
 
     stored: Added = field(default_factory=Added)
     why: Counter[str] = field(default_factory=Counter)
+    unsigned: int = 0
+
+    @property
+    def found(self) -> int:
+        """Return how many bios were found, whatever became of them."""
+        return self.stored.added + self.stored.duplicates + self.stored.forgotten
 
     @property
     def skipped(self) -> int:
@@ -55,27 +66,27 @@ def import_file(
     now: datetime,
     total: Imported,
     *,
-    name: str | None = None,
+    names: readers.Names = readers.ANY,
     watch: readers.Watch | None = None,
+    note: Callable[[str], None],
     skipped: Callable[[Skipped], None],
 ) -> None:
     """Add a file's bios and count them in `total`; `skipped` is called with every line that held none.
 
-    `name` is the field that holds the bios.
+    Character references such as &amp; are written out. `note` is told what had to be guessed.
     """
 
     check_opt_outs(store)
-    source = os.fsencode(path.name).decode(errors="replace")
+    source = "standard input" if str(path) == "-" else os.fsencode(path.name).decode(errors="replace")
 
     def good() -> Iterator[Bio]:
-        for each in readers.read(path, name, watch):
-            if isinstance(each, Skipped) and each.why == readers.BLANK:
-                continue
+        for each in readers.read(path, names, watch, note):
             if isinstance(each, Skipped):
                 total.why[each.why] += 1
                 skipped(each)
             else:
-                yield each if each.source else Bio(each.text, each.author, each.handle, source)
+                total.unsigned += each.author is None and each.handle is None
+                yield Bio(unescape(each.text), each.author, each.handle, each.source or source)
 
     total.stored += store.add(good(), now)
 
@@ -85,7 +96,7 @@ def export(store: Store, file: IO[str]) -> int:
     count = 0
     for bio in store.rows():
         count += 1
-        record = {"bio": bio.text, "user_id": bio.author, "handle": bio.handle, "source": bio.source}
+        record = {"bio": escape(bio.text), "user_id": bio.author, "handle": bio.handle, "source": bio.source}
         file.write(json.dumps({key: value for key, value in record.items() if value is not None}, ensure_ascii=False))
         file.write("\n")
     return count
@@ -99,10 +110,10 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
     """
     ids, handles = [], []
     for each in who:
-        if re.fullmatch(r"@\w{1,50}", each):
-            handles.append(each)
-        elif re.fullmatch(r"[1-9]\d{0,18}", each) and int(each) < 1 << 63:
-            ids.append(int(each))
+        if re.match(r"[@＠]|https?://", each) and (name := handle(each)):
+            handles.append(name)
+        elif each[:1].isdecimal() and (number := readers.user_id(each)):
+            ids.append(number)
         else:
             raise ValueError(f"{each!r} is neither an id nor a handle with its @")
     from biobot.dedupe import known_texts
@@ -129,8 +140,5 @@ def discard_training_text(store: Store) -> None:
 
 def opt_outs(path: Path) -> list[str]:
     """Return the ids and @handles of a file, one a line; what follows a # is a comment."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"cannot read {path}: {error}") from None
-    return [who for line in lines if (who := line.partition("#")[0].strip())]
+    with opened(path) as text:
+        return [who for _, line in text.lines() if (who := line.partition("#")[0].strip())]

@@ -9,13 +9,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from biobot.cli import Group, Options
 from biobot.cli.collect_ import bounds, run
-from biobot.corpus.readers import Skipped
+from biobot.corpus.readers import Names, Skipped
+from biobot.errors import BadFile
 from biobot.text.humanize import counted
+
+if TYPE_CHECKING:
+    from biobot.app import corpus
 
 SHOWN = 20
 """How many skipped lines are shown without -v."""
@@ -28,32 +33,69 @@ def command() -> None:
 
 @command.command("import")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--field", "name", help="The key or column with the bio; by default bio, else description.")
+@click.option("--field", help="The key or column with the bio; by default bio, description, or what exporters use.")
+@click.option("--author", help="The key or column with the author's id, by which they can opt out.")
+@click.option("--handle", help="The key or column with the author's handle.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def import_(options: Options, files: tuple[Path, ...], name: str | None, as_json: bool) -> None:
-    """Add bios from .jsonl, .csv or .txt files, gzipped or not; after a kill, run it again."""
+def import_(
+    options: Options,
+    files: tuple[Path, ...],
+    field: str | None,
+    author: str | None,
+    handle: str | None,
+    as_json: bool,
+) -> int:
+    """Add bios from JSON, CSV or text files, packed or not (- is standard input); after a kill, run it again."""
     from biobot.app import corpus
 
     total = corpus.Imported()
     skipped = _SkippedLines(options.verbose)
+    said: list[str] = []
+    names = Names(field, author, handle)
+    code = 0
     with corpus.open_store(options.config) as store, _progress_bars(as_json) as bar:
         for path in files:
-            size = path.stat().st_size if path.is_file() else 0
-            watch = bar(path.name, size)
-            corpus.import_file(store, path, datetime.now(UTC), total, name=name, watch=watch, skipped=skipped)
+            watch = bar(path.name, path.stat().st_size if path.is_file() else None)
+            try:
+                corpus.import_file(
+                    store, path, datetime.now(UTC), total, names=names, watch=watch, note=said.append, skipped=skipped
+                )
+            except BadFile as error:
+                said.append(str(error))
+                code = error.exit_code
     skipped.close()
+    for line in said:
+        click.echo(f"biobot: {line}", err=True)
+    if not total.found and not code:
+        click.echo("biobot: no bio was found", err=True)
+        code = 1
     counts = asdict(total.stored) | {"skipped": total.skipped}
     if as_json:
-        click.echo(json.dumps(counts | {"why": dict(total.why)}))
-        return
-    if not total.stored.added:
-        click.echo("nothing new: every bio was already stored")
+        click.echo(json.dumps(counts | {"unsigned": total.unsigned, "why": dict(total.why)}))
+    elif total.found or total.skipped:
+        _print_counts(total, counts)
+    return code
+
+
+def _print_counts(total: corpus.Imported, counts: dict[str, int]) -> None:
+    stored = total.stored
+    if stored.duplicates and not (stored.added or stored.updated):
+        found = f"the {counted(stored.duplicates, 'bio')} found" if total.skipped or stored.forgotten else "every bio"
+        click.echo(f"nothing new: {found} {'were' if found[-1] == 's' else 'was'} already stored")
+    elif stored.forgotten and not stored.added:
+        click.echo("nothing added: all bios found are of people or texts that opted out")
     for key, number in counts.items():
         if number or key in ("added", "duplicates"):
             click.echo(f"{key:>11} {number:>12,}")
     for why, number in total.why.most_common():
         click.echo(f"{'':>11} {number:>12,}  {why}")
+    if total.unsigned:
+        of = f"{total.unsigned:,} of {total.found:,}" if total.unsigned < total.found else f"{total.found:,}"
+        click.echo(
+            f"no author is known for {of} bios: whoever wrote them can opt out by text (`corpus forget --text`), but "
+            "not by id or handle; if the file has these, name them with --author and --handle"
+        )
 
 
 @command.command("stats")
@@ -113,6 +155,7 @@ def forget(
     with corpus.open_store(options.config) as store:
         try:
             gone = corpus.forget(store, people, texts, datetime.now(UTC))
+            unsigned = store.any_unsigned()
         except ValueError as error:
             raise click.UsageError(str(error)) from None
     if as_json:
@@ -120,7 +163,12 @@ def forget(
         return
     removed = f"{counted(gone.bios, 'bio')} and {counted(gone.authors, 'author')} removed"
     click.echo(f"forgotten: {removed}; {counted(gone.keys, 'new opt-out')}")
-    click.echo("posts like them are refused from now on; `biobot train` makes a model without them")
+    if gone.bios or texts:
+        click.echo("posts like them are refused from now on; `biobot train` makes a model without them")
+    if not gone.bios:
+        click.echo("nothing of theirs was found in the corpus; from now on nothing of theirs is stored")
+        if unsigned and people:
+            click.echo("some bios are stored without an author: forget such a bio with --text")
 
 
 @command.command("recheck")
@@ -154,7 +202,7 @@ class _SkippedLines:
 
 
 @contextmanager
-def _progress_bars(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+def _progress_bars(quiet: bool) -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
     """Yield a function that shows a file's progress bar with rate and ETA: on a terminal, unless quiet."""
     from rich import progress
     from rich.console import Console
@@ -163,7 +211,7 @@ def _progress_bars(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int],
     quiet = quiet or not sys.stderr.isatty()
     with progress.Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
 
-        def add(name: str, size: int) -> Callable[[int], None]:
+        def add(name: str, size: int | None) -> Callable[[int], None]:
             task = bars.add_task(name, total=size)
             return lambda done: bars.update(task, completed=done)
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from biobot.corpus.readers import BLANK, Bio, Skipped
+from biobot.corpus.readers import Bio, Skipped
 from biobot.settings import TrainSettings
 from biobot.text.contacts import has_email, has_phone, without_emails
 from biobot.text.language import LANGUAGES, language
@@ -71,8 +71,7 @@ def clean(
     find = traits if policy.languages else holds  # the language takes as long as all the rest
     for bio in bios:
         if isinstance(bio, Skipped):
-            if bio.why != BLANK:
-                left_out["skipped"] += 1
+            left_out["skipped"] += 1
         elif forgotten(bio):  # F41
             left_out["forgotten"] += 1
         elif why := reason(find(bio.text), len(bio.text.encode()), policy):

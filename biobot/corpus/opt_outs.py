@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from biobot.corpus.readers import Bio
+from biobot.corpus.people import Bio, unescape
 from biobot.text.normalize import caseless
 
 FINGERPRINTS = "forgotten.idx"
@@ -20,7 +21,7 @@ class Forgotten:
 
     def covers(self, bio: Bio) -> bool:
         """Return whether this bio's author opted out, or its text did."""
-        return bool(self.keys) and (self.names(bio) or text_key(bio.text) in self.keys)
+        return bool(self.keys) and (self.names(bio) or not self.keys.isdisjoint(text_keys(bio.text)))
 
     def names(self, bio: Bio) -> bool:
         """Return whether this bio's author opted out, by id or by handle."""
@@ -42,6 +43,13 @@ def handle_key(handle: str) -> bytes:
 def text_key(text: str) -> bytes:
     """Return the key of a text: the same for texts that differ in case, spaces, or Unicode's ways to write them."""
     return _key("text", caseless(text))
+
+
+def text_keys(text: str) -> set[bytes]:
+    """Return the keys of a text as it stands, and with its character references (&amp;) written out or put in."""
+    if not any(each in text for each in "&<>\"'"):
+        return {text_key(text)}
+    return {text_key(each) for each in (text, unescape(text), html.escape(text, quote=False), html.escape(text))}
 
 
 def _key(kind: str, value: str) -> bytes:

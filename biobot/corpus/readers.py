@@ -1,47 +1,32 @@
-"""Files of bios: jsonl, csv and txt, each also as .gz, read as a stream; tweet dumps and Twitter archives too.
+"""Files of bios: JSON, tables and plain lines, packed or not, read as a stream; exports, tweets and X's archives too.
 
 A line that holds no bio never stops a reader: it comes back as Skipped, with its place and the reason.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
-import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from biobot.errors import CorpusError
+from biobot.corpus import documents, people
+from biobot.corpus.files import MAX_LINE, Text, Watch, opened
+from biobot.corpus.people import NOTHING, Bio, Names, columns, user_id
+from biobot.corpus.tables import Table
+from biobot.errors import BadFile
+from biobot.text.terminal import clean
 
-FIELDS = ("bio", "description")
-"""Where a bio is looked for when no field is named."""
-
-BLANK = "blank"
-"""Why a line was skipped that holds nothing at all; such lines are not reported."""
+__all__ = ["MAX_BIO", "MAX_LINE", "Bio", "Names", "Skipped", "Watch", "ids", "mojibake", "read", "user_id", "wrong"]
 
 NOT_UTF8 = "not UTF-8"
 
-MAX_LINE = 1 << 22
-"""Bytes; a longer line is no bio and no tweet, and would only fill the memory."""
+ANY = Names()
+"""The names are to be recognised."""
 
 MAX_BIO = 1 << 16
 """Bytes of UTF-8; X allows 160 characters, other networks some hundreds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bio:
-    """A bio as it was found; `author` is the id of a user of X, if it is known."""
-
-    text: str
-    author: int | None = None
-    handle: str | None = None
-    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +38,25 @@ class Skipped:
     why: str
 
 
-Watch = Callable[[int], None]
-"""Called now and then with how many bytes of the file, as it is on disk, were read."""
+Found = Iterator[tuple[int, Bio | str]]
+"""A line's number, and its bio or why there is none."""
 
 
-def read(path: Path, field: str | None = None, watch: Watch | None = None) -> Iterator[Bio | Skipped]:
-    """Yield every bio of a .jsonl, .csv or .txt file (or a .gz of one), and what was skipped, in the file's order.
+def read(
+    path: Path,
+    names: Names = ANY,
+    watch: Watch | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Iterator[Bio | Skipped]:
+    """Yield every bio of a file ("-" is standard input), and what was skipped, in the file's order.
 
-    `field` names the bio's key or column; with dots it goes down into a JSON object. Without it `bio`, then
-    `description` are tried, and the user objects of tweets. Raises CorpusError for a file that cannot be read.
+    `names` says which key or column holds what; otherwise the names that exporters use are recognised. `note` is told
+    what had to be guessed. Raises BadFile for a file that cannot be read, and for one without the fields that it needs.
     """
-    kind = _kind(path)
-    if kind == ".txt" and field is not None:
-        raise CorpusError(f"{path} has no fields; leave out --field {field}")
-    with _opened(path, watch) as lines:
-        if kind == ".jsonl":
-            found = _jsonl(lines, field)
-        elif kind == ".csv":
-            found = _csv(path, lines, field)
-        else:
-            found = _txt(lines)
-        for number, each in found:
+    with opened(path, watch) as text:
+        if text.encoding == "cp1252":
+            note(f"{clean(str(path))} is not UTF-8: read as Windows-1252; for another encoding convert it with iconv")
+        for number, each in _found(text, names):
             why = wrong(each) if isinstance(each, Bio) else each
             if isinstance(each, Bio) and why is None:
                 yield each
@@ -82,16 +65,31 @@ def read(path: Path, field: str | None = None, watch: Watch | None = None) -> It
 
 
 def ids(path: Path) -> Iterator[int]:
-    """Yield the user ids of a file: one a line, a .csv or .jsonl that has them, or an archive's follower.js.
+    """Yield the user ids of a file: one a line, a table or JSON that has them, or an archive's follower.js.
 
-    Lines without an id (a header, a comment) are passed over. Raises CorpusError for a file that cannot be read.
+    Lines without an id (a header, a comment) are passed over, and so are ids of tweets. Raises BadFile for a file
+    that cannot be read, or that holds no people.
     """
-    shape = re.compile(rb'"(?:accountId|id_str|user_id|author_id)"\s*:\s*"?(\d{1,19})\b|^\s*"?(\d{1,19})"?\s*(?:,|$)')
-    with _opened(path, None) as lines:
-        for _, line in lines:
-            for match in shape.finditer(line):
-                if (number := int(match[1] or match[2])) < 1 << 63:
+    with opened(path) as text:
+        kind = _kind(text, ids=True)
+        if kind == "json":
+            archive = _archive(text)
+            if archive not in (None, "follower", "following"):
+                raise BadFile(f"{path} holds no people: it is the part {archive!r} of a Twitter archive")
+            for _, value in _values(text):
+                yield from people.ids(value)
+        elif kind == "table":
+            table = Table(text.lines(), lambda header: bool(columns(tuple(header)).bare))
+            found = columns(tuple(table.header))
+            if not (wanted := (*found.ids, *found.bare)):
+                raise BadFile(f"{path} has no column with ids of people, only {_listed(table.header)}")
+            for _, row in table.rows(lambda _: False):
+                if isinstance(row, list) and (number := people.first_id(_record(table, row), wanted)):
                     yield number
+        else:
+            for _, line in text.lines():
+                if match := re.match(r"\s*\"?(\d{1,19})\"?\s*(?:[,;\t]|$)", line):
+                    yield from people.ids(match[1])
 
 
 def mojibake(text: str) -> bool:
@@ -111,125 +109,144 @@ _SURELY_BROKEN = re.compile(
 _MAYBE_BROKEN = re.compile(f"[Â-ß][{_TAIL}]|[à-ï][{_TAIL}]{{2}}|[ð-ô][{_TAIL}]{{3}}")
 
 
-# -- the three kinds of file: (line number, bio or why there is none) ---------------------------------
+# -- kinds of files ----------------------------------------------------------------------------------
 
-Lines = Iterator[tuple[int, bytes]]
-Found = Iterator[tuple[int, Bio | str]]
-
-
-def _jsonl(lines: Lines, field: str | None) -> Found:
-    for number, line in lines:
-        if not line.strip():
-            yield number, BLANK
-            continue
-        try:
-            record = json.loads(line.decode())
-        except UnicodeDecodeError:
-            yield number, NOT_UTF8
-            continue
-        except (ValueError, RecursionError):
-            yield number, "not JSON"
-            continue
-        bios = [_named(record, field)] if field else list(_bios(record))
-        if not any(bios):
-            yield number, f"no {field!r} in it" if field else "no bio in it"
-        for bio in filter(None, bios):
-            yield number, bio
+_ARCHIVE = re.compile(r"\s*(?:window\.YTD\.(\w+)\.part\d+|(?:var\s+)?[A-Za-z_][\w.]*)\s*=\s*(?=[\[{])")
 
 
-def _csv(path: Path, lines: Lines, field: str | None) -> Found:
-    # undecodable bytes become lone surrogates, which no field that is kept may hold: only that row is lost
-    rows = csv.reader(line.decode("utf-8", "surrogateescape") for _, line in lines)
-    try:
-        header = next(rows, [])
-    except csv.Error as error:
-        raise CorpusError(f"{path}, line 1: not a CSV header ({error})") from None
-    column = next((name for name in ([field] if field else FIELDS) if name in header), None)
-    if column is None:
-        wanted = f"column {field!r}" if field else "column `bio` or `description`"
-        raise CorpusError(f"{path} has no {wanted}, only {', '.join(header) or 'nothing'}; name one with --field")
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            yield rows.line_num, f"not CSV: {error}"
-            continue
-        if row is None:
-            return
-        if not row:
-            yield rows.line_num, BLANK
-        elif len(row) != len(header):
-            yield rows.line_num, f"{len(row)} columns where the header has {len(header)}"
-        else:
-            record = dict(zip(header, row, strict=True))
-            yield rows.line_num, _bio(record[column], record)
-
-
-def _txt(lines: Lines) -> Found:
-    for number, line in lines:
-        try:
-            text = line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
-            yield number, NOT_UTF8
-        else:
-            yield number, Bio(text) if text else BLANK
-
-
-# -- records into bios -------------------------------------------------------------------------------
-
-
-def _bios(record: Any) -> Iterator[Bio]:
-    """Yield every user's bio in a JSON value: a plain record, a user, a tweet, or a page of API v2."""
-    if not isinstance(record, dict):
-        return
-    for name in FIELDS:
-        if isinstance(record.get(name), str):
-            yield _bio(record[name], record)
-            return
-    for name in ("user", "retweeted_status", "quoted_status", "data", "includes"):
-        yield from _bios(record.get(name))
-    for name in ("data", "users"):
-        if isinstance(record.get(name), list):
-            for user in record[name]:
-                yield from _bios(user)
-
-
-def _named(record: Any, field: str) -> Bio | None:
-    """Return the bio under the dotted name `field`; its author is read from the fields beside it."""
-    if isinstance(record, dict) and isinstance(record.get(field), str):
-        return _bio(record[field], record)
-    *above, last = field.split(".")
-    for name in above:
-        record = record.get(name) if isinstance(record, dict) else None
-    return _bio(record[last], record) if isinstance(record, dict) and isinstance(record.get(last), str) else None
-
-
-def _bio(text: str, record: dict[str, Any]) -> Bio:
-    get = record.get
-    handle = get("handle") or get("screen_name") or get("username")
-    # a bare `id` beside no handle is as likely the number of a row as that of a person
-    author = get("id_str") or get("user_id") or get("author_id") or get("author") or (get("id") if handle else None)
-    source = get("source")
-    return Bio(
-        text,
-        author=user_id(author),
-        handle=handle.lstrip("@") if isinstance(handle, str) else None,
-        source=source if isinstance(source, str) else None,
+def _kind(text: Text, *, ids: bool = False) -> str:
+    """Return "json", "table" or "lines": by the name, unless the text is clearly something else."""
+    suffix = Path(text.name).suffix.lower()
+    if suffix in (".json", ".jsonl", ".ndjson", ".js") or documents.looks_like_json(text.sample):
+        return "json"
+    if _ARCHIVE.match(text.sample):
+        return "json"
+    head = Table(enumerate(io.StringIO(text.sample, newline=""), 1), lambda header: bool(_people_columns(header)))
+    tabular = suffix in (".csv", ".tsv", ".tab")
+    if ids:
+        known = columns(tuple(head.header))
+        table = tabular or known.ids or known.bare or known.tweet
+        return "table" if table and len(head.header) > 1 and not head.header[0].isdecimal() else "lines"
+    if tabular or _people_columns(head.header):
+        return "table"
+    if suffix == ".txt" or not text.path.is_file():  # standard input, or a pipe of the shell's
+        return "lines"
+    raise BadFile(
+        f"{clean(str(text.path))}: unknown kind of file; name it .jsonl, .json, .csv, .tsv or .txt, "
+        "or .gz after one of these"
     )
 
 
-def user_id(value: Any) -> int | None:
-    """Return an id of X, from digits or a number, or None; a float has lost its last digits and is none."""
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.isdecimal())):
+def _people_columns(header: list[str]) -> bool:
+    """Return whether a line can only be the header of a table of people: no bio reads like that."""
+    found = columns(tuple(header))
+    return len(header) > 1 and bool(found.bios) and bool(found.handles or found.bare or found.ids)
+
+
+def _found(text: Text, names: Names) -> Found:
+    kind = _kind(text)
+    if kind == "json":
+        return _json(text, names)
+    if kind == "table":
+        return _table(text, names)
+    if named := names.field or names.author or names.handle:
+        raise BadFile(f"{text.path} has no fields; leave out {named}")
+    return ((number, Bio(line)) for number, line in _lines(text) if line)
+
+
+def _lines(text: Text) -> Iterator[tuple[int, str]]:
+    return ((number, line.removeprefix("\ufeff").rstrip("\r\n")) for number, line in text.lines())
+
+
+def _archive(text: Text) -> str | None:
+    """Read over the assignment that a Twitter archive's file begins with; return which part of the archive it is."""
+    found = _ARCHIVE.match(text.sample)
+    if found is None:
         return None
-    number = int(value) if len(str(value)) < 20 else 0
-    return number if 0 < number < 1 << 63 else None
+    text.read(found.end() + text.bom)
+    text.sample = text.sample[found.end() :]
+    return found[1]
+
+
+def _values(text: Text) -> Iterator[tuple[int, object]]:
+    return documents.by_line(text) if documents.one_a_line(text.sample) else documents.streamed(text)
+
+
+def _json(text: Text, names: Names) -> Found:
+    archive = _archive(text)
+    if archive in ("follower", "following"):
+        raise BadFile(f"{text.path} holds ids but no bios; name it in `collect.ids` to fetch the bios of those people")
+    if archive not in (None, "profile"):
+        what = "tweets: they hold" if "tweet" in archive else f"the part {archive!r} of a Twitter archive: it holds"
+        raise BadFile(f"{text.path} is {what} no bio and no people")
+    keys, any_bio = None, False
+    for number, value in _values(text):
+        if value is documents.BROKEN:
+            yield number, "not JSON"
+            continue
+        bio = None
+        for bio in [Bio(value)] if isinstance(value, str) else people.people(value, names):
+            any_bio = True
+            yield number, bio
+        if bio is None:
+            keys = keys or (list(value) if isinstance(value, dict) else None)
+            yield number, f"no {names.field!r} in it" if names.field else "no bio in it"
+    if keys and not any_bio:
+        raise BadFile(f"{text.path}: no bio was found; its keys are {_listed(keys)}; name one with --field")
+
+
+def _table(text: Text, names: Names) -> Found:
+    def known(header: list[str]) -> bool:
+        return names.field in header if names.field else bool(columns(tuple(header)).bios)
+
+    table = Table(text.lines(), known)
+    header = table.header
+    found = columns(tuple(header))
+    for option, name in (("--field", names.field), ("--author", names.author), ("--handle", names.handle)):
+        if name and name not in header:
+            raise BadFile(f"{text.path} has no column {name!r} ({option}), only {_listed(header)}")
+    if not names.field and not found.bios:
+        raise BadFile(f"{text.path} {_no_header(header)}")
+    wanted = names.field or found.bios[0]
+    numbers = tuple(name for name in header if re.search(r"id(_?str)?$", name, re.IGNORECASE))
+    handle = (names.handle,) if names.handle else found.handles
+
+    def is_row(cells: list[str]) -> bool:
+        """Return whether a line within quotes is another person's row: an id is where ids are, and so is a handle."""
+        record = _record(table, cells)
+        name = next(filter(None, (people.handle(record[each]) for each in handle)), None)
+        return people.first_id(record, numbers) is not None and (not handle or bool(name and not name.isdecimal()))
+
+    for number, row in table.rows(is_row):
+        if isinstance(row, str):
+            yield number, row
+        else:
+            record = _record(table, row)
+            yield number, people.person(record, record[wanted], found, names)
+
+
+def _record(table: Table, cells: list[str]) -> dict[str, str]:
+    return dict(zip(table.header, cells, strict=True))
+
+
+def _no_header(header: list[str]) -> str:
+    """Say why a line is not a table's header, or which columns it has."""
+    if len(header) == 1 and " " in header[0]:
+        return 'begins with a bio, not with a header: name the file .txt, or write "description" above'
+    if any(cell.isdecimal() or cell.count(" ") > 3 for cell in header):
+        return "begins with a row, not with a header: write the names of its columns above, such as id,handle,bio"
+    return f"has no column with bios, only {_listed(header)}; name one with --field"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(clean(name[:40]) for name in names[:20] if name)
+    return (shown or "nothing") + (" …" if len(names) > 20 else "")
 
 
 def wrong(bio: Bio) -> str | None:
     """Return why a bio cannot be stored, or None; what a text may hold beyond that is for `clean` to decide."""
     text = bio.text
-    if not text or text.isspace():
+    if not text or text.isspace() or (len(text) < 8 and text.strip().casefold() in NOTHING):
         return "empty"
     if "\0" in text:
         return "holds a NUL"
@@ -242,56 +259,9 @@ def wrong(bio: Bio) -> str | None:
         return NOT_UTF8
     if size > MAX_BIO:
         return f"longer than {MAX_BIO} bytes"
+    if _BYTES.fullmatch(text):
+        return "Python bytes written as text: b'…'"
     return "mojibake: UTF-8 that was read as another encoding" if mojibake(text) else None
 
 
-# -- bytes into lines --------------------------------------------------------------------------------
-
-
-def _kind(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
-    if kind == ".ndjson":
-        return ".jsonl"
-    if kind in (".jsonl", ".csv", ".txt"):
-        return kind
-    if kind == ".js":
-        raise CorpusError(f"{path} holds ids but no bios; name it in `collect.ids` to fetch the bios of those people")
-    raise CorpusError(f"{path}: unknown kind of file; name it .jsonl, .csv or .txt, or .gz after one of these")
-
-
-@contextmanager
-def _opened(path: Path, watch: Watch | None) -> Iterator[Lines]:
-    """Open a file as numbered lines, without a byte-order mark; unpack it if its first bytes are gzip's."""
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}") from None
-    with raw:
-        start = raw.peek(2)[:2]
-        if start in (b"\xff\xfe", b"\xfe\xff"):
-            raise CorpusError(f"{path} is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8")
-        unpacked = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if start == b"\x1f\x8b" else raw
-        yield _numbered(path, unpacked, lambda: watch(raw.tell()) if watch else None)
-
-
-def _numbered(path: Path, file: BinaryIO, tick: Callable[[], None]) -> Lines:
-    number = 0
-    try:
-        for number, line in enumerate(_short_lines(file), start=1):
-            if number % 4096 == 0:
-                tick()
-            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-    except (EOFError, zlib.error, OSError) as error:
-        raise CorpusError(
-            f"{path} is damaged after line {number}: {error}; what came before is kept, get the file again"
-        ) from None
-    tick()
-
-
-def _short_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines, and of one that is far too long only the beginning, so that memory stays bounded."""
-    while line := file.readline(MAX_LINE):
-        yield line
-        while len(line) == MAX_LINE and not line.endswith(b"\n"):
-            line = file.readline(MAX_LINE)
+_BYTES = re.compile(r"""\s*b(?:'.*'|".*")\s*""", re.DOTALL)

@@ -21,7 +21,7 @@ from typing import Any
 from biobot import storage
 from biobot.corpus import clean
 from biobot.corpus.opt_outs import Forgotten, handle_key, id_key, text_key
-from biobot.corpus.readers import Bio
+from biobot.corpus.people import Bio, unescape
 from biobot.errors import CorpusError
 from biobot.settings import TrainSettings
 from biobot.text.humanize import counted
@@ -291,6 +291,10 @@ class Store:
         counts = Counter((clean.traits(bio.text), len(bio.text.encode())) for bio in self.bios())
         return [(*key, count) for key, count in counts.items()]
 
+    def any_unsigned(self) -> bool:
+        """Return whether bios are stored that came without an author."""
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM bio WHERE unsigned)"))
+
     def fingerprints(self) -> int | None:
         """Return how many forgotten texts' fingerprints were saved, at least; None if nothing was ever forgotten."""
         query = "SELECT (SELECT value FROM fact WHERE name = 'fingerprints'), EXISTS (SELECT 1 FROM forgotten)"
@@ -319,7 +323,7 @@ class Store:
             names = {handle.removeprefix("@").lower() for handle in handles}
             for name in names:
                 people |= dict(self.db.execute("SELECT id, 1 FROM author WHERE handle = ?", (name,)))
-            words = {text_key(text): text for text in texts}
+            words = {text_key(unescape(text)): unescape(text) for text in texts}
             bios = self._written_by(people) | self._with_text(words)
             for bio in bios:
                 writers = self.db.execute("SELECT id FROM author WHERE bio = ?", (bio,)).fetchall()
@@ -379,7 +383,7 @@ class Store:
         if not words:
             return set()
         every = self._pages("SELECT id, text FROM bio WHERE id > ? ORDER BY id LIMIT 5000")
-        return {bio for bio, text in every if text_key(text) in words}
+        return {bio for bio, text in every if text_key(unescape(text)) in words}
 
     def _query_each(self, query: str, keys: Iterable[int]) -> Iterator[tuple[Any, ...]]:
         for key in keys:

@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 
 from biobot.app.corpus import forget
-from biobot.cli import main
 from biobot.corpus import clean, store
 from biobot.corpus.readers import Bio
 from biobot.corpus.store import Store
@@ -28,25 +27,9 @@ from biobot.dedupe.known_texts import CombinedIndex, Part, open_forgotten
 from biobot.errors import CorpusError
 from biobot.settings import TrainSettings
 from tests.conftest import made_up_bios
+from tests.corpus.conftest import Run
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def corpus(bot: Callable[[str], Path], home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `biobot corpus …`; give its JSON, else what it printed. Fails on another exit code than `code`."""
-    bot("")
-
-    def run(*arguments: str, code: int = 0) -> Any:
-        with pytest.raises(SystemExit) as left:
-            main(["corpus", *arguments])
-        said, run.errors = capsys.readouterr()  # type: ignore[attr-defined]
-        assert left.value.code == code, run.errors  # type: ignore[attr-defined]
-        return json.loads(said) if "--json" in arguments else said
-
-    return run
 
 
 def jsonl(path: Path, *records: dict[str, object] | str) -> str:
