@@ -83,7 +83,7 @@ def ids(path: Path) -> Iterator[int]:
             found = columns(tuple(table.header))
             if not (wanted := (*found.ids, *found.bare)):
                 raise BadFile(f"{path} has no column with ids of people, only {_listed(table.header)}")
-            for _, row in table.rows(lambda _: False):
+            for _, row in table.rows(lambda *_: None):
                 if isinstance(row, list) and (number := people.first_id(_record(table, row), wanted)):
                     yield number
         else:
@@ -195,6 +195,9 @@ def _json(text: Text, names: Names) -> Found:
         raise BadFile(f"{text.path}: no bio was found; its keys are {_listed(keys)}; name one with --field")
 
 
+_HANDLE = re.compile(r"\w{1,15}", re.ASCII)
+
+
 def _table(text: Text, names: Names) -> Found:
     def known(header: list[str]) -> bool:
         return names.field in header if names.field else bool(columns(tuple(header)).bios)
@@ -211,13 +214,17 @@ def _table(text: Text, names: Names) -> Found:
     numbers = tuple(name for name in header if re.search(r"id(_?str)?$", name, re.IGNORECASE))
     handle = (names.handle,) if names.handle else found.handles
 
-    def is_row(cells: list[str]) -> bool:
-        """Return whether a line within quotes is another person's row: an id is where ids are, and so is a handle."""
-        record = _record(table, cells)
-        name = next(filter(None, (people.handle(record[each]) for each in handle)), None)
-        return people.first_id(record, numbers) is not None and (not handle or bool(name and not name.isdecimal()))
+    def somebodys(cells: dict[str, str], own: dict[str, str]) -> bool | None:
+        """Return whether an id of the usual length is where ids are, and a handle of X where handles are."""
+        called = [people.handle(cells[each]) or "" for each in handle if each in cells]
+        if called and not any(_HANDLE.fullmatch(name) and not name.isdecimal() for name in called):
+            return False
+        if cells.keys().isdisjoint(numbers):
+            return None
+        known, usual = people.first_id(cells, numbers), people.first_id(own, numbers)
+        return known is not None and 2 * len(str(known)) >= len(str(usual or ""))
 
-    for number, row in table.rows(is_row):
+    for number, row in table.rows(somebodys):
         if isinstance(row, str):
             yield number, row
         else:

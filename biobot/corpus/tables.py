@@ -20,6 +20,9 @@ Line = tuple[int, str]
 Row = tuple[int, list[str] | str]
 """The number of a row's first line, and its cells, or why it cannot be read."""
 
+Somebodys = Callable[[dict[str, str], dict[str, str]], bool | None]
+"""Tells whether cells under their columns are of a row like the second one; None if none of them could show it."""
+
 OPEN = "a quote opens here that this row does not close; the rows behind it are read"
 
 
@@ -46,8 +49,8 @@ class Table:
                 return line.removeprefix("\ufeff")
         return ""
 
-    def rows(self, is_row: Callable[[list[str]], bool]) -> Iterator[Row]:
-        """Yield each row but blank ones and repetitions of the header; `is_row` tells a row from a line of a bio."""
+    def rows(self, somebodys: Somebodys) -> Iterator[Row]:
+        """Yield each row but blank ones and repetitions of the header."""
         lines, width = self.lines, len(self.header)
         strict = csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=self.spaced)
         backslashed = csv.reader(
@@ -62,11 +65,9 @@ class Table:
                 return None
             if len(row) > width and not any(row[width:]):
                 row = row[:width]
-            for _, line in lines.used[1:]:
-                cells = _split(line, self.delimiter)
-                if len(cells) == width and is_row(cells):
-                    return None
-            return None if row and len(row) != width else row
+            if row and (len(row) != width or (len(lines.used) > 1 and self._swallows(row, somebodys))):
+                return None
+            return row
 
         while True:
             lines.used.clear()
@@ -87,6 +88,29 @@ class Table:
                     continue
             if row and _stripped(row) != self.header:
                 yield number, row
+
+    def _swallows(self, row: list[str], somebodys: Somebodys) -> bool:
+        """Return whether a cell of several lines holds another row, or the end of its own and the beginning of another.
+
+        Then its quote closed by accident: in the same column of another row, or the cells would not be so many.
+        """
+        own = dict(zip(self.header, row, strict=True))
+        for place, cell in enumerate(row):
+            first, *others = (line.split(self.delimiter) for line in re.split(r"\r\n|\r|\n", cell))
+            after = self.header[place + 1 :]
+            if not others:
+                continue
+            if any(
+                len(line) == len(row) and somebodys(dict(zip(self.header, line, strict=True)), own)
+                for line in others[:-1]
+            ):
+                return True
+            if len(others[-1]) == place + 1 and len(first) > len(after):
+                ends = dict(zip(after, first[len(first) - len(after) :], strict=True))
+                begins = dict(zip(self.header, others[-1][:-1], strict=False))
+                if {somebodys(ends, own), somebodys(begins, own)} in ({True}, {True, None}):
+                    return True
+        return False
 
     def _trouble(self, line: str) -> str:
         try:
