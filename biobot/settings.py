@@ -247,6 +247,7 @@ class XSettings(_Section):
 
     api_base: str = "https://api.twitter.com"
     timeout: timedelta = _duration("30s", most="1h")
+    engagement: Literal["off", "on"] = "off"
 
     def __post_init__(self) -> None:
         _Section.__post_init__(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,8 @@ from biobot.errors import BiobotError, ModelError, OutboxError
 from biobot.model import training_state
 from biobot.model.registry import Registry
 from biobot.model.training_state import TrainingState
-from biobot.posting import locks, schedule
+from biobot.networks.network import Engagement
+from biobot.posting import engagement, locks, schedule
 from biobot.posting.budget import Budget, Left
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post, State
@@ -129,6 +130,8 @@ class HistoryView:
     budget: Left
     refused: dict[str, int]
     """How many candidates each filter has refused, the strictest filter first."""
+    reactions: Mapping[int, Engagement]
+    """What people did with the posts among the rows."""
 
 
 def history(config: Config, outbox: Outbox, now: datetime, state: str | None = None, below: int = 0) -> HistoryView:
@@ -145,6 +148,7 @@ def history(config: Config, outbox: Outbox, now: datetime, state: str | None = N
         unconfirmed=_read(outbox, _ids(outbox, [State.UNCONFIRMED], ROWS))[0],
         budget=Budget(outbox, config.settings.post).left(now),
         refused=outbox.refused(),
+        reactions=engagement.of_posts(outbox, [row.id for row in rows]),
     )
 
 

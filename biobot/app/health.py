@@ -14,14 +14,15 @@ from biobot.collect.ledger import month_spend
 from biobot.config import Config
 from biobot.errors import BiobotError, ModelError
 from biobot.model.registry import Registry
-from biobot.posting import locks, schedule
+from biobot.posting import engagement, locks, schedule
 from biobot.posting.blocks import PROBLEMS, posting_block
 from biobot.posting.budget import Budget, Left
 from biobot.posting.drafts import SamplingRecord
+from biobot.posting.engagement import Totals
 from biobot.posting.notices import REVIEW, problems
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State, slot_key, stamp
-from biobot.text.humanize import when
+from biobot.text.humanize import counted, when
 from biobot.text.terminal import clean
 from biobot.worker.client import Worker
 from biobot.worker.protocol import Explain, Replay
@@ -53,6 +54,7 @@ class Status:
     training: dict[str, Any] | None
     model: str | None
     problems: list[str]
+    engagement: dict[str, Totals]
 
 
 def status(config: Config, now: datetime) -> Status:
@@ -89,6 +91,7 @@ def status(config: Config, now: datetime) -> Status:
             training=training_record.last(config.home),
             model=model,
             problems=found,
+            engagement=engagement.totals(outbox),
         )
 
 
@@ -117,11 +120,25 @@ def status_json(config: Config, found: Status) -> dict[str, Any]:
         "training": found.training,
         "model": found.model,
         "problems": found.problems,
+        "engagement": {name: totals_json(each) for name, each in found.engagement.items()},
         "network": post.first,
         "review": post.review,
         "daemon": found.daemon,
         "home": str(config.home),
     }
+
+
+def totals_json(found: Totals) -> dict[str, Any]:
+    """Return the figures of a network's posts as `status` and `stats` print them."""
+    figures = {name: getattr(found, name) for name in ("posts", "likes", "reposts", "replies")}
+    return {**figures, "per_post": round(found.per_post, 3), "read": stamp(found.at)}
+
+
+def totals_line(found: Totals) -> str:
+    """Return them as people read them."""
+    figures = f"{counted(found.likes, 'like')}, {counted(found.reposts, 'repost')}, "
+    figures += f"{found.replies:,} {'reply' if found.replies == 1 else 'replies'}"
+    return f"{figures} of {counted(found.posts, 'post')}, read {when(found.at)}"
 
 
 def _next_slot(config: Config, outbox: Outbox, left: Left, now: datetime) -> datetime | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, cast
@@ -14,7 +14,10 @@ from biobot.errors import NetworkError, PluginError
 from biobot.networks import secrets
 from biobot.networks.errors import Refused
 from biobot.networks.network import FOR_EVER, Network, Opening
+from biobot.posting import engagement
+from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
+from biobot.posting.post import Post
 from biobot.text.humanize import lasting
 
 BUILT_IN = {
@@ -76,6 +79,29 @@ def label(config: Config, clock: Callable[[], datetime], name: str) -> str:
         return network.label()
     finally:
         network.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """What people did with the posts on one network: in all, and with the most popular ones."""
+
+    network: str
+    totals: engagement.Totals | None
+    best: list[tuple[Post, dict[str, int]]]
+
+
+def reactions(config: Config, clock: Callable[[], datetime], limit: int) -> Iterator[Reactions]:
+    """Read what people did with the posts on each network that is used, keep it, and yield it."""
+    for name in config.settings.post.all:
+        with Outbox(config.home / "outbox.db", name) as outbox:
+            if engagement.recent(outbox, clock()):
+                network = open_network(config, clock, name=name)
+                try:
+                    engagement.read(network, outbox, Budget(outbox, config.settings.post), clock())
+                finally:
+                    network.close()
+            found = [(row, asdict(each)) for row, each in engagement.best(outbox, limit)]
+            yield Reactions(name, engagement.totals(outbox).get(name), found)
 
 
 def overview(config: Config) -> list[dict[str, Any]]:

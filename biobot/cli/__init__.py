@@ -36,6 +36,7 @@ COMMANDS = {
     "reject": "Reject drafts.",
     "edit": "Change a draft's text; the filters judge it again.",
     "status": "Show the bot's health and its next slot.",
+    "stats": "Read likes, reposts and replies of the bot's own posts.",
     "why": "Show a post's whole history.",
     "pause": "Stop posting until `resume`.",
     "resume": "Resume posting.",

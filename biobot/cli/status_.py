@@ -31,6 +31,7 @@ def command(options: Options, as_json: bool) -> None:
 
 
 def _lines(config: Config, found: Status) -> list[str]:
+    from biobot.app.health import totals_line
     from biobot.app.running import name
     from biobot.text.humanize import when
 
@@ -47,6 +48,7 @@ def _lines(config: Config, found: Status) -> list[str]:
         f"budget     {left.posts_today} of {left.posts_per_day} posts today, "
         f"${left.usd_month:.2f} of ${left.usd_per_month:.2f} this month",
         f"training   {_training(found.training)}",
+        *(f"reactions  {name}: {totals_line(each)}" for name, each in found.engagement.items()),
     ]
     return [*lines, *(f"problem    {each}" for each in found.problems)]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,15 @@ class Tweet:
     id: str
     text: str
     created: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Engagement:
+    """What people did with a post."""
+
+    likes: int = 0
+    reposts: int = 0
+    replies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,10 @@ class Network(ABC):
     @abstractmethod
     def delete(self, id: str) -> None:  # noqa: A002
         """Delete one of the own posts; Refused with Kind.NOT_FOUND when it is gone already."""
+
+    def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:  # noqa: ARG002
+        """Return what people did with own posts, by id; those that are gone, or not to be read, are left out."""
+        return {}
 
     def check(self) -> Iterator[str]:
         """Yield whose account it is and what its limits are, a sentence each; raise what keeps the bot from posting."""

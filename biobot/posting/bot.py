@@ -20,7 +20,7 @@ from itertools import islice
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError
-from biobot.posting import bot_state, locks, poster, reconcile, schedule, transitions
+from biobot.posting import bot_state, engagement, locks, poster, reconcile, schedule, transitions
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, may_send, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
 from biobot.posting.drafts import Draw, request, to_draft
@@ -148,6 +148,7 @@ class Bot:
         self._reading = Backoff()
         self._again = False
         self._pruned: datetime | None = None
+        self._engaged: datetime | None = None
 
     def step(self, now: datetime) -> datetime:
         """Do what is due at `now`; return the moment at which there may be more to do.
@@ -173,6 +174,9 @@ class Bot:
                 self._post(newest, now)
         with self._part("asking", now):
             self._ask(now, block)
+        with self._part("engagement", now):
+            if block is None:
+                self._read_engagement(now)
             self._because = self._reason(block, now)
         self._following = now if self._again else self._next(now, block)
         return self._following
@@ -265,6 +269,26 @@ class Bot:
             if row.state is not State.UNCONFIRMED:
                 log.warning("post %d is %s: %s", row.id, row.state, row.reason)
         self._reading.succeed()
+
+    def _read_engagement(self, now: datetime) -> None:
+        """Once a day, read what people did with the posts, and look for those that a server made twice."""
+        last = self._engaged or engagement.last_read(self.outbox)
+        if (last is not None and abs(now - last) < engagement.EVERY) or not engagement.recent(self.outbox, now):
+            return
+        self._engaged = now
+        network = self.poster.network
+        try:
+            self.poster.identify()
+            engagement.read(network, self.outbox, self.poster.budget, now)
+            doubled = engagement.doubled(network, self.outbox, now)
+        except NetworkError as error:  # tomorrow will do
+            log.info("what people did with the posts could not be read: %s", error)
+            return
+        if doubled:
+            found = "; ".join(f"post {row.id} as {row.remote_id} and as {other}" for row, other in doubled)
+            self.notices.say("doubled", f"{network.title} made posts twice, delete one of each there: {found}", now)
+        else:
+            self.notices.over("doubled")
 
     def _blocked(self, now: datetime) -> PostingBlock | None:
         block = posting_block(self.outbox, self.poster.budget, now)

@@ -22,8 +22,8 @@ from biobot.text.humanize import counted, when
 Kind = Literal["post", "post_with_url", "delete", "read_post", "read_user", "read_own"]
 """What is paid for: the keys of `[post.prices]`."""
 
-FREE = ("stdout",)
-"""Networks that cost nothing. The rehearsal's pretended dollars are counted, apart from real ones."""
+PAID = ("x", "rehearsal")
+"""Networks that cost money. The rehearsal's pretended dollars are counted, apart from real ones."""
 
 
 class BudgetSpent(OutboxError):
@@ -60,7 +60,7 @@ class Budget:
 
     def price(self, kind: Kind) -> float:
         """Return the price of one unit, in dollars."""
-        return 0.0 if self.outbox.network in FREE else float(getattr(self.settings.prices, kind))
+        return float(getattr(self.settings.prices, kind)) if self.outbox.network in PAID else 0.0
 
     def record(self, kind: Kind, units: int, now: datetime) -> float:
         """Book `units` of `kind`; return what they cost."""

@@ -78,9 +78,25 @@ def timeline(request: Request) -> Answer:
     return Answer(200, {**data, "meta": meta})
 
 
+def lookup(request: Request) -> Answer:
+    """GET /2/tweets: at most 100 posts by id, with their public metrics."""
+    ids = request.params.get("ids", "").split(",")
+    if len(ids) > 100:
+        return _invalid("ids", "has more than 100 ids")
+    found = [post for post in request.state.posts() if post.id in ids and not post.deleted]
+    request.state.count("usd", PRICES["read"] * len(found))
+    metrics = dict.fromkeys(("like_count", "retweet_count", "quote_count", "reply_count"), 0)
+    shown = [
+        {**_shown(post, ""), "public_metrics": metrics | (request.state.recall("counts", post.id) or {})}
+        for post in found
+    ]
+    return Answer(200, {"data": shown} if shown else {"errors": []})
+
+
 ROUTES = (
     Route("post", "POST", r"/2/tweets", create, limit=100),
     Route("delete", "DELETE", r"/2/tweets/(?P<id>\d+)", delete, limit=50),
+    Route("lookup", "GET", r"/2/tweets", lookup, limit=900),
     Route("me", "GET", r"/2/users/me", me, limit=75),
     Route("timeline", "GET", r"/2/users/(?P<id>\d+)/tweets", timeline, auth=("user", "app"), limit=900),
 )

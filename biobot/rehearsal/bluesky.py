@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
-from urllib.parse import SplitResult, parse_qsl
+from urllib.parse import SplitResult, parse_qs, parse_qsl
 
 from biobot.rehearsal.fake import FakeServer, parsed
 from biobot.rehearsal.faults import WIRE, Answer, Fault, says
@@ -111,7 +111,7 @@ class FakeBluesky(FakeServer):
             return error(405, "MethodNotAllowed", f"Incorrect HTTP method ({method}) expected {verb}")
         if len(body) > MAX_BODY:
             return FAULTS["too-large"].answer(self.now)  # type: ignore[misc]
-        params = parsed(body) if body else dict(parse_qsl(url.query))
+        params = parsed(body) if body else dict(parse_qsl(url.query)) | {"uris": parse_qs(url.query).get("uris", [])}
         if body and not isinstance(params, dict):
             return error(400, "SyntaxError", "Unexpected token in JSON")
         if body and name.endswith("refreshSession"):
@@ -277,8 +277,18 @@ class FakeBluesky(FakeServer):
         found = [{"uri": f"at://{DID}/{POST}/{key}", **self.state.recall("record", f"{POST}/{key}")} for key in shown]
         return Answer(200, {"records": found, **({"cursor": shown[-1]} if shown else {})})
 
+    def _getPosts(self, params: Mapping[str, Any], _: str) -> Answer:
+        """Answer as the AppView does, which a PDS asks for its accounts."""
+        shown = [
+            {"uri": post.id, **(self.state.recall("counts", post.id) or {})}
+            for post in self.state.posts()
+            if post.id in params["uris"] and not post.deleted
+        ]
+        return Answer(200, {"posts": shown})
+
 
 _METHODS = {
+    "app.bsky.feed.getPosts": "GET",
     "com.atproto.server.createSession": "POST",
     "com.atproto.server.refreshSession": "POST",
     "com.atproto.server.getSession": "GET",
@@ -289,7 +299,7 @@ _METHODS = {
     "com.atproto.repo.getRecord": "GET",
     "com.atproto.repo.listRecords": "GET",
 }
-_OWN = ("com.atproto.server.getSession", *POINTS)
+_OWN = ("com.atproto.server.getSession", "app.bsky.feed.getPosts", *POINTS)
 _ROUTES = {
     "com.atproto.repo.putRecord": "post",
     "com.atproto.repo.deleteRecord": "delete",

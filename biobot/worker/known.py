@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from biobot.candidate import Candidate
 from biobot.config import Config
 from biobot.corpus.store import Store
 from biobot.model.registry import ModelFolder
+from biobot.posting import engagement
 from biobot.posting.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -15,11 +17,16 @@ if TYPE_CHECKING:
 
 
 def decisions(config: Config) -> list[Mark]:
-    """Return what the owner decided about drafts, as marks."""
+    """Return what the owner decided about drafts, as marks; with `taste.engagement` also what people thought."""
     from biobot.taste.marks import Mark
 
     with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
-        return [Mark.of_decision(text, approved) for text, approved in outbox.decisions()]
+        decided = [Mark.of_decision(text, approved) for text, approved in outbox.decisions()]
+        if config.settings.taste.engagement == "off":
+            return decided
+        known = {each.candidate.text for each in decided}
+        popular = [Mark(Candidate(text), value, source="engagement") for text, value in engagement.weak_marks(outbox)]
+        return [each for each in popular if each.candidate.text not in known] + decided
 
 
 def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) -> CombinedIndex:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from biobot.cli import main
+from biobot.config import load
 from biobot.posting.outbox import Outbox
 from biobot.rehearsal.mastodon import ACCOUNT, TOKEN, FakeMastodon
 
@@ -94,8 +95,6 @@ def test_a_wrong_token_is_one_line_with_the_way_out(run: Run, monkeypatch: pytes
 
 
 def test_the_account_of_another_bot_is_refused(run: Run, bot: Callable[[str], Path], tmp_path: Path) -> None:
-    from biobot.config import load
-
     with Outbox(load(None, None).home / "outbox.db", "mastodon") as outbox:
         outbox.claim_account("42", datetime.now(UTC))
     code, _, err = run("networks", "check")
@@ -107,3 +106,25 @@ def test_label_says_how_to_mark_a_bot(run: Run, fake: FakeMastodon) -> None:
     assert "is marked as a bot's" in run("networks", "label")[1]
     fake.bot = False
     assert "This is an automated account" in run("networks", "label")[1]
+
+
+def test_stats_reads_likes_and_shows_the_best_posts(run: Run, fake: FakeMastodon) -> None:
+    assert "nothing to show yet" in run("stats")[1]
+    posts = [fake.state.add(f"Text {number}.", datetime.now(UTC)).id for number in range(3)]
+    with Outbox(load(None, None).home / "outbox.db", "mastodon") as outbox:
+        outbox.add_posted((f"Text {number}.", datetime.now(UTC), post) for number, post in enumerate(posts))
+    fake.state.remember("counts", posts[1], {"favourites_count": 4, "reblogs_count": 2, "replies_count": 1})
+    found = json.loads(run("stats", "--json")[1])
+    assert {name: found["totals"][name] for name in ("posts", "likes", "reposts", "replies", "per_post")} == {
+        "posts": 3,
+        "likes": 4,
+        "reposts": 2,
+        "replies": 1,
+        "per_post": 2.333,
+    }
+    assert [(each["text"], each["likes"]) for each in found["best"]] == [("Text 1.", 4)]
+    assert "mastodon: 4 likes, 2 reposts, 1 reply of 3 posts, read " in run("stats")[1]
+    calls = fake.state.calls()
+    assert "reactions  mastodon: 4 likes, 2 reposts, 1 reply of 3 posts" in run("status")[1]
+    assert json.loads(run("status", "--json")[1])["engagement"]["mastodon"]["likes"] == 4
+    assert fake.state.calls() == calls

@@ -19,6 +19,7 @@ import pytest
 from biobot.errors import SecretsError
 from biobot.networks.bluesky.record import facets, key, record, tid
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
+from biobot.networks.network import Engagement
 from biobot.rehearsal.bluesky import FAULTS
 from biobot.settings import BlueskySettings
 from tests.networks.bluesky_hosts import FakeHost, Host, PdsHost
@@ -381,3 +382,15 @@ def test_the_service_is_https_or_on_this_machine() -> None:
     assert BlueskySettings("http://127.0.0.1:2583").service
     with pytest.raises(ValueError, match="must be https"):
         BlueskySettings("http://bsky.social")
+
+
+def test_likes_are_read_of_many_posts_at_once(fake: FakeHost, tmp_path: Path) -> None:
+    uris = [put(fake, tmp_path, f"{TEXT} {number}", number)[2] for number in range(30)]
+    fake.fake.state.remember("counts", uris[3], {"likeCount": 4, "repostCount": 2, "quoteCount": 1, "replyCount": 5})
+    client = fake.client(tmp_path)
+    client.delete(uris[4])
+    found = client.engagement(uris)
+    assert found[uris[3]] == Engagement(4, 3, 5)
+    assert found[uris[29]] == Engagement(0, 0, 0)
+    assert set(found) == set(uris) - {uris[4]}
+    client.close()

@@ -12,7 +12,7 @@ import responses
 
 from biobot.errors import SecretsError
 from biobot.networks.errors import Kind, Refused, Unknown
-from biobot.networks.network import Account, Tweet
+from biobot.networks.network import Account, Engagement, Tweet
 from biobot.networks.secrets import Secrets
 from biobot.networks.x.client import Person, XClient
 from biobot.rehearsal.server import ACCOUNT, KEYS, FakeX
@@ -210,3 +210,16 @@ def test_missing_keys_are_named_before_any_call() -> None:
             nobody.post("text")
         with pytest.raises(SecretsError, match="BIOBOT_X_BEARER_TOKEN is missing"):
             XClient(Secrets(), BASE, timedelta(seconds=5)).users(["1"])
+
+
+def test_likes_are_read_only_where_the_owner_pays_for_it(fake: FakeX, client: XClient) -> None:
+    ids = [client.post(f"Text {number}.") for number in range(3)]
+    fake.state.remember("counts", ids[1], {"like_count": 4, "retweet_count": 2, "quote_count": 1, "reply_count": 5})
+    spent = fake.state.tally("usd")
+    assert client.engagement(ids) == {}
+    assert fake.state.tally("usd") == spent
+    client.counts = True
+    client.delete(ids[2])
+    spent = fake.state.tally("usd")
+    assert client.engagement(ids) == {ids[0]: Engagement(0, 0, 0), ids[1]: Engagement(4, 3, 5)}
+    assert fake.state.tally("usd") == pytest.approx(spent + 0.002)

@@ -15,7 +15,7 @@ from biobot.errors import ConfigError, NetworkError, SecretsError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.mastodon.client import TOKEN as VARIABLE
 from biobot.networks.mastodon.client import MastodonClient
-from biobot.networks.network import Opening
+from biobot.networks.network import Engagement, Opening
 from biobot.rehearsal import mastodon
 from biobot.rehearsal.mastodon import TOKEN, FakeMastodon
 from biobot.settings import MastodonSettings
@@ -247,6 +247,17 @@ def test_a_timeline_that_is_none_tells_nothing(stage: Stage, fault: str) -> None
     stage.fake.fault(fault, route="timeline")
     with pytest.raises(NetworkError):
         client.timeline(NOW)
+
+
+def test_likes_boosts_and_replies_are_read_with_a_call_or_two(stage: Stage) -> None:
+    client = stage.client()
+    client.me()
+    ids = [stage.fake.state.add(f"Text {number}.", stage.now).id for number in range(50)]
+    stage.fake.state.remember("counts", ids[3], {"favourites_count": 4, "reblogs_count": 2, "replies_count": 1})
+    calls = stage.fake.state.calls()
+    found = client.engagement([ids[3], ids[49], "1"])
+    assert found == {ids[3]: Engagement(4, 2, 1), ids[49]: Engagement(0, 0, 0)}
+    assert stage.fake.state.calls() - calls <= 3 * 3  # pages, each counted for its route, the token and paging
 
 
 def test_a_missing_scope_is_named(stage: Stage) -> None:

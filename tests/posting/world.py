@@ -13,7 +13,7 @@ from typing import Any
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config, Where, build
 from biobot.networks.errors import Kind, Refused
-from biobot.networks.network import Account, Network, Tweet
+from biobot.networks.network import Account, Engagement, Network, Tweet
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
 from biobot.posting.outbox import Outbox
@@ -46,6 +46,8 @@ class Net(Network):
         self.ahead = timedelta(0)
         self.told: timedelta | None = None
         self._ids = itertools.count(1000)
+        self.liked: dict[str, Engagement] = {}
+        self.counted: list[list[str]] = []
 
     def post(self, request: str, key: str = "") -> str:
         self.calls += 1
@@ -81,6 +83,11 @@ class Net(Network):
             raise Refused(Kind.INVALID, 400, "start_time must be in the past")
         shown = [each for each in self.tweets if each.created and since <= each.created <= self.now - self.lag]
         return shown[::-1][:limit]
+
+    def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
+        self.counted.append(list(ids))
+        there = {each.id for each in self.tweets}
+        return {each: self.liked.get(each, Engagement()) for each in ids if each in there}
 
     def delete(self, id: str) -> None:  # noqa: A002
         self.tweets = [each for each in self.tweets if each.id != id]

@@ -8,7 +8,7 @@ settled by the same put, and never by reading back, since a read right after a c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from biobot.networks import secrets as needed
 from biobot.networks.bluesky.errors import EXPIRED, NAMES, TITLE, classify
 from biobot.networks.bluesky.record import POST, key, record
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent, moment, parse
-from biobot.networks.network import FOR_EVER, Account, Network, Opening, Tweet
+from biobot.networks.network import FOR_EVER, Account, Engagement, Network, Opening, Tweet
 from biobot.settings import BlueskySettings
 
 MAX_BYTES = 3000
 PAGE = 100
+MAX_LOOKED_UP = 25
 PROFILE = "app.bsky.actor.profile"
 _LABELS = "com.atproto.label.defs#selfLabels"
 
@@ -129,6 +130,16 @@ class Bluesky(Network):
             if not recent or len(found) < PAGE or not params["cursor"]:
                 return sorted(tweets, key=lambda each: each.created or since, reverse=True)[:limit]
 
+    def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
+        """Return what people did with own posts, by their addresses; the server asks its AppView."""
+        found = {}
+        for start in range(0, len(ids), MAX_LOOKED_UP):
+            params = {"uris": list(ids[start : start + MAX_LOOKED_UP])}
+            for each in self._call("GET", "app.bsky.feed.getPosts", params=params).get("posts") or ():
+                if isinstance(each, dict) and each.get("uri") in params["uris"]:
+                    found[str(each["uri"])] = _engagement(each)
+        return found
+
     def delete(self, id: str) -> None:  # noqa: A002
         """Delete a post by its address; one that is gone already is no error."""
         place = {"repo": self._did, "collection": POST, "rkey": id.rpartition("/")[2]}
@@ -182,19 +193,21 @@ class Bluesky(Network):
     def _origin(self) -> dict[str, str]:
         return {"service": self.http.base, "identifier": self._handle}
 
-    def _call(self, verb: str, method: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, verb: str, method: str, body: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
         """Make a call as the account, with a fresh session if the one at hand has expired."""
         tokens = self._tokens or self._log_in()
         try:
-            return self._authorized(verb, method, tokens["accessJwt"], body)
+            return self._authorized(verb, method, tokens["accessJwt"], body, **options)
         except Refused as error:
             if error.code not in EXPIRED:
                 raise
-        return self._authorized(verb, method, self._renew(tokens)["accessJwt"], body)
+        return self._authorized(verb, method, self._renew(tokens)["accessJwt"], body, **options)
 
-    def _authorized(self, verb: str, method: str, token: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _authorized(
+        self, verb: str, method: str, token: str, body: Mapping[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
-        return self._json(self.http.call(verb, f"/xrpc/{method}", headers=headers, json=body))
+        return self._json(self.http.call(verb, f"/xrpc/{method}", headers=headers, json=body, **options))
 
     def _renew(self, tokens: Mapping[str, str]) -> dict[str, str]:
         """Refresh a session; log in again when it is too old for that."""
@@ -284,6 +297,14 @@ def _inactive(status: str) -> Refused:
     name = "AccountTakedown" if status in ("takendown", "suspended") else "AccountDeactivated"
     kind, remedy = NAMES[name]
     return Refused(kind, 401, f"the account is {status}", title=TITLE, remedy=remedy, code=name)
+
+
+def _engagement(post: Mapping[str, Any]) -> Engagement:
+    likes, reposts, quotes, replies = (
+        count if isinstance(count := post.get(f"{name}Count"), int) else 0
+        for name in ("like", "repost", "quote", "reply")
+    )
+    return Engagement(likes, reposts + quotes, replies)
 
 
 def _tweet(data: Mapping[str, Any]) -> Tweet:

@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -23,7 +23,7 @@ from biobot.errors import ConfigError, NetworkError
 from biobot.networks import secrets
 from biobot.networks.errors import Kind, Refused, Unknown, moment, parse
 from biobot.networks.mastodon.errors import NEW_TOKEN, SCOPES, TITLE, classify
-from biobot.networks.network import Account, Network, Opening, Tweet
+from biobot.networks.network import Account, Engagement, Network, Opening, Tweet
 from biobot.networks.session import Session
 from biobot.settings import MastodonSettings
 from biobot.text.language import language
@@ -40,6 +40,9 @@ PAGE = 40
 """How many posts one call reads at most."""
 
 MARK = "the account is not marked as a bot's: tick Preferences → Profile → This is an automated account"
+
+MAX_COUNTED = 400
+"""How many of the newest posts are looked through for those whose likes are wanted."""
 
 RENEWED = timedelta(days=1)
 """How old what is known of the server may be."""
@@ -148,6 +151,17 @@ class MastodonClient(Network):
                 break
             tweets.append(Tweet(_id(each, "a post"), self._text(each), created))
         return tweets
+
+    def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
+        """Return favourites, boosts and replies of own posts, read from the account's newest ones."""
+        wanted, found = set(ids), {}
+        for each in islice(self._statuses(), MAX_COUNTED):
+            if (status := _id(each, "a post")) in wanted:
+                counts = (each.get(f"{name}_count") for name in ("favourites", "reblogs", "replies"))
+                found[status] = Engagement(*(_count(count) or 0 for count in counts))
+            if len(found) == len(wanted):
+                break
+        return found
 
     def delete(self, id: str) -> None:  # noqa: A002
         """Delete one of the own posts; Refused with NOT_FOUND when it is no longer there."""

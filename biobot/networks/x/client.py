@@ -19,7 +19,7 @@ import requests
 import tweepy
 
 from biobot.networks.errors import Unknown, classify_failure, moment, parse
-from biobot.networks.network import Account, Network, Opening, Tweet
+from biobot.networks.network import Account, Engagement, Network, Opening, Tweet
 from biobot.networks.secrets import COLLECTING, POSTING, PREFIX, Secrets, of_x
 from biobot.networks.session import Clock
 from biobot.networks.x.session import Session
@@ -69,12 +69,16 @@ class XClient(Network):
     settings = XSettings
     secrets = tuple(PREFIX + name.upper() for name in POSTING)
     max_length = 280
+    counts = False
+    """Whether likes are read: each post read costs money."""
 
     @classmethod
     def open(cls, opening: Opening) -> Self:
         """Open the account whose keys these are."""
         x = opening.settings
-        return cls(of_x(opening.secrets), x.api_base, x.timeout, opening.clock, opening.stop)
+        network = cls(of_x(opening.secrets), x.api_base, x.timeout, opening.clock, opening.stop)
+        network.counts = x.engagement == "on"
+        return network
 
     def __init__(
         self,
@@ -131,6 +135,13 @@ class XClient(Network):
             if not token:
                 break
         return tweets[:limit]
+
+    def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
+        """Return likes, reposts and replies of at most 100 own posts; nothing unless `x.engagement` is "on"."""
+        if not self.counts or not ids:
+            return {}
+        document = self._as_account(self._tweepy.get_tweets, list(ids)[:100], tweet_fields=["public_metrics"])
+        return {_id(each, "a post"): _engagement(each.get("public_metrics")) for each in _listed(document, "data")}
 
     def delete(self, id: str) -> None:  # noqa: A002 - X's own word
         """Delete one of the own posts; Refused with NOT_FOUND when it is no longer there."""
@@ -236,6 +247,15 @@ def _tweet(data: Mapping[str, Any]) -> Tweet:
         readable(str(whole.get("text") or ""), whole.get("entities")),
         moment(data.get("created_at")),
     )
+
+
+def _engagement(metrics: Any) -> Engagement:
+    counts = metrics if isinstance(metrics, dict) else {}
+    likes, retweets, quotes, replies = (
+        count if isinstance(count := counts.get(f"{name}_count"), int) else 0
+        for name in ("like", "retweet", "quote", "reply")
+    )
+    return Engagement(likes, retweets + quotes, replies)
 
 
 def _person(data: Mapping[str, Any]) -> Person:
