@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 DRAFT_ROWS = 16
 """Bios drawn at once for a draft, where the first accepted one ends the drawing."""
 
-MAX_DRAFT_ROWS = 128
+MAX_DRAFT_ROWS = 160
 """Bios drawn at once where the best of many is chosen."""
+
+TRIES = 1.6
+"""So many bios are drawn for each accepted one that is still wanted: more than half are accepted."""
 
 PART_OF_DEADLINE = 0.6
 """After this part of `sample.deadline` the best so far is taken."""
@@ -98,9 +101,12 @@ def _draft(
     reasons = dict[str, str]()
     tries = 0
     wanted = seeds(request.temperature, request.tries, request.seed)
+
+    def portion() -> tuple[Request, ...]:
+        return tuple(islice(wanted, max(int((best_of - len(accepted)) * TRIES), DRAFT_ROWS)))
+
     # bios come in the order of their seeds: in one go, all tries would be drawn while one long bio is waited for
-    portions = iter(lambda: tuple(islice(wanted, max(best_of * 8 // 5, DRAFT_ROWS))), ())
-    for candidate in chain.from_iterable(sampler.draw(each, Controls()) for each in portions):
+    for candidate in chain.from_iterable(sampler.draw(each, Controls()) for each in iter(portion, ())):
         tries += 1
         verdict = judge.judge(replace(candidate, probabilities=(), entropies=()))
         if verdict.accepted:
