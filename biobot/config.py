@@ -20,7 +20,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from biobot.errors import ConfigError
+from biobot.errors import ConfigError, say
 from biobot.settings import NETWORKS, Settings, duration
 from biobot.text.terminal import clean
 
@@ -228,6 +228,38 @@ def build(kind: type[T], table: Mapping[str, Any], where: Where) -> T:
         raise (where.at(key).error(message) if colon and key in known else where.error(str(error))) from None
 
 
+def known_types(kind: type) -> None:
+    """Raise ValueError for a field of a dataclass whose type `build` does not know."""
+    try:
+        hints = typing.get_type_hints(kind)
+    except Exception as error:  # noqa: BLE001 - evaluating an annotation can raise anything
+        raise ValueError(f"the types of its settings cannot be read: {say(error)}") from None
+    for each in fields(kind):
+        if not _is_known(hints[each.name]):
+            raise ValueError(f"the type of {each.name}, {each.type}, is not known here; take one of {_KNOWN}")
+
+
+_KNOWN = "str, int, float, bool, timedelta, Literal, tuple[T, ...], list[T], dict[str, T], T | None, a dataclass"
+
+
+def _is_known(hint: Any) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return len(arguments) == 2 and type(None) in arguments and _is_known(_some(arguments))
+    if origin is tuple:
+        return len(arguments) == 2 and arguments[1] is Ellipsis and _is_known(arguments[0])
+    if origin in (list, dict, Mapping):
+        return _is_known(arguments[-1]) and (origin is list or arguments[0] in (str, float))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return all(map(_is_known, typing.get_type_hints(hint).values()))
+    return origin is Literal or hint in (*_NAMES, timedelta)
+
+
+def _some(arguments: tuple[Any, ...]) -> Any:
+    """Return T of T | None."""
+    return next(each for each in arguments if each is not type(None))
+
+
 def nearest(name: str, known: typing.Iterable[str]) -> str:
     """Return a hint at what a misspelt name may have meant."""
     import difflib  # here, since only an error needs it
@@ -245,17 +277,21 @@ def _value(hint: Any, value: Any, where: Where) -> Any:
             raise where.error(f"this is a section, not {_show(value)}")
         return build(typing.cast(type[Any], hint), value, where)
     if origin in (typing.Union, types.UnionType):
-        return _value(next(each for each in arguments if each is not type(None)), value, where)
+        return _value(_some(arguments), value, where)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
             raise where.error(f"{_show(value)} is not one of {', '.join(map(_show, arguments))}")
         return value
-    if origin is tuple:
+    if origin in (tuple, list):
         if not isinstance(value, list):
             raise where.error(f"{_show(value)} is not a list")
-        return tuple(_value(arguments[0], each, where) for each in value)
-    if origin in (Mapping, dict) or hint is Mapping:
-        return _weights(value, where)
+        return origin(_value(arguments[0], each, where) for each in value)
+    if origin in (Mapping, dict):
+        if arguments[0] is float:
+            return _weights(value, where)
+        if not isinstance(value, dict):
+            raise where.error(f"this is a section, not {_show(value)}")
+        return {key: _value(arguments[1], each, where.at(key)) for key, each in value.items()}
     if hint is timedelta:
         try:
             return duration(value)
@@ -279,6 +315,8 @@ def _weights(value: Any, where: Where) -> dict[float, float]:
         return {number: float(count) for number, count in counts.items()}
     if not isinstance(value, dict):
         raise where.error(f"{_show(value)} is neither a list nor a table of weights")
+    if any(isinstance(weight, dict) for weight in value.values()):
+        raise where.error('put the numbers in quotes, as in {"0.8" = 3}: TOML takes 0.8 for two keys')
     try:
         return {float(key): _value(float, weight, where.at(key)) for key, weight in value.items()}
     except ValueError:

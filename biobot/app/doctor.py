@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from biobot import storage
@@ -59,7 +60,13 @@ def _config(config: Config, _: datetime) -> str:
     host = urlsplit(x.api_base).hostname
     if config.settings.post.first == "x" and x.api_base != XSettings().api_base and host != "api.x.com":
         raise BiobotError(f"`x.api_base` is {x.api_base}: the keys go to {host}, not to X; correct it if that is wrong")
-    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.first}"
+    odd = ", ".join(f"{each:g}" for each in config.settings.sample.temperatures if not 0 < each <= 2)
+    odd = (
+        f"; is `sample.temperatures` meant to have {odd}? 0 draws one bio for ever, and above 2 all is noise"
+        if odd
+        else ""
+    )
+    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.first}{odd}"
 
 
 def _secrets(config: Config, _: datetime) -> str:
@@ -75,7 +82,7 @@ def _home(config: Config, _: datetime) -> str:
     if not os.access(there, os.W_OK | os.X_OK):
         raise BiobotError(f"{there} cannot be written; correct its permissions, or choose another --home")
     if there == folder and storage.is_exposed(folder):
-        raise BiobotError(f"other users can look into {folder}: chmod 700 '{folder}'")
+        raise BiobotError(f"other users can look into {folder}: chmod 700 {quote(str(folder))}")
     return f"{folder}{'' if folder.exists() else ' (made when it is needed)'}"
 
 
@@ -112,6 +119,8 @@ def _model(config: Config, _: datetime) -> str:
 def _plugins(config: Config, _: datetime) -> str:
     from biobot.filters import loader
 
+    if broken := [each.problem for each in loader.load(config, require=False, broken=True) if each.problem]:
+        raise BiobotError("; ".join(broken))
     plugins = [plugin for plugin in loader.load(config) if plugin.enabled]
     bundled = [each.name for each in plugins if each.origin.startswith("bundled")]
     return ", ".join(bundled + [f"{each.name} ({each.origin})" for each in plugins if each.name not in bundled])

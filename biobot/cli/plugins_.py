@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biobot.cli import Group, Options
+from biobot.errors import PluginError
 
 if TYPE_CHECKING:
     from biobot.filters.loader import Plugin
@@ -27,19 +28,25 @@ def list_(options: Options, as_json: bool) -> None:
     """List the plugins with their origin, hooks, and settings in biobot.toml."""
     from biobot.app import health
     from biobot.filters import loader, output, scaffold
+    from biobot.text.humanize import counted
+    from biobot.text.terminal import clean
 
     with health.open_outbox(options.config) as outbox:
         refused = outbox.refused()
+    broken = 0
     with output.diverted(command=True) as stdout:
-        for plugin in loader.load(options.config, require=False):
+        for plugin in loader.load(options.config, require=False, broken=True):
+            broken += bool(plugin.problem)
             settings, count = scaffold.settings_of(plugin), refused.get(plugin.name, 0)
             if as_json:
                 facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
-                more = {"enabled": plugin.enabled, "refused": count, "settings": settings}
+                more = {"enabled": plugin.enabled, "refused": count, "settings": settings, "problem": plugin.problem}
                 click.echo(json.dumps({**facts, **more}, default=str), file=stdout)
             else:
                 required = plugin.name in options.config.settings.filters.required
-                click.echo("\n".join(_lines(plugin, settings, count, required=required)), file=stdout)
+                click.echo(clean("\n".join(_lines(plugin, settings, count, required=required))), file=stdout)
+    if broken:
+        raise PluginError(f"{counted(broken, 'plugin')} cannot be loaded: see above")
 
 
 def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, required: bool) -> Iterator[str]:
@@ -47,6 +54,8 @@ def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, require
     marks += [f"refused {refused}"] if refused else []
     hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "-"
     yield f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}"
+    if plugin.problem:
+        yield f"    {plugin.problem}"
     for line in ((plugin.kind and plugin.kind.__doc__) or "").strip().splitlines():
         yield f"    {line.strip()}" if line.strip() else ""
     for key, value in settings.items():

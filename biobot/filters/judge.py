@@ -9,32 +9,22 @@ deadline, as a worker has.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
-from types import FrameType
 from typing import Any
 
 from biobot.candidate import Candidate, KnownTexts, Objection, Verdict
-from biobot.errors import PluginError
+from biobot.errors import PluginError, say
 from biobot.filters import output
+from biobot.filters.alarm import TimeUp, alarm
 from biobot.filters.loader import Hook, Plugin, Plugins
 from biobot.text import unicode_policy
 from biobot.text.terminal import clean
 
 MAX_REASON = 500
 """Characters that are kept of a plugin's reason."""
-
-_AGAIN = 0.1
-"""Seconds between alarms: a filter that catches one, with a bare `except`, gets the next."""
-
-
-class _TimeUp(BaseException):
-    """Raised by the alarm; no Exception, so that a filter does not catch it by accident."""
 
 
 class Judge:
@@ -85,22 +75,26 @@ class Judge:
         total = self._taste(verdict.candidate) if self._taste else 0.0
         for plugin, hook in self._scorers:
             try:
-                with output.logged_as(plugin.name), _alarm(self._timeout):
+                with output.logged_as(plugin.name), alarm(self._timeout):
                     total += _finite(hook(candidate=replace(verdict.candidate), settings=plugin.settings))
-            except (Exception, SystemExit, _TimeUp) as error:
-                raise PluginError(_printable(f"the plugin {plugin.name} cannot score: {_say(error)}")) from error
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                raise PluginError(_printable(f"the plugin {plugin.name} cannot score: {say(error)}")) from error
         return replace(verdict, score=total)
 
     def _ask(self, plugin: Plugin, hook: Hook, candidate: Candidate) -> tuple[str | None, bool]:
         """Return a filter's reason, if it has one, and whether that is only that it failed."""
         start = time.perf_counter()
         try:
-            with output.logged_as(plugin.name), _alarm(self._timeout):
+            with output.logged_as(plugin.name), alarm(self._timeout):
                 answer = hook(candidate=candidate, settings=plugin.settings, seen=self.known)
-        except _TimeUp:
+        except TimeUp:
             return f"took longer than {self._timeout:g} s and was cut off", True
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin is someone else's code
-            return f"failed: {_say(error)}", True
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin is someone else's code
+            return f"failed: {say(error)}", True
         if time.perf_counter() - start > self._timeout:
             return f"took longer than {self._timeout:g} s", True
         if answer is None:
@@ -115,41 +109,7 @@ def _printable(reason: str) -> str:
     return clean(" ".join(reason[:MAX_REASON].split()))[:MAX_REASON]
 
 
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _TimeUp in the block after `seconds`, and leave the process's alarm as it was."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    inside = True
-
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        if inside:
-            raise _TimeUp
-
-    handler: Any = signal.signal(signal.SIGALRM, ring)
-    start = time.monotonic()
-    before = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
-    try:
-        try:
-            yield
-        finally:
-            inside = False
-    except _TimeUp:  # it can ring once more in that `finally`
-        inside = False
-        raise
-    finally:
-        left = max(before[0] - (time.monotonic() - start), 0.001) if before[0] else 0.0
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, left, before[1])
-
-
 def _finite(score: Any) -> float:
     if not math.isfinite(number := float(score)):
         raise ValueError(f"{number} cannot be compared")
     return number
-
-
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

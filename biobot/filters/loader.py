@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -16,10 +17,14 @@ import pluggy
 
 from biobot import storage
 from biobot.bundled import bundled
-from biobot.config import Config, Where, build, nearest
-from biobot.errors import PluginError
+from biobot.config import Config, Where, build, known_types, nearest
+from biobot.errors import BiobotError, PluginError, say
 from biobot.filters import hookspecs, output
+from biobot.filters.alarm import TimeUp, alarm
+from biobot.text.terminal import clean
 
+IMPORT = 5
+"""How many times `filters.timeout` the import of a plugin may take."""
 GROUP = "biobot"
 """The entry point group of installed plugins."""
 RESERVED = ("wellformed", "disabled", "required", "timeout")
@@ -40,7 +45,10 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A plugin: its name and origin, whether it is enabled, its hooks, the class of its settings, and their values."""
+    """A plugin: its name and origin, whether it is enabled, its hooks, the class of its settings, and their values.
+
+    `problem` says why it could not be loaded.
+    """
 
     name: str
     origin: str
@@ -48,6 +56,7 @@ class Plugin:
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     kind: type | None = None
     settings: Any = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,8 @@ class _Source:
     replaces: str | None = None
 
 
-def load(config: Config, *, require: bool = True) -> Plugins:
-    """Load the plugins of a bot and check their settings.
+def load(config: Config, *, require: bool = True, broken: bool = False) -> Plugins:
+    """Load the plugins of a bot and check their settings; with `broken` also list those that cannot be loaded.
 
     Raises PluginError when one cannot be loaded or is not safe to load, or when one that `filters.required`
     names is missing (unless `require` is false); ConfigError when a table or a name in `[filters]` is wrong.
@@ -94,7 +103,13 @@ def load(config: Config, *, require: bool = True) -> Plugins:
         if name in settings.disabled:
             found.append(Plugin(name, source.origin, enabled=False))
         else:
-            found.append(_load(manager, source, settings.tables.get(name), where.at("filters").at(name)))
+            try:
+                limit = IMPORT * settings.timeout.total_seconds()
+                found.append(_load(manager, source, settings.tables.get(name), where.at("filters").at(name), limit))
+            except BiobotError as error:
+                if not broken:
+                    raise
+                found.append(Plugin(name, source.origin, problem=str(error)))
     plugins = Plugins(tuple(found))
     if require:
         _require(plugins, settings.required, where)
@@ -136,9 +151,8 @@ def _sources(config: Config) -> dict[str, _Source]:
         found[path.stem] = _Source(path.stem, f"bundled ({path.name})", _importer(path))
     if own.is_dir() and own.resolve() != bundled("plugins").resolve():
         for path in _files(own):
-            _check_safe(path)
             replaces = found[path.stem].origin if path.stem in found else None
-            found[path.stem] = _Source(path.stem, str(path), _importer(path), replaces)
+            found[path.stem] = _Source(path.stem, str(path), _importer(path, own=True), replaces)
     for point in entry_points(group=GROUP):
         package = point.dist.name if point.dist else "a package"
         if point.name in found:
@@ -154,20 +168,33 @@ def _sources(config: Config) -> dict[str, _Source]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!_.]*.py")) if folder.is_dir() else []
+    """Return the files of a folder that are plugins, and the folders that look like one."""
+    found = folder.glob("[!_.]*") if folder.is_dir() else ()
+    return sorted(each for each in found if each.suffix == ".py" or (each.is_dir() and any(each.glob("*.py"))))
 
 
 def _check_safe(path: Path) -> None:
-    """Refuse a plugin that another user of this machine could have written."""
+    """Refuse what is no file, and a plugin that another user of this machine could have written."""
+    if path.is_dir():
+        raise PluginError(f"{path} is a folder, and only files are loaded: make it one file, {path.with_suffix('.py')}")
+    if path.is_symlink() and not path.exists():
+        raise PluginError(f"{path} is a link to {path.readlink()}, which is not there: correct it, or remove it")
     for each in (path.parent, path):
         if storage.others_can_write(each):
-            raise PluginError(f"others can write {each}, so it is not loaded; fix that with: chmod go-w '{each}'")
+            raise PluginError(
+                f"others can write {each}, so it is not loaded; fix that with: chmod go-w {quote(str(each))}"
+            )
         if each.stat().st_uid not in (0, os.geteuid()):
             raise PluginError(f"{each} belongs to another user, so it is not loaded; take it over with chown")
 
 
-def _importer(path: Path) -> Callable[[], ModuleType]:
-    return lambda: _import(path)
+def _importer(path: Path, *, own: bool = False) -> Callable[[], ModuleType]:
+    def load() -> ModuleType:
+        if own:
+            _check_safe(path)
+        return _import(path)
+
+    return load
 
 
 def _import(path: Path) -> ModuleType:
@@ -188,17 +215,27 @@ def _import(path: Path) -> ModuleType:
 # -- loading -----------------------------------------------------------------------------------------
 
 
-def _load(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, Any] | None, where: Where) -> Plugin:
+def _load(
+    manager: pluggy.PluginManager, source: _Source, table: Mapping[str, Any] | None, where: Where, limit: float = 60.0
+) -> Plugin:
+    """Load one plugin; what it runs meanwhile may take `limit` seconds each time."""
+
+    def problem(error: BaseException) -> PluginError:
+        words = str(error) if isinstance(error, PluginError) else say(error)
+        if isinstance(error, TimeUp):
+            words = f"it takes longer than {limit:g} s ({IMPORT} times filters.timeout); does it loop?"
+        off = f'fix it, or turn it off with filters.disabled = ["{source.name}"]'
+        return PluginError(f"the plugin {source.name} ({source.origin}) cannot be loaded: {clean(words)}; {off}")
+
     try:
-        with output.logged_as(source.name):
+        with output.logged_as(source.name), alarm(limit):
             module = source.load()
         manager.register(module, name=source.name)
         manager.check_pending()  # a misspelt hook is an error, not a silent pass
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"the plugin {source.name} ({source.origin}) cannot be loaded: {_say(error)}; fix it, or turn it off "
-            f'with filters.disabled = ["{source.name}"]'
-        ) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin is someone else's code
+        raise problem(error) from error
     hooks = {}
     for caller in manager.get_hookcallers(module) or ():
         for implementation in caller.get_hookimpls():
@@ -209,18 +246,32 @@ def _load(manager: pluggy.PluginManager, source: _Source, table: Mapping[str, An
                         f"the plugin {source.name} ({source.origin}): {caller.name} gives its argument "
                         f"{implementation.kwargnames[0]!r} a default value; leave that out"
                     )
-    for name in vars(module) if isinstance(module, ModuleType) else ():
+    for name, value in vars(module).items() if isinstance(module, ModuleType) else ():
         if name.startswith("biobot_") and name not in hooks:
             raise PluginError(f"the plugin {source.name} ({source.origin}): put @hookimpl above {name}")
+        if isinstance(value, type) and any(hasattr(each, "biobot_impl") for each in vars(value).values()):
+            raise problem(PluginError(f"its hooks are in the class {name}; write them as functions of the file"))
+        if not hooks and callable(value) and getattr(value, "__module__", "") == module.__name__:
+            raise problem(
+                PluginError(
+                    f"{name} is no hook, and there is none, so it does nothing; if other plugins import it, let "
+                    "its name begin with an underscore"
+                )
+            )
     if source.replaces and "biobot_filter" not in hooks:
         raise PluginError(
             f"{source.origin} has the name of the filter {source.replaces}, but does not implement biobot_filter, so "
             "nothing would filter in its place; rename the file, or turn that filter off with "
             f'filters.disabled = ["{source.name}"]'
         )
-    with output.logged_as(source.name):
-        kind = _kind(source, hooks)
-        settings = MappingProxyType(dict(table or {})) if kind is None else build(kind, table or {}, where)
+    try:
+        with output.logged_as(source.name), alarm(limit):
+            kind = _kind(source, hooks)
+            settings = MappingProxyType(dict(table or {})) if kind is None else build(kind, table or {}, where)
+    except (BiobotError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise problem(error) from error
     return Plugin(source.name, source.origin, hooks=hooks, kind=kind, settings=settings)
 
 
@@ -231,9 +282,13 @@ def _kind(source: _Source, hooks: Mapping[str, Hook]) -> type | None:
     try:
         kind = hooks["biobot_settings"]()
     except Exception as error:
-        raise PluginError(f"the plugin {source.name} cannot describe its settings: {_say(error)}") from error
+        raise PluginError(clean(f"the plugin {source.name} cannot describe its settings: {say(error)}")) from error
     if not (isinstance(kind, type) and is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         raise PluginError(f"the plugin {source.name}: biobot_settings must return a frozen dataclass, not {kind!r}")
+    try:
+        known_types(kind)
+    except ValueError as error:
+        raise PluginError(f"the plugin {source.name} ({source.origin}): {error}") from None
     return kind
 
 
@@ -247,7 +302,3 @@ def _require(plugins: Plugins, names: Iterable[str], where: Where) -> None:
                 f"{'disabled' if off else 'not there'}; {'enable it' if off else nearest(name, filters)}, "
                 "or take it off that list"
             )
-
-
-def _say(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())  # pluggy's take several lines

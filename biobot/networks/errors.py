@@ -1,7 +1,7 @@
 """What can come of a call to a network, sorted by the only question that matters: may it have been done?
 
 NetworkError                (biobot.errors)
-├── Unsent                  definitely not sent: no network, no DNS, refused, no TLS, connecting took too long
+├── Unsent                  definitely not sent: raised before the first byte left, whatever it was
 ├── Refused                 it answered, and the answer is a definite no; `kind` says which
 └── Unknown                 sent, and no answer that can be trusted: a post may be on the account
 
@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from biobot.errors import NetworkError
+from biobot.errors import NetworkError, say
 from biobot.networks import rate_limits, redact
 from biobot.networks.watchdog import GivenUp
 
@@ -125,20 +125,18 @@ def classify_failure(
 ) -> NetworkError:
     """Sort an exception that came instead of an answer.
 
-    `begun` tells whether a first byte may have left; only when it has not, and the exception is one of those
-    that come while connecting, was the request definitely not sent. Everything else is Unknown: a reset, a
-    read timeout, half a body, and whatever tweepy or requests let through. `title` is what people call the network,
-    and `key` the key of biobot.toml that has its address.
+    `begun` tells whether a first byte may have left: if not, the request was definitely not sent, whatever was
+    raised. Else it is Unknown: a reset, a read timeout, half a body, and whatever tweepy or requests let through.
+    `title` is what people call the network, and `key` the key of biobot.toml that has its address.
     """
     if isinstance(error, NetworkError):
         return error
     causes = list(_causes(error))
-    try:
-        words = line(str(causes[-1])) or type(causes[-1]).__name__
-    except Exception:  # noqa: BLE001 - an exception that cannot even say itself must not stop the sorting
-        words = type(causes[-1]).__name__
-    if not begun and any(_while_connecting(each) for each in causes):
-        return Unsent(f"{title} cannot be reached: {words}; check the network, and `{key}`")
+    kind, _, words = say(causes[-1]).partition(": ")
+    words = line(words) or kind
+    if not begun:
+        hint = next((hint for part, hint in _HINTS if any(part in say(each) for each in causes)), _HINT)
+        return Unsent(f"{title} cannot be reached: {words}; {hint.format(key=key)}")
     kind = "" if isinstance(error, GivenUp) else f"{type(error).__name__}: "
     return Unknown(f"no answer that can be trusted ({kind}{words}); the request may have been done")
 
@@ -222,12 +220,13 @@ _STATUSES = {
 }
 
 
-def _while_connecting(error: BaseException) -> bool:
-    """Return whether this exception is one that is raised before a request's first byte."""
-    from urllib3 import exceptions as urllib3
-
-    early = (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.SSLError, urllib3.ProxyError)
-    return isinstance(error, (*early, GivenUp))
+_HINT = "check the network, and `{key}`"
+_HINTS = (
+    ("SOCKS support", "the proxy in HTTPS_PROXY needs `pip install 'requests[socks]'`"),
+    ("CA certificate bundle", "correct REQUESTS_CA_BUNDLE, or put that file back"),
+    ("Proxy", "correct the proxy in HTTPS_PROXY, and check `{key}`"),
+)
+"""How to fix what is raised before a first byte leaves, by a part of its kind or words."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

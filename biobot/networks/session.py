@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from biobot.errors import NetworkError
 from biobot.networks import rate_limits, redact, watchdog
@@ -38,7 +36,8 @@ class Session(requests.Session):
 
     `timeout` bounds a whole call; once `stop` is set a POST gets `watchdog.GRACE`, and any other call ends at once.
     Without a `clock` the machine's own counts. After each call the answer's headers are in `answered`, by their
-    lower-case names and whatever the status was, and `clock_offset` is how far the server's clock is ahead of ours.
+    lower-case names and whatever the status was, `begun` is whether any byte of the call left, and `clock_offset`
+    how far the server's clock is ahead of ours.
     """
 
     title: ClassVar[str]
@@ -55,6 +54,7 @@ class Session(requests.Session):
         self.clock = clock
         self.stop = stop
         self.answered: dict[str, str] = {}
+        self.begun = False
         self.clock_offset: timedelta | None = None
         self.mount("https://", _Adapter())
         self.mount("http://", _Adapter())
@@ -77,7 +77,7 @@ class Session(requests.Session):
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Make one call and return its 2xx answer, read whole; raise Unsent, Refused or Unknown for all else."""
         options.update(timeout=(min(CONNECT.total_seconds(), self.timeout), self.timeout), allow_redirects=False)
-        self.answered = {}
+        self.answered, self.begun = {}, False
         if method == "POST":
             self.close()  # a post never rides on an old connection, whose end may have gone unnoticed
         grace = watchdog.GRACE.total_seconds() if method == "POST" else 0.0
@@ -91,6 +91,8 @@ class Session(requests.Session):
             )
         except Exception as error:
             raise classify_failure(error, call.begun, self.title, self.key) from error
+        finally:
+            self.begun = call.begun
         self.answered = {name.lower(): value for name, value in response.headers.items()}
         date = rate_limits.date(self.answered)
         if date is not None:
@@ -124,22 +126,17 @@ class _Marked:
         super().send(data)  # type: ignore[misc]
 
 
-class _Plain(_Marked, HTTPConnection):
-    pass
-
-
-class _Secure(_Marked, HTTPSConnection):
-    pass
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-    __str__ = _Marked.__str__
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
-    __str__ = _Marked.__str__
+def _mark(manager: Any) -> Any:
+    """Have a pool manager, of whatever kind of proxy, make connections that are marked."""
+    manager.pool_classes_by_scheme = {
+        scheme: type(
+            pool.__name__,
+            (pool,),
+            {"ConnectionCls": type("Marked", (_Marked, pool.ConnectionCls), {}), "__str__": _Marked.__str__},
+        )
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
 
 
 class _Adapter(HTTPAdapter):
@@ -147,9 +144,9 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        _mark(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
-        return manager
+        return manager if known else _mark(manager)

@@ -19,7 +19,7 @@ from itertools import islice
 
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
-from biobot.errors import BiobotError, LockHeld, NetworkError
+from biobot.errors import BiobotError, LockHeld, NetworkError, say
 from biobot.posting import bot_state, engagement, locks, poster, reconcile, schedule, transitions
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, may_send, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
@@ -120,7 +120,7 @@ class Drafter:
         except BiobotError as error:
             ended = error
         except Exception as error:  # noqa: BLE001 - drafts may fail in any way; the bot goes on without
-            ended = BiobotError(f"drawing drafts failed: {type(error).__name__}: {error}")
+            ended = BiobotError(f"drawing drafts failed: {say(error)}")
         self._ended = ended
         self._woken()
 
@@ -192,7 +192,7 @@ class Bot:
             self._failed(name, error, str(error), now, backoff)
         except Exception as error:
             log.exception("%s", name)
-            self._failed(name, error, f"{name}: {type(error).__name__}: {error}", now, backoff)
+            self._failed(name, error, f"{name}: {say(error)}", now, backoff)
         else:
             # idle is not recovery: a failed part clears its own problem
             if backoff is None or not backoff.failures:

@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from biobot.errors import BiobotError
+from biobot.errors import BiobotError, say
 from biobot.worker import protocol
 from biobot.worker.protocol import Done, Failed, Log, Task
 
@@ -34,7 +34,7 @@ def main() -> None:
     except BiobotError as error:
         last = Failed(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - told to whoever asked
-        last = Failed(f"{type(error).__name__}: {error}")
+        last = Failed(say(error))
     channel.sendall(protocol.encode(last))
     os._exit(0)  # without a plugin's threads and exit handlers
 

@@ -175,23 +175,47 @@ def test_f8_every_row_of_answers_is_sorted(
     ],
     ids=lambda error: type(error).__name__,
 )
-@responses.activate
-def test_whatever_is_raised_in_a_call_is_unknown_unless_proven_unsent(error: Exception, clock: Any) -> None:
-    client = XClient(KEYS, "https://api.twitter.com", timedelta(seconds=5), clock)
-    responses.post("https://api.twitter.com/2/tweets", body=error)
-    with pytest.raises(Unknown):
-        client.post("text")
+@pytest.mark.parametrize(
+    ("place", "sorted_as"),
+    [("requests.Session.prepare_request", Unsent), ("urllib3.connection.HTTPConnection.getresponse", Unknown)],
+)
+def test_f42_whatever_is_raised_in_a_call_is_unsent_before_the_first_byte_and_unknown_after_it(
+    fake: FakeX,
+    client: XClient,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    place: str,
+    sorted_as: type[NetworkError],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    client.post("text")
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(sorted_as):
+        client.post("another text")
+    monkeypatch.undo()
+    assert client.post("a third text")
 
 
 @pytest.mark.parametrize("error", [TypeError("keys"), ValueError("no date"), RecursionError("deep")], ids=repr)
-def test_what_tweepy_itself_lets_through_is_unknown(
+def test_what_tweepy_itself_lets_through_is_unknown_once_it_has_called(
     client: XClient, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def create_tweet(*_: object, **__: object) -> None:
+    real = tweepy.Client.create_tweet
+
+    def before(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(tweepy.Client, "create_tweet", create_tweet)
+    def after(*given: object, **named: object) -> None:
+        real(*given, **named)
+        raise error
+
+    monkeypatch.setattr(tweepy.Client, "create_tweet", after)
     with pytest.raises(Unknown, match=type(error).__name__):
+        client.post("text")
+    monkeypatch.setattr(tweepy.Client, "create_tweet", before)
+    with pytest.raises(Unsent):
         client.post("text")
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import certifi
 import pytest
 import requests
 import responses
@@ -325,3 +326,53 @@ def test_requests_itself_would_not_have_been_enough() -> None:
         start = time.monotonic()
         requests.get(base, timeout=0.1)
         assert time.monotonic() - start > 0.2
+
+
+AWAY = "https://api.x.invalid"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fix"),
+    [
+        ("HTTPS_PROXY", "socks5://127.0.0.1:9050", r"needs `pip install 'requests\[socks\]'`"),
+        ("HTTPS_PROXY", "socks4a://127.0.0.1:9050", r"needs `pip install 'requests\[socks\]'`"),
+        ("ALL_PROXY", "socks5h://127.0.0.1:9050", r"needs `pip install 'requests\[socks\]'`"),
+        ("HTTPS_PROXY", "htp://127.0.0.1:9050", "correct the proxy in HTTPS_PROXY"),
+        ("HTTPS_PROXY", "http://", "correct the proxy in HTTPS_PROXY"),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999999", "cannot be reached"),
+        ("REQUESTS_CA_BUNDLE", "/gone/ca.pem", "correct REQUESTS_CA_BUNDLE, or put that file back"),
+    ],
+)
+def test_f42_what_the_environment_gets_wrong_is_unsent_with_its_fix(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, fix: str
+) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+    monkeypatch.setattr(requests.adapters, "SOCKSProxyManager", lacking)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(Unsent, match=fix):
+        client_for(AWAY, 5).post("text")
+
+
+def test_f42_a_certificate_bundle_that_vanishes_between_two_posts_is_unsent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    shutil.copy(certifi.where(), bundle)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    client = client_for("https://127.0.0.1:1", 5)
+    with pytest.raises(Unsent, match="refused"):
+        client.post("text")
+    bundle.unlink()
+    with pytest.raises(Unsent, match="put that file back"):
+        client.post("text")
+
+
+def test_f42_a_connection_that_ends_while_it_is_encrypted_is_unsent() -> None:
+    def hang_up(connection: socket.socket) -> None:
+        connection.recv(10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with server(hang_up) as base, pytest.raises(Unsent):
+        client_for(base.replace("http", "https"), 5).post("text")

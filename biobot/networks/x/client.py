@@ -215,10 +215,11 @@ class XClient(Network):
 
     def _call(self, method: Callable[..., requests.Response], *given: Any, **named: Any) -> dict[str, Any]:
         """Make one call through tweepy and return the answer's JSON object; anything else is Unknown."""
+        self.session.begun = False
         try:
             response = method(*given, **named)
         except Exception as error:  # tweepy lets anything through; all of it is sorted
-            raise classify_failure(error) from error
+            raise classify_failure(error, self.session.begun) from error
         document = parse(response.content)
         if not isinstance(document, dict):
             raise Unknown(f"X answered HTTP {response.status_code} without JSON of its own; it may have been done")
