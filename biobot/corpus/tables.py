@@ -10,6 +10,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 MAX_ROW_LINES = 300
 """A row of more lines is a quote that was never closed."""
@@ -96,20 +97,14 @@ class Table:
         """
         own = dict(zip(self.header, row, strict=True))
         for place, cell in enumerate(row):
-            first, *others = (line.split(self.delimiter) for line in re.split(r"\r\n|\r|\n", cell))
             after = self.header[place + 1 :]
-            if not others:
-                continue
-            if any(
-                len(line) == len(row) and somebodys(dict(zip(self.header, line, strict=True)), own)
-                for line in others[:-1]
-            ):
-                return True
-            if len(others[-1]) == place + 1 and len(first) > len(after):
-                ends = dict(zip(after, first[len(first) - len(after) :], strict=True))
-                begins = dict(zip(self.header, others[-1][:-1], strict=False))
-                if {somebodys(ends, own), somebodys(begins, own)} in ({True}, {True, None}):
-                    return True
+            lines = (line.split(self.delimiter) for line in re.split(r"\r\n|\r|\n", cell))
+            for line, next_line in pairwise(lines):
+                if len(line) > len(after) and len(next_line) > place:
+                    ends = dict(zip(after, line[len(line) - len(after) :], strict=True))
+                    begins = dict(zip(self.header, next_line[:place], strict=False))
+                    if {somebodys(ends, own), somebodys(begins, own)} in ({True}, {True, None}):
+                        return True
         return False
 
     def _trouble(self, line: str) -> str:

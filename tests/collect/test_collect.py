@@ -28,6 +28,7 @@ from biobot.errors import ConfigError, NetworkError
 from biobot.networks.errors import Refused
 from biobot.rehearsal.faults import Answer
 from biobot.rehearsal.server import KEYS, FakeX, Request
+from tests.collect.documented import DocumentedX
 from tests.collect.people import User, World
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
@@ -38,7 +39,7 @@ class Stage:
     """A fake X full of people, a bot that collects there, and a clock that moves only when somebody waits."""
 
     world: World
-    fake: FakeX
+    fake: FakeX | DocumentedX
     folder: Path
     now: datetime = START
     waits: list[timedelta] = field(default_factory=list)
@@ -83,10 +84,18 @@ class Stage:
         users = (self.world.users[number] for number in ids)
         return {user.id: user.bio for user in users if user.bio and not user.protected and not user.withheld}
 
+    @property
+    def charged(self) -> float:
+        return self.fake.usd if isinstance(self.fake, DocumentedX) else self.fake.state.tally("usd")
+
+    @property
+    def faulty(self) -> FakeX:
+        assert isinstance(self.fake, FakeX)
+        return self.fake
+
     def calls(self, route: str) -> int:
-        return sum(
-            int(count) for name, count in self.fake.state._db.execute("SELECT route, count FROM calls") if name == route
-        )
+        rows = self.faulty.state._db.execute("SELECT route, count FROM calls")
+        return sum(int(count) for name, count in rows if name == route)
 
 
 @pytest.fixture
@@ -320,7 +329,6 @@ def through_kills(stage: Stage, people: int, kills: int, pages: int) -> None:
     draw = random.Random(7)
     command = [sys.executable, "-m", "biobot", "collect", "--json"]
     done = 0
-    answered = stage.fake.state
     while True:
         process = subprocess.Popen(command, cwd=stage.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if done == kills:
@@ -336,7 +344,7 @@ def through_kills(stage: Stage, people: int, kills: int, pages: int) -> None:
             process.send_signal(signal.SIGKILL)
             done += 1
         process.communicate()
-    assert answered.tally("usd") == pytest.approx(stage.world.usd)
+    assert stage.charged == pytest.approx(stage.world.usd)
     everyone = stage.ids[2:people]
     assert stage.stored() == stage.may_be_stored(everyone)
     # X charges once a UTC day: who came on a page that was read twice was paid for once
@@ -387,7 +395,7 @@ def test_a_source_whose_tokens_never_last_is_given_up(stage: Stage) -> None:
 def test_asks_again_after_an_answer_that_cannot_be_trusted(stage: Stage, fault: str) -> None:
     stage.world.lists[77] = stage.ids[:300]
     stage.configure('lists = ["77"]')
-    stage.fake.fault(fault, times=3, route="lists")
+    stage.faulty.fault(fault, times=3, route="lists")
     stage.collect()
     assert stage.stored() == stage.may_be_stored(stage.ids[:300])
     assert [wait.total_seconds() for wait in stage.waits] == [1, 2, 5]
@@ -398,11 +406,11 @@ def test_gives_up_when_x_stays_silent_and_goes_on_another_time(stage: Stage) -> 
     (stage.folder / "ids.txt").write_text("\n".join(map(str, stage.ids[:300])), encoding="utf-8")
     stage.configure('ids = ["ids.txt"]')
     stage.collect(limit=100)
-    stage.fake.fault("html-503", times=100, route="users")
+    stage.faulty.fault("html-503", times=100, route="users")
     with pytest.raises(NetworkError):
         stage.collect()
     assert len(stage.waits) == 5
-    stage.fake.state.clear_faults()
+    stage.faulty.state.clear_faults()
     stage.collect()
     assert stage.stored() == stage.may_be_stored(stage.ids[:300])
 
@@ -413,7 +421,7 @@ def test_what_concerns_everything_stops_at_once_and_keeps_what_came(stage: Stage
     stage.configure('lists = ["77"]')
     stage.collect(limit=100)
     before = stage.stored()
-    stage.fake.fault(fault, times=1, route="lists")
+    stage.faulty.fault(fault, times=1, route="lists")
     with pytest.raises(Refused):
         stage.collect()
     assert not stage.waits
@@ -426,14 +434,14 @@ def test_what_concerns_everything_stops_at_once_and_keeps_what_came(stage: Stage
 
 
 def test_heeds_the_headers_so_that_x_never_has_to_say_too_many(stage: Stage) -> None:
-    stage.fake.routes = stage.world.routes({"lists": 2, "followers": 1})
+    stage.faulty.routes = stage.world.routes({"lists": 2, "followers": 1})
     account = public(stage, 0)
     stage.world.lists[77] = stage.ids[:500]
     stage.world.followers[account] = stage.ids[500:600]
     stage.configure(f'lists = ["77"]\nfollowers = ["{account}"]')
     stage.collect()
     assert stage.stored() == stage.may_be_stored(stage.ids[:600])
-    assert stage.fake.state.tally("rate-limited") == 0
+    assert stage.faulty.state.tally("rate-limited") == 0
     # two pages a window: five pages take two waits, and the followers were read while the list had to wait
     assert [wait <= timedelta(minutes=15) for wait in stage.waits] == [True, True]
 
@@ -442,7 +450,7 @@ def test_heeds_the_headers_so_that_x_never_has_to_say_too_many(stage: Stage) -> 
 def test_f1_a_429_is_waited_for_with_floor_and_ceiling_and_asked_once(stage: Stage, fault: str) -> None:
     stage.world.lists[77] = stage.ids[:50]
     stage.configure('lists = ["77"]')
-    stage.fake.fault(fault, times=2, route="lists")
+    stage.faulty.fault(fault, times=2, route="lists")
     stage.collect()
     assert stage.calls("lists") == 3
     assert [timedelta(minutes=1) <= wait <= timedelta(minutes=15) for wait in stage.waits] == [True, True]
@@ -452,7 +460,7 @@ def test_f1_a_429_is_waited_for_with_floor_and_ceiling_and_asked_once(stage: Sta
 def test_a_limit_of_a_day_ends_the_run_instead_of_waiting_for_hours(stage: Stage) -> None:
     stage.world.lists[77] = stage.ids[:50]
     stage.configure('lists = ["77"]')
-    stage.fake.fault("429-daily", route="lists")
+    stage.faulty.fault("429-daily", route="lists")
     _, end = stage.collect()
     assert "5 h" in end.why
     assert not stage.waits
@@ -461,7 +469,7 @@ def test_a_limit_of_a_day_ends_the_run_instead_of_waiting_for_hours(stage: Stage
 def test_sigterm_is_answered_while_waiting(stage: Stage) -> None:
     stage.world.lists[77] = stage.ids[:50]
     stage.configure('lists = ["77"]')
-    stage.fake.fault("429", route="lists")
+    stage.faulty.fault("429", route="lists")
     command = [sys.executable, "-m", "biobot", "collect", "--json"]
     process = subprocess.Popen(command, cwd=stage.folder, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stdout is not None
@@ -573,7 +581,7 @@ def test_recheck_keeps_everyone_when_x_answers_nonsense(stage: Stage) -> None:
     stage.configure('lists = ["77"]')
     stage.collect()
     before = stage.stored()
-    stage.fake.fault("null-data", times=1, route="users")
+    stage.faulty.fault("null-data", times=1, route="users")
     stage.recheck()
     assert stage.stored() == before
 
@@ -718,7 +726,7 @@ def test_a_training_goes_on_when_collecting_fails_or_would_have_to_wait(stage: S
     stage.configure('lists = ["77"]')
     stage.world.lists[77] = stage.ids[:500]
     stage.collect(limit=400)
-    stage.fake.fault(fault, times=9, route="lists")
+    stage.faulty.fault(fault, times=9, route="lists")
     _, said = collecting.before_training(stage.config, lambda: stage.now, lambda: False)
     assert "failed" in said if fault == "no-credits" else "collected 0 people" in said
     assert not stage.waits

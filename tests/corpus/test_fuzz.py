@@ -54,7 +54,7 @@ HEADERS = (
     ("created", "user_profile_description", "userid", "user_screen_name"),
 )
 ENDS = ("\n", "\r\n", "\r")
-MARK = re.compile(r"m\d+m")
+MARK = re.compile(r"m\d+z\d+m")
 
 
 @dataclass
@@ -82,11 +82,16 @@ def make(seed: int) -> Made:
             content = _requoted(draw, content)
         return Made(f"a.{kind}", content.encode(), people, False)
     name = f"a.{draw.choice(('csv', 'tsv', 'json', 'jsonl', 'js', 'txt', 'zip', kind, kind, kind))}"
-    return Made(name, _noise(draw, _packed(draw, content.encode())), people if kind != "txt" else [], False)
+    return Made(name, _noise(draw, _packed(draw, content.encode())), [] if "txt" in (kind, name[2:]) else people, False)
+
+
+def _mark(number: int) -> str:
+    """Return a mark that one broken byte does not turn into somebody else's."""
+    return f"m{number}z{number * 7919 % 99_991}m"
 
 
 def _person(draw: random.Random, number: int, kind: str) -> Bio:
-    mark = f"m{number}m"
+    mark = _mark(number)
     text = mark
     for piece in draw.choices(PIECES, k=draw.choice((0, 1, 3, 8))):
         text += piece + (mark if "\n" in piece else draw.choice((" ", "")))
@@ -178,7 +183,7 @@ def _noise(draw: random.Random, content: bytes) -> bytes:
     if what == 1:
         return content[:place] + draw.randbytes(size) + content[place:]
     if what == 2:
-        return content[:place] + draw.randbytes(size) + content[place + size :]
+        return content[:place] + draw.randbytes(1) + content[place + 1 :]  # more might wipe out the end of a row
     if what == 3:
         return content[:place] + bytes(draw.choices(b'"\\,;{}[]:\0\xff\xc3\r\n', k=size)) + content[place:]
     if what == 4:
@@ -212,7 +217,7 @@ def check(made: Made, path: Path) -> str:
         wanted = [each if signed else Bio(each.text) for each in made.people if readers.wrong(each) is None]
         assert found == wanted, (made.name, made.content)
         return "whole"
-    owners = {f"m{number}m": each for number, each in enumerate(made.people)}
+    owners = {_mark(number): each for number, each in enumerate(made.people)}
     ids, handles = {each.author for each in made.people}, {each.handle for each in made.people}
     for each in found if made.people else []:
         marks = set(MARK.findall(each.text))
