@@ -69,13 +69,14 @@ def cut(ids: Ids, lengths: NDArray[np.int64], size: int) -> list[Ids]:
     return cuts
 
 
-def parts(batch: Ids) -> list[Ids]:
-    """Cut a batch into the parts that are computed independently: a function of the batch alone, not of the machine.
+def parts(batch: Ids, lengths: NDArray[np.int64]) -> list[Ids]:
+    """Cut a batch into parts of like size that are computed independently, whatever the machine.
 
     Two cores want two parts; narrow ones waste time on everything but the products.
     """
     count = 1 if len(batch) < 2 * MIN_PART else 2 if len(batch) < 192 else 4
-    return np.array_split(batch, count)
+    ends = np.cumsum(lengths + 1)
+    return np.split(batch, np.searchsorted(ends, [ends[-1] * part / count for part in range(1, count)]))
 
 
 def pack(bios: Iterable[NDArray[np.uint8]], codec: Codec) -> tuple[Tensor, Tensor]:

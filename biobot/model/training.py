@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from biobot.errors import ModelError
-from biobot.model import checkpoint, training_state
+from biobot.model import checkpoint, runtime, training_state
 from biobot.model.batches import CHUNK, PADDING, Ids, batches, cut, pack, parts
 from biobot.model.bytefile import ByteFile
 from biobot.model.checkpoint import Checkpoint
@@ -90,7 +90,9 @@ class Trainer:
         self.codec, self.model = checkpoint.codec, checkpoint.model.to(self.device).train()
         self.processes = ProcessGroup.current()
         count = (workers or torch.get_num_threads()) if self.device.type == "cpu" else 1
-        self.workers = Workers(count, self.model, getattr(torch, state.dtype))
+        if self.device.type == "cpu":
+            runtime.keep_memory()
+        self.workers, self.forward = Workers(count), TrainingForward(self.model, getattr(torch, state.dtype))
         self._gradients: list[Tensor] = []  # of each part, those of all parameters side by side; then nats, lateness
         recipe = state.recipe
         self.optimizer = torch.optim.AdamW(
@@ -196,43 +198,42 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = state.plan.learning_rate(state.step)
         count = int(self.bios.lengths(ids).sum()) + len(ids)
-        tasks = list(enumerate(parts(ids[self.processes.rank :: self.processes.size])))
+        own = ids[self.processes.rank :: self.processes.size]
+        tasks = list(enumerate(parts(own, self.bios.lengths(own)) if len(own) else [own]))
         while len(self._gradients) < len(tasks):
             self._gradients.append(torch.zeros(self.parameters + 2, device=self.device))
         flat, *others = self._gradients[: len(tasks)]
-        flat[-2] = sum(self.workers.map(lambda forward, task: self._learn_part(forward, *task, count), tasks))
+        flat[-2] = sum(self.workers.map(lambda task: self._learn_part(*task, count), tasks))
         flat[-1] = self.minutes is not None and state.seconds > 60 * self.minutes
         for each in others:
             flat[:-2] += each[:-2]
         self.processes.sum(flat)
         nats, self._late = float(flat[-2]), bool(flat[-1] > 0)
-        (norm,) = self.workers.map(lambda _, each: float(each[:-2].norm()), [flat])  # by one thread: sums depend on it
+        (norm,) = self.workers.map(lambda each: float(each[:-2].norm()), [flat])  # by one thread: sums depend on it
         if not math.isfinite(nats + norm):
             raise ModelError(
                 f"the loss is no longer a number at step {state.step + 1}; the best model so far is kept in "
                 f"{self.folder}, and does not become active: train again with another --seed"
             )
         flat *= min(1.0, recipe.clip / (norm + 1e-6))
-        for parameter, gradient in zip(self.model.parameters(), self._by_parameter(flat), strict=True):
-            parameter.grad = gradient
+        parameters = list(self.model.parameters())
+        for parameter, gradient in zip(
+            parameters, torch.split(flat[:-2], [each.numel() for each in parameters]), strict=True
+        ):
+            parameter.grad = gradient.view_as(parameter)
         self.optimizer.step()
-        self.workers.weights_changed()
         return nats / math.log(2), count
 
-    def _learn_part(self, forward: TrainingForward, part: int, ids: Ids, count: int) -> float:
+    def _learn_part(self, part: int, ids: Ids, count: int) -> float:
         """Compute the gradients of a part of a batch of `count` bytes; return its share of the batch's mean nats."""
         if not len(ids):
             self._gradients[part].zero_()
             return 0.0
         seed = np.random.SeedSequence((self.state.seed, self.state.step, self.processes.rank, part))
         inputs, targets = self._pack(self.bios, ids)
-        gradients = self._by_parameter(self._gradients[part])
-        return forward.gradients(inputs, targets, count, int(seed.generate_state(1)[0]), gradients) / count
-
-    def _by_parameter(self, flat: Tensor) -> list[Tensor]:
-        parameters = list(self.model.parameters())
-        views = torch.split(flat[:-2], [each.numel() for each in parameters])
-        return [view.view_as(each) for view, each in zip(views, parameters, strict=True)]
+        nats, gradients = self.forward.gradients(inputs, targets, count, int(seed.generate_state(1)[0]))
+        torch.cat([each.flatten() for each in gradients], out=self._gradients[part][:-2])
+        return nats / count
 
     def _pack(self, bios: ByteFile, ids: Ids) -> tuple[Tensor, Tensor]:
         inputs, targets = pack((bios[int(each)] for each in ids), self.codec)
@@ -253,9 +254,9 @@ class Trainer:
             checkpoint.save(self.folder / "best.safetensors", Checkpoint(self.model, self.codec, self.card()))
         return bits
 
-    def _evaluate_part(self, forward: TrainingForward, ids: Ids) -> tuple[float, int]:
+    def _evaluate_part(self, ids: Ids) -> tuple[float, int]:
         inputs, targets = self._pack(self.dev, ids)
-        return forward.nats(inputs, targets), int((targets != PADDING).sum())
+        return self.forward.nats(inputs, targets), int((targets != PADDING).sum())
 
     def card(self) -> dict[str, Any]:
         """Return the part of the model card that the training alone knows."""

@@ -38,7 +38,6 @@ from biobot.model.codec import Codec
 from biobot.model.lstm import ByteLSTM
 from biobot.model.recipe import PRESETS, Plan, Recipe
 from biobot.model.training import Trainer
-from biobot.model.training_forward import rate
 from biobot.model.training_state import Position
 
 WARM_UP = 1
@@ -54,6 +53,18 @@ def bios(number: int = 8000) -> list[bytes]:
     words = [bytes(draw.choices(letters, k=draw.randint(2, 9))) for _ in range(1000)]
     weights = [1 / rank for rank in range(1, 1001)]
     return [b" ".join(draw.choices(words, weights, k=max(1, int(draw.gammavariate(2.4, 6.8))))) for _ in range(number)]
+
+
+def rate(dtype: torch.dtype, size: int = 2048, tries: int = 7) -> float:
+    """Measure the rate at which this machine multiplies two square matrices of `size`, in FLOP/s."""
+    left, right = torch.ones(2, size, size, dtype=dtype)
+    out = torch.empty_like(left)
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        torch.mm(left, right, out=out)
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)
 
 
 def pace(step: Step, steps: int) -> float:
@@ -152,7 +163,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     recipe = replace(PRESETS[given.preset], batch=(12288, 12288))
-    products = rate(torch.bfloat16, 2048), rate(torch.float32, 2048)
+    products = rate(torch.bfloat16), rate(torch.float32)
     print(f"products: bf16 {products[0] / 1e9:.0f}, fp32 {products[1] / 1e9:.0f} GFLOP/s, {given.threads} threads")
     with tempfile.TemporaryDirectory() as folder:
         text = ByteFile.build(Path(folder) / "bios", bios())
