@@ -80,6 +80,12 @@ def find(file: Path | None = None, home: Path | None = None, environ: Mapping[st
     return Config(Settings(), None, folder, folder)
 
 
+def at(file: Path | None = None, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Return where a bot is to be that need not be there yet: by default in this folder."""
+    found = (file or Path(environ.get("BIOBOT_CONFIG") or "biobot.toml")).absolute()
+    return Config(Settings(), found, found.parent, (home or _home(environ, found.parent)).absolute())
+
+
 def reread(config: Config) -> Config:
     """Return a config with the settings that its file has now; raise ConfigError as `read` does."""
     if config.file is None:

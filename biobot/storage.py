@@ -162,6 +162,12 @@ def open_read_only(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
+def copy_database(path: Path, copy: Path) -> None:
+    """Copy a database as it is at one moment, whoever writes to it. Raises sqlite3.Error and OSError."""
+    with closing(_connect_read_only(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
 def is_interrupted(path: Path) -> bool:
     """Return whether a process was killed while it wrote: the next one that writes rolls the transaction back."""
     try:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from biobot.app import running, training_record
+from biobot.app.models import created
 from biobot.candidate import Candidate
 from biobot.collect.ledger import month_spend
 from biobot.config import Config
@@ -191,6 +192,8 @@ def why(config: Config, post: int) -> dict[str, Any]:
     same = again.text == row.text
     if row.edited:
         note = "a person has edited it"
+    elif not same and row.model == "starter" and _made_after(config, row):
+        note = "the starter that this biobot ships is a newer model than the one that drew it"
     elif record.numerics not in (None, again.numerics):
         note = f"it was drawn with {record.numerics}; here it is {again.numerics}, which can give another text"
     elif same:
@@ -200,6 +203,12 @@ def why(config: Config, post: int) -> dict[str, Any]:
     else:
         note = "with everything on record the same, so the model's file or biobot itself has changed since"
     return story | {"same": same, "drawn_again": again.text, "note": note}
+
+
+def _made_after(config: Config, row: Post) -> bool:
+    """Return whether the model of that name was made after it drew the row's text: it is another one."""
+    made = created(Registry(config.home).find(str(row.model)).header().card)
+    return made is not None and made > row.created
 
 
 def _taste(config: Config, row: Post) -> dict[str, Any] | None:

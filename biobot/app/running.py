@@ -89,7 +89,7 @@ def current(config: Config) -> Config:
 def name(config: Config) -> str:
     """Return in one line which bot that is: its name, its network and where it lies."""
     bot = config.folder.resolve().name or "biobot"
-    apart = "" if config.home == config.folder / "state" else f", state in {config.home}"
+    apart = "" if config.home in (config.folder / "state", config.folder) else f", state in {config.home}"
     file = "" if config.file else " (no biobot.toml: every key has its default)"
     return f"{bot} on {', '.join(config.settings.post.all)}, {config.folder}{apart}{file}"
 

@@ -43,6 +43,8 @@ COMMANDS = {
     "undo": "Delete a post from the network.",
     "reconcile": "Settle posts whose fate is unknown.",
     "networks": "List and check the networks that posts can go to.",
+    "backup": "Write all of a bot to one file.",
+    "restore": "Put a bot back from the file that `backup` wrote.",
     "doctor": "Check the whole set-up and suggest fixes.",
     "models": "List, show, choose and import models.",
     "plugins": "List, test and create filter plugins.",
