@@ -22,11 +22,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from biobot.app import running
 from biobot.app.networks import require_secrets
-from biobot.app.posting import one, open_poster, opened_poster
+from biobot.app.posting import open_poster, post_everywhere
 from biobot.config import Config, reread
 from biobot.errors import BiobotError, ConfigError
 from biobot.posting import locks, schedule
-from biobot.posting.bot import Bot, Drafter
+from biobot.posting.bot import Drafter
+from biobot.posting.bots import Bots
+from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State
 from biobot.posting.poster import Poster
 from biobot.text.humanize import when
@@ -66,20 +68,23 @@ def run(
         check(config, worker(config), clock())
         drafter = Drafter(worker(config).draw, wake.set)
         following: Config | None = config
-        bot: Bot | None = None
+        bot: Bots | None = None
         try:
             while following is not None:
                 config = following
                 running.note(config)
-                poster = opened(config, clock, who="the daemon", stop=stop)
+                _, *others = config.settings.post.all
+                posters = [opened(config, clock, who="the daemon", stop=stop)]
+                posters += [opened(config, clock, who="the daemon", stop=stop, network=name) for name in others]
                 try:
-                    bot = Bot(config, poster, drafter, before=bot)
+                    bot = Bots(config, posters, drafter, before=bot)
                     bot.notices.over(CONFIG)
                     _greet(config, bot, clock())
                     following = serve(bot, stop, wake, clock, reader)
                 finally:
-                    poster.close()
-                    poster.outbox.close()
+                    for poster in posters:
+                        poster.close()
+                        poster.outbox.close()
                 if following is not None:
                     drafter.restart(worker(following).draw)
                     log.info("%s was read again", config.file)
@@ -98,7 +103,7 @@ class _Reader:
         self._watch = running.Watch(config)
         self._again: datetime | None = None
 
-    def look(self, bot: Bot, now: datetime) -> Config | Literal["old", "unsettled"]:
+    def look(self, bot: Bots, now: datetime) -> Config | Literal["old", "unsettled"]:
         """Return the new config; "old" goes on, and until an "unsettled" change is over nothing is to be done.
 
         A file that cannot be used is reported, and changes nothing.
@@ -124,17 +129,18 @@ class _Reader:
         return found
 
 
-def once(config: Config, *, clock: Callable[[], datetime] = clock) -> Post:
-    """Fill the most recent slot now, if it is still open; otherwise make a post without a slot."""
+def once(config: Config, *, clock: Callable[[], datetime] = clock) -> list[Post]:
+    """Fill the most recent slot now, on each network where it is still open; else make a post without a slot."""
+
+    def slot(outbox: Outbox) -> datetime | None:
+        now, settings = clock(), config.settings.schedule
+        last = schedule.slots_between(settings, now - 2 * schedule.interval(settings, now), now, 1)[-1:]
+        row = outbox.at(last[0]) if last else None
+        return last[0] if last and (row is None or (row.state in PENDING and not row.attempted)) else None
+
     with locks.lock(config.home, locks.DAEMON, "`biobot run --once`", clock()):
-        worker = Worker(config)
-        check(config, worker, clock())
-        with opened_poster(config, clock, who="`biobot run --once`") as poster:
-            now, settings = clock(), config.settings.schedule
-            last = schedule.slots_between(settings, now - 2 * schedule.interval(settings, now), now, 1)[-1:]
-            row = poster.outbox.at(last[0]) if last else None
-            is_open = last and (row is None or (row.state in PENDING and not row.attempted))
-            return one(poster, worker, None, last[0] if is_open else None)
+        check(config, Worker(config), clock())
+        return post_everywhere(config, clock, "`biobot run --once`", None, slot)
 
 
 def check(config: Config, worker: Worker, now: datetime) -> None:
@@ -147,7 +153,7 @@ def check(config: Config, worker: Worker, now: datetime) -> None:
 
 
 def serve(
-    bot: Bot, stop: threading.Event, wake: threading.Event, clock: Callable[[], datetime], reader: _Reader
+    bot: Bots, stop: threading.Event, wake: threading.Event, clock: Callable[[], datetime], reader: _Reader
 ) -> Config | None:
     """Step, sleep, and step again until `stop` is set or there is a new config, which is returned."""
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
@@ -215,7 +221,7 @@ def _has_terminal() -> bool:
     return True
 
 
-def _greet(config: Config, bot: Bot, now: datetime) -> None:
+def _greet(config: Config, bot: Bots, now: datetime) -> None:
     if config.settings.post.first == "rehearsal":
         log.info(
             "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put X's keys into %s, "

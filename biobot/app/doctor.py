@@ -24,6 +24,7 @@ from biobot.model.registry import Registry
 from biobot.posting import schedule
 from biobot.posting.blocks import posting_block
 from biobot.posting.budget import Budget
+from biobot.posting.outbox import Outbox
 from biobot.settings import XSettings
 from biobot.text.humanize import counted, when
 from biobot.worker.client import Worker
@@ -58,7 +59,7 @@ def check_all(config: Config, now: datetime, *, online: bool = False) -> Iterato
 def _config(config: Config, _: datetime) -> str:
     x = config.settings.x
     host = urlsplit(x.api_base).hostname
-    if config.settings.post.first == "x" and x.api_base != XSettings().api_base and host != "api.x.com":
+    if "x" in config.settings.post.all and x.api_base != XSettings().api_base and host != "api.x.com":
         raise BiobotError(f"`x.api_base` is {x.api_base}: the keys go to {host}, not to X; correct it if that is wrong")
     odd = ", ".join(f"{each:g}" for each in config.settings.sample.temperatures if not 0 < each <= 2)
     odd = (
@@ -66,7 +67,7 @@ def _config(config: Config, _: datetime) -> str:
         if odd
         else ""
     )
-    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {config.settings.post.first}{odd}"
+    return f"{config.file or 'no biobot.toml: all defaults'}; posts go to {', '.join(config.settings.post.all)}{odd}"
 
 
 def _secrets(config: Config, _: datetime) -> str:
@@ -91,11 +92,16 @@ def _outbox(config: Config, now: datetime) -> str:
         (bad,) = outbox.ask("PRAGMA quick_check(1)")[0]
         if bad != "ok":
             raise BiobotError(f"{outbox.path} is damaged ({bad}): restore a backup before anything is posted")
-        block = posting_block(outbox, Budget(outbox, config.settings.post), now)
+    found = []
+    for name in config.settings.post.all:
+        with Outbox(outbox.path, name, read_only=True) as outbox:
+            block = posting_block(outbox, Budget(outbox, config.settings.post), now)
+            counts = ", ".join(f"{count} {state}" for state, count in outbox.counts().items() if count) or "empty"
+        prefix = f"{name}: " if len(config.settings.post.all) > 1 else ""
         if block is not None and block.kind in ("blocked", "breaker"):
-            raise BiobotError(block.text)
-        counts = ", ".join(f"{count} {state}" for state, count in outbox.counts().items() if count) or "empty"
-        return f"{counts}{f'; {block.text}' if block else ''}{_interrupted(outbox.path)}"
+            raise BiobotError(f"{prefix}{block.text}")
+        found.append(f"{prefix}{counts}{f'; {block.text}' if block else ''}")
+    return f"{'; '.join(found)}{_interrupted(outbox.path)}"
 
 
 def _corpus(config: Config, _: datetime) -> str:

@@ -41,79 +41,107 @@ def open_outbox(config: Config) -> Outbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How the bot is: `daemon` says who runs it, `queue` counts rows by state, `refused` candidates by filter."""
+class NetworkStatus:
+    """How the bot is on one network: `queue` counts rows by state, `problem` is what keeps it from posting."""
 
+    name: str
     state: str
-    daemon: str | None
     last_post: datetime | None
     next_slot: datetime | None
     queue: dict[str, int]
-    refused: dict[str, int]
     left: Left
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the bot is: `daemon` says who runs it, and `refused` counts candidates by filter."""
+
+    daemon: str | None
+    networks: list[NetworkStatus]
+    refused: dict[str, int]
     collect_usd: float
     training: dict[str, Any] | None
     model: str | None
     problems: list[str]
     engagement: dict[str, Totals]
 
+    @property
+    def state(self) -> str:
+        """The bot's state; it is blocked only if no network is posted to."""
+        states = [each.state for each in self.networks]
+        return next((state for state in ("running", "stopped") if state in states), states[0])
+
+    @property
+    def last_post(self) -> datetime | None:
+        """When the last post was made, on whatever network."""
+        return max((each.last_post for each in self.networks if each.last_post), default=None)
+
+    @property
+    def next_slot(self) -> datetime | None:
+        """The next slot of any network."""
+        return min((each.next_slot for each in self.networks if each.next_slot), default=None)
+
+    @property
+    def queue(self) -> dict[str, int]:
+        """The rows of all networks by state."""
+        return {state: sum(each.queue[state] for each in self.networks) for state in self.networks[0].queue}
+
+    @property
+    def left(self) -> Left:
+        """The budget of the first network."""
+        return self.networks[0].left
+
 
 def status(config: Config, now: datetime) -> Status:
     """Return how the bot is."""
+    daemon = locks.holder(config.home, locks.DAEMON)
+    names = config.settings.post.all
+    networks = [_network(config, name, daemon, now) for name in names]
     with open_outbox(config) as outbox:
+        # what blocks posting is known better from the outbox as it is now, daemon or not
+        known = {name.rpartition(": ")[2]: text for name, text in problems(outbox).items()}
+        found = [text for name, text in known.items() if name not in (*PROBLEMS, REVIEW)]
+        refused, engaged = outbox.refused(), engagement.totals(outbox)
+    blocks = [f"{each.name}: {each.problem}" if len(names) > 1 else each.problem for each in networks if each.problem]
+    found = blocks + found
+    try:
+        model = Registry(config.home).find(config.settings.model.name).id
+    except BiobotError as error:
+        model = None
+        found.append(str(error))
+    changed = running.difference(config)
+    if changed is not None:
+        found = [changed, *(each for each in found if each != changed)]
+    spent, training = month_spend(config.home / "corpus.db", now), training_record.last(config.home)
+    return Status(daemon, networks, refused, spent, training, model, found, engaged)
+
+
+def _network(config: Config, name: str, daemon: str | None, now: datetime) -> NetworkStatus:
+    with Outbox(config.home / "outbox.db", name, read_only=True) as outbox:
         budget = Budget(outbox, config.settings.post)
         left = budget.left(now)
         block = posting_block(outbox, budget, now)
-        # what blocks posting is known better from the outbox as it is now, daemon or not
-        found = [text for name, text in problems(outbox).items() if name not in (*PROBLEMS, REVIEW)]
-        if block is not None and block.kind != "paused":
-            found.insert(0, block.text)
-        try:
-            model = Registry(config.home).find(config.settings.model.name).id
-        except BiobotError as error:
-            model = None
-            found.append(str(error))
-        daemon = locks.holder(config.home, locks.DAEMON)
-        changed = running.difference(config)
-        if changed is not None:
-            found = [changed, *(each for each in found if each != changed)]
         state = "running" if daemon else "stopped"
         if block is not None and block.until is None:
             state = "paused" if block.kind == "paused" else "blocked"
-        return Status(
+        return NetworkStatus(
+            name=name,
             state=state,
-            daemon=daemon,
             last_post=outbox.last_attempt(now),
             next_slot=None if state in ("paused", "blocked") else _next_slot(config, outbox, left, now),
             queue=outbox.counts(),
-            refused=outbox.refused(),
             left=left,
-            collect_usd=month_spend(config.home / "corpus.db", now),
-            training=training_record.last(config.home),
-            model=model,
-            problems=found,
-            engagement=engagement.totals(outbox),
+            problem=None if block is None or block.kind == "paused" else block.text,
         )
 
 
 def status_json(config: Config, found: Status) -> dict[str, Any]:
     """Return the object of `biobot status --json`."""
-    post, left = config.settings.post, found.left
+    post = config.settings.post
     return {
-        "state": found.state,
-        "last_post": stamp(found.last_post) if found.last_post else None,
-        "next_slot": slot_key(found.next_slot) if found.next_slot else None,
-        "queue": found.queue,
-        "unconfirmed": found.queue[State.UNCONFIRMED],
+        **_json(found, config),
         "filters": found.refused,
-        "budget": {
-            "posts_today": left.posts_today,
-            "posts_per_day": left.posts_per_day,
-            "usd_this_month": round(left.usd_month, 6),
-            "usd_per_month": left.usd_per_month,
-            "prices_as_of": post.prices.as_of,
-            "next_post_from": stamp(left.until) if left.until else None,
-        },
         "collect": {
             "usd_this_month": round(found.collect_usd, 6),
             "usd_per_month": config.settings.collect.usd_per_month,
@@ -123,6 +151,7 @@ def status_json(config: Config, found: Status) -> dict[str, Any]:
         "problems": found.problems,
         "engagement": {name: totals_json(each) for name, each in found.engagement.items()},
         "network": post.first,
+        "networks": {each.name: {**_json(each, config), "problem": each.problem} for each in found.networks},
         "review": post.review,
         "daemon": found.daemon,
         "home": str(config.home),
@@ -140,6 +169,26 @@ def totals_line(found: Totals) -> str:
     figures = f"{counted(found.likes, 'like')}, {counted(found.reposts, 'repost')}, "
     figures += f"{found.replies:,} {'reply' if found.replies == 1 else 'replies'}"
     return f"{figures} of {counted(found.posts, 'post')}, read {when(found.at)}"
+
+
+def _json(found: Status | NetworkStatus, config: Config) -> dict[str, Any]:
+    """Return what the bot and each of its networks have in common."""
+    left = found.left
+    return {
+        "state": found.state,
+        "last_post": stamp(found.last_post) if found.last_post else None,
+        "next_slot": slot_key(found.next_slot) if found.next_slot else None,
+        "queue": found.queue,
+        "unconfirmed": found.queue[State.UNCONFIRMED],
+        "budget": {
+            "posts_today": left.posts_today,
+            "posts_per_day": left.posts_per_day,
+            "usd_this_month": round(left.usd_month, 6),
+            "usd_per_month": left.usd_per_month,
+            "prices_as_of": config.settings.post.prices.as_of,
+            "next_post_from": stamp(left.until) if left.until else None,
+        },
+    }
 
 
 def _next_slot(config: Config, outbox: Outbox, left: Left, now: datetime) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -22,14 +22,16 @@ from biobot.taste.marks import Mark, Marks
 from biobot.worker.client import Worker
 
 
-def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None) -> Poster:
-    """Open a poster with its outbox, as configured."""
-    outbox = Outbox(config.home / "outbox.db", config.settings.post.first)
+def open_poster(
+    config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None, network: str | None = None
+) -> Poster:
+    """Open a poster with its outbox, as configured, for a network (None: the first that is posted to)."""
+    outbox = Outbox(config.home / "outbox.db", network or config.settings.post.first)
     worker = Worker(config)
     return Poster(
         config,
         outbox,
-        lambda: open_network(config, clock, stop),
+        lambda: open_network(config, clock, stop, outbox.network),
         lambda row: worker.judge(row.text or "", row.id),
         clock,
         who=who,
@@ -38,9 +40,11 @@ def open_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event
 
 
 @contextmanager
-def opened_poster(config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None) -> Iterator[Poster]:
+def opened_poster(
+    config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None, network: str | None = None
+) -> Iterator[Poster]:
     """Yield a poster, and close it afterwards."""
-    poster = open_poster(config, clock, who=who, stop=stop)
+    poster = open_poster(config, clock, who=who, stop=stop, network=network)
     try:
         yield poster
     finally:
@@ -92,6 +96,53 @@ def one(poster: Poster, worker: Worker, text: str | None, slot: datetime | None 
         raise OutboxError(
             f"{error}; post {row.id} waits: `biobot run` or `biobot post` sends it, `biobot reject {row.id}` drops it"
         ) from error
+
+
+def post_everywhere(
+    config: Config,
+    clock: Clock,
+    who: str,
+    text: str | None,
+    slot: Callable[[Outbox], datetime | None] = lambda _: None,
+) -> list[Post]:
+    """Make one post now, as `one` does, with the same text on every network; `slot` says which slot it fills on each.
+
+    Raises OutboxError when one of several networks made no row; the others have their posts all the same.
+    """
+    worker, rows, failed = Worker(config), list[Post](), list[BiobotError]()
+    for name in config.settings.post.all:
+        with opened_poster(config, clock, who=who, network=name) as poster:
+            try:
+                here = slot(poster.outbox)
+                rows.append(_same(poster, rows[0], here) if rows else one(poster, worker, text, here))
+            except BiobotError as error:
+                if len(config.settings.post.all) == 1:
+                    raise
+                failed.append(OutboxError(f"{name}: {error}"))
+    if failed:
+        done = [f"{row.network}: post {row.id} is {row.state}" for row in rows]
+        raise OutboxError("; ".join([*map(str, failed), *done]))
+    return rows
+
+
+def _same(poster: Poster, other: Post, slot: datetime | None) -> Post:
+    """Post the text of another network's row."""
+    block = posting_block(poster.outbox, poster.budget, poster.clock())
+    if block is not None:
+        raise OutboxError(f"nothing can be posted now: {block.text}")
+    how = (other.temperature, other.seed, other.model, other.controls, other.origin or other.id)
+    state = State.HELD if other.state is State.HELD else State.APPROVED
+    draft = Draft(other.text or "", slot, *how)
+    (row,) = poster.outbox.add([draft], state, poster.clock(), other.approved_by or "policy")
+    if row is None:
+        raise OutboxError("the outbox already has a text like that; nothing is posted twice")
+    return row if state is State.HELD else poster.send(row.id)
+
+
+def network_of(config: Config, post: int) -> str:
+    """Return the network that a row belongs to."""
+    with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
+        return outbox.get(post).network
 
 
 def submit(config: Config, outbox: Outbox, draft: Draft, now: datetime) -> Post:

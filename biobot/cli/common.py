@@ -61,14 +61,19 @@ def decide(options: Options, posts: tuple[int, ...], act: Callable[[Outbox, int]
         raise OutboxError("; ".join(failed))
 
 
-def tell(row: Post) -> None:
-    """Print that a post is on the network; raise OutboxError if it is not."""
-    if row.state != "posted":
+def tell(*rows: Post) -> None:
+    """Print which posts are on their networks; raise OutboxError if any is not."""
+    failed = []
+    for row in rows:
+        if row.state == "posted":
+            click.echo(f"posted {row.id} as {row.remote_id}: {row.text}")
+            continue
         text = "" if row.state == "unconfirmed" or row.text is None else f": {row.text}"
         problems = {
             "held": f"held for review: `biobot approve {row.id}` approves it{text}",
             "unconfirmed": f"post {row.id} is unconfirmed and will not be sent again automatically: {row.reason}",
             "approved": f"post {row.id} was not sent and is waiting: {row.reason}",
         }
-        raise OutboxError(problems.get(row.state, f"post {row.id} is {row.state}: {row.reason}"))
-    click.echo(f"posted {row.id} as {row.remote_id}: {row.text}")
+        failed.append(problems.get(row.state, f"post {row.id} is {row.state}: {row.reason}"))
+    if failed:
+        raise OutboxError("; ".join(failed))

@@ -13,9 +13,7 @@ from biobot.cli.common import clock, tell
 @click.pass_obj
 def command(options: Options, text: str | None) -> None:
     """Make one post now. Schedule and quiet hours are ignored, filters and budget are not."""
-    from biobot.app.posting import one, opened_poster
-    from biobot.worker.client import Worker
+    from biobot.app.posting import post_everywhere
 
     options.announce()
-    with opened_poster(options.config, clock, who="`biobot post`") as writer:
-        tell(one(writer, Worker(options.config), text))
+    tell(*post_everywhere(options.config, clock, "`biobot post`", text))

@@ -17,16 +17,18 @@ def command(options: Options, post: int | None, resend: bool) -> None:
 
     A post that is not found stays unconfirmed, since a timeline may lag; only --resend sends a text again.
     """
-    from biobot.app.posting import opened_poster
+    from biobot.app.posting import network_of, opened_poster
 
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
     options.announce()
-    with opened_poster(options.usable, clock, who="`biobot reconcile`") as writer:
-        if resend and post is not None:
-            tell(writer.send(post, resend=True))
-            return
-        rows = writer.reconcile(post)
+    config, rows = options.usable, []
+    for name in config.settings.post.all if post is None else (network_of(config, post),):
+        with opened_poster(config, clock, who="`biobot reconcile`", network=name) as writer:
+            if resend and post is not None:
+                tell(writer.send(post, resend=True))
+                return
+            rows += writer.reconcile(post)
     for row in rows:
         click.echo(f"{row.id} is {row.state}: {row.reason}")
     if not rows:

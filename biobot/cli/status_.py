@@ -40,7 +40,7 @@ def _lines(config: Config, found: Status) -> list[str]:
     lines = [
         name(config),
         f"{found.state}" + (f": {found.daemon}" if found.daemon else ""),
-        f"network    {post.first}, review {post.review}, model {found.model}",
+        f"network    {', '.join(post.all)}, review {post.review}, model {found.model}",
         f"last post  {when(found.last_post) if found.last_post else 'none yet'}",
         f"next slot  {when(found.next_slot) if found.next_slot else 'none'}",
         f"queue      {queue}",
@@ -50,6 +50,11 @@ def _lines(config: Config, found: Status) -> list[str]:
         f"training   {_training(found.training)}",
         *(f"reactions  {name}: {totals_line(each)}" for name, each in found.engagement.items()),
     ]
+    if len(found.networks) > 1:
+        for each in found.networks:
+            used = f"{each.left.posts_today} of {each.left.posts_per_day} posts today, ${each.left.usd_month:.2f}"
+            done = f"last post {when(each.last_post) if each.last_post else 'none yet'}"
+            lines.append(f"  {each.name:<9}{each.state}, {done}, {used}, {each.queue['unconfirmed']} unconfirmed")
     return [*lines, *(f"problem    {each}" for each in found.problems)]
 
 

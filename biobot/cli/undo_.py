@@ -13,9 +13,10 @@ from biobot.cli.common import clock
 @click.pass_obj
 def command(options: Options, post: int) -> None:
     """Delete a post from the network. It must be one that this bot is known to have posted."""
-    from biobot.app.posting import opened_poster
+    from biobot.app.posting import network_of, opened_poster
 
     options.announce()
-    with opened_poster(options.usable, clock, who="`biobot undo`") as writer:
+    network = network_of(options.usable, post)
+    with opened_poster(options.usable, clock, who="`biobot undo`", network=network) as writer:
         row = writer.undo(post)
     click.echo(f"deleted {row.id} ({row.remote_id})")

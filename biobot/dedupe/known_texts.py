@@ -66,11 +66,11 @@ class CombinedIndex:
         strongest = {(match.source, match.layer): match for match in sorted(found, key=lambda match: match.amount)}
         return tuple(match for match in found if strongest[match.source, match.layer] is match)
 
-    def without(self, row: str) -> CombinedIndex:
-        """Return the same but for the text of the outbox row with this id: judged again, it is no copy of itself."""
-        row_id = int(row) if row.isdecimal() else -1
+    def without(self, *rows: str) -> CombinedIndex:
+        """Return the same but for the texts of the outbox rows with these ids: judged again, a text is no copy."""
+        ids = [int(row) for row in rows if row.isdecimal()]
         return CombinedIndex(
-            each if each.among is None else replace(each, among=each.among & (each.index.ids != row_id))
+            each if each.among is None else replace(each, among=each.among & ~np.isin(each.index.ids, ids))
             for each in self._parts
         )
 

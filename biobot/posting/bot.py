@@ -84,16 +84,18 @@ class Drafter:
         self._found: deque[DraftResult] = deque()
         self._ended: BiobotError | bool = False
         self._stale = False
+        self.asked_by: str | None = None
+        """The network whose bot asked for drafts, and is to fetch them; None: any."""
         self.busy = False
         """Whether drafts are being drawn, or were drawn and not all fetched."""
 
     def restart(self, draw: Draw) -> None:
         """Draw with `draw` from now on; the drafts that are being drawn are dropped when they come."""
-        self._draw, self._stale = draw, self.busy
+        self._draw, self._stale, self.asked_by = draw, self.busy, None
 
-    def ask(self, requests: Sequence[DraftRequest]) -> None:
-        """Begin to draw drafts."""
-        self.busy = True
+    def ask(self, requests: Sequence[DraftRequest], network: str) -> None:
+        """Begin to draw drafts for the bot of a network."""
+        self.busy, self.asked_by = True, network
         if self.threaded:
             threading.Thread(target=self._run, args=[requests], name="drafts", daemon=True).start()
         else:
@@ -126,7 +128,7 @@ class Drafter:
 
 
 class Bot:
-    """One bot on one network, driven by `step`."""
+    """One bot on one network, driven by `step`; where there are several networks, `biobot.posting.bots` joins them."""
 
     def __init__(self, config: Config, poster: Poster, drafter: Drafter, before: Bot | None = None) -> None:
         """Make a bot; `before` is the one with other settings whose place it takes."""
@@ -134,7 +136,8 @@ class Bot:
         self.poster = poster
         self.outbox: Outbox = poster.outbox
         self.drafter = drafter
-        self.notices = Notices(config, self.outbox)
+        self._first = self.outbox.network == config.settings.post.first
+        self.notices = Notices(config, self.outbox, "" if self._first else f"{self.outbox.network}: ")
         self._schedule = config.settings.schedule
         self._review = config.settings.post.review == "on"
         self._key = str(config.home.resolve())
@@ -161,7 +164,8 @@ class Bot:
         if self._following is not None and now - self._following > STALL:
             self._because = f"the machine slept, or the daemon was held up, from {when(self._following)} on"
         with self._part("outbox", now):
-            self._listen()
+            if self._first:
+                self._listen()
             self._keep_house(now)
         with self._part("drafts", now, self._drafting):
             self._store(now)
@@ -438,6 +442,8 @@ class Bot:
 
     def _store(self, now: datetime) -> None:
         """Store what was drawn: drafts, and slots for which there is none."""
+        if self.drafter.asked_by not in (None, self.outbox.network):
+            return
         found, ended = self.drafter.fetch()
         if found:
             poster.failpoint("drawn")
@@ -475,7 +481,7 @@ class Bot:
             return
         if block is not None and block.until is None:
             return
-        slots = self._undrafted(now)
+        slots = [slot for slot in self._undrafted(now) if not self._shared(slot, now)]
         tries = {slot: self.outbox.tries(slot) for slot in slots}
         spent = [slot for slot in slots if tries[slot] >= MAX_TEXTS]
         if spent:
@@ -483,8 +489,26 @@ class Bot:
             log.warning("slot %s is skipped: %d texts lost it", slot_key(spent[-1]), MAX_TEXTS)
         names = {slot_key(slot): slot for slot in slots if slot not in spent}
         if names:
-            self.drafter.ask([request(self.config, name, slot, tries[slot]) for name, slot in names.items()])
+            wanted = [request(self.config, name, slot, tries[slot]) for name, slot in names.items()]
+            self.drafter.ask(wanted, self.outbox.network)
             self._again = self._again or not self.drafter.threaded
+
+    def _shared(self, slot: datetime, now: datetime) -> bool:
+        """Return whether a slot has its text, or will have it, from another network: what one posts, all post."""
+        rows = self.outbox.elsewhere(slot, self.config.settings.post.all)
+        row = next((row for row in rows if row.text is not None), None)
+        if row is None:
+            empty = next((row for row in rows if not row.missed), None)
+            if empty is not None:
+                self.outbox.skip([slot], empty.reason or "", now)
+            return empty is not None
+        if row.state is State.HELD or slot > now + AHEAD:
+            return True  # until then a person may still change it
+        how = (row.temperature, row.seed, row.model, row.controls, row.origin or row.id)
+        by = row.approved_by or "policy"
+        (added,) = self.outbox.add([Draft(row.text or "", slot, *how)], State.APPROVED, now, by)
+        self._again = self._again or added is not None
+        return added is not None
 
     def _undrafted(self, now: datetime) -> list[datetime]:
         """Return the slots to ask drafts for now: at most `MAX_DRAFTS`, none that the budget will not let be filled."""

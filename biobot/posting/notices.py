@@ -29,13 +29,16 @@ COMMAND_TIMEOUT = 30
 class Notices:
     """What is wrong now, kept in the outbox, so that a restart does not say it again."""
 
-    def __init__(self, config: Config, outbox: Outbox) -> None:
+    def __init__(self, config: Config, outbox: Outbox, prefix: str = "") -> None:
+        """Open the notices of a bot, or of one of its networks, whose problems begin with `prefix`."""
         self.config = config
         self.outbox = outbox
+        self.prefix = prefix
         self._known = problems(outbox)
 
     def say(self, problem: str, text: str, now: datetime) -> None:
         """Report a problem, unless it was reported and is not over; `problem` names it, `text` may change."""
+        problem, text = self.prefix + problem, self.prefix + text
         known = self._known.get(problem)
         if known == text:
             return
@@ -47,13 +50,14 @@ class Notices:
 
     def remind(self, name: str, text: str, now: datetime) -> None:
         """Report what waits for a person, and again every `REMINDER` while it waits."""
-        told = self.outbox.ask("SELECT since FROM problem WHERE name = ?", name)
+        told = self.outbox.ask("SELECT since FROM problem WHERE name = ?", self.prefix + name)
         if not told or abs(now - moment(told[0][0])) >= REMINDER:
-            self._known.pop(name, None)
+            self._known.pop(self.prefix + name, None)
             self.say(name, text, now)
 
     def over(self, problem: str) -> None:
         """Note that a problem is over."""
+        problem = self.prefix + problem
         if self._known.pop(problem, None) is not None:
             log.info("over: %s", problem)
             self._write("DELETE FROM problem WHERE name = ?", problem)

@@ -111,6 +111,17 @@ class Outbox:
         found = self._posts("network = ? AND slot = ? AND slot_released = 0", self.network, slot_key(slot))
         return found[0] if found else None
 
+    def elsewhere(self, slot: datetime, networks: Sequence[str]) -> list[Post]:
+        """Return the rows that a slot belongs to on those of `networks` that are others, in their order."""
+        there = [name for name in networks if name != self.network]
+        where = f"network IN ({', '.join('?' * len(there))}) AND slot = ? AND slot_released = 0"
+        return sorted(self._posts(where, *there, slot_key(slot)), key=lambda row: there.index(row.network))
+
+    def siblings(self, post: int) -> list[int]:
+        """Return the ids of all rows that have their text from the same row as this one, with its own."""
+        query = "SELECT id FROM post WHERE coalesce(origin, id) = (SELECT coalesce(origin, id) FROM post WHERE id = ?)"
+        return [found for (found,) in self.ask(query, post)]
+
     def taken(self, first: datetime, last: datetime) -> set[datetime]:
         """Return the slots from `first` to `last` that belong to a row."""
         rows = self.ask(
@@ -173,7 +184,7 @@ class Outbox:
         rejected = "EXISTS (SELECT 1 FROM audit WHERE post = post.id AND state = 'rejected' AND by = 'person')"
         rows = self.ask(
             f"SELECT text, approved_by IS 'person' FROM post WHERE model IS NOT NULL AND text IS NOT NULL "
-            f"AND (approved_by IS 'person' OR (state = 'rejected' AND {rejected})) ORDER BY id"
+            f"AND origin IS NULL AND (approved_by IS 'person' OR (state = 'rejected' AND {rejected})) ORDER BY id"
         )
         return [(text, bool(approved)) for text, approved in rows]
 

@@ -27,6 +27,8 @@ log = logging.getLogger("biobot")
 
 T = TypeVar("T")
 
+REPEATED = "the same call, made again under the post's key, will settle it"
+
 LOCK_TIMEOUT = timedelta(seconds=2)
 """How long to wait for whoever else is posting."""
 
@@ -100,6 +102,10 @@ class Poster:
             raise OutboxError(f"post {post} is {row.state}: only a text whose fate is unknown is sent again")
         if resend and reconcile.is_settled_by_repeating(self.network, row):
             return self.reconcile(post)[0]
+        if not row.in_doubt and (objection := self.network.objection(row.text or "")):
+            if row.slot is not None and len(self.config.settings.post.all) > 1:
+                return transitions.skip(self.outbox, post, self.clock(), objection)
+            return transitions.reject(self.outbox, post, self.clock(), row.rev, reason=objection, by="policy")
         if objections := self._judge(row):
             reason = f"refused at the last moment: {'; '.join(objections)}"
             if resend:
@@ -191,7 +197,8 @@ class Poster:
             failpoint("answered")
         except NetworkError as error:
             decision = self._react(error)
-            now, reason = self.clock(), f"{error}: {decision.remedy}"
+            known = isinstance(error, Unknown) and reconcile.is_settled_by_repeating(self.network, row)
+            now, reason = self.clock(), f"{error}: {REPEATED if known else decision.remedy}"
             if decision.state is State.APPROVED:
                 return transitions.defer(self.outbox, row.id, decision.until, now, reason)
             settle = transitions.refuse if decision.state is State.FAILED else transitions.lose_track

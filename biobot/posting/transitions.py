@@ -3,7 +3,7 @@
     held ──────► approved ──► sending ──► posted ──► deleted
       │            │  ▲          │ ├────► unconfirmed ──► posted | failed
       └► rejected ◄┘  └──────────┘ └────► failed
-                     (not sent: later)
+                     (not sent: later)      of several networks one may skip what others post: approved ──► skipped
     a person may also: rejected | approved ──► held (taken back), unconfirmed | failed ──► sending (sent again)
 
 A row is `sending`, on disk, before the call that posts it is made. Whoever dies in between leaves a row whose fate is
@@ -57,6 +57,7 @@ REOPEN = Transition(
     {"approved_by": None, "slot_released": 0, "expired": None},
     in_doubt=False,
 )
+SKIP = Transition((State.APPROVED,), State.SKIPPED, in_doubt=False)
 EDIT = Transition((State.HELD, State.APPROVED), None, {"edited": 1, "key": None, "request": None}, in_doubt=False)
 CLAIM = Transition((State.APPROVED,), State.SENDING, {"reconcile_misses": 0})
 RESEND = Transition(
@@ -114,6 +115,11 @@ def reject(
     A text that a person had sent again is not dropped, since it may be on the network: it is unconfirmed again.
     """
     return _move(outbox, post, REJECT, now, by, reason, rev=rev)
+
+
+def skip(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
+    """Leave a slot empty whose text this network does not take, but others do."""
+    return _move(outbox, post, SKIP, now, "policy", reason)
 
 
 def expire(outbox: Outbox, post: int, now: datetime) -> Post:

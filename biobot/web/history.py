@@ -89,8 +89,10 @@ class History:
         config, post = self.context.config, post_id(request)
 
         def run() -> Post:
-            stop = self.context.jobs.stopping
-            with posting.opened_poster(config, self.context.clock, who="the console", stop=stop) as poster:
+            stop, network = self.context.jobs.stopping, posting.network_of(config, post)
+            with posting.opened_poster(
+                config, self.context.clock, who="the console", stop=stop, network=network
+            ) as poster:
                 return act(poster, post)
 
         row = await run_in_threadpool(run)

@@ -29,6 +29,12 @@ def decisions(config: Config) -> list[Mark]:
         return [each for each in popular if each.candidate.text not in known] + decided
 
 
+def same_texts(config: Config, row: str) -> list[str]:
+    """Return the ids of the outbox rows, one a network, that have the text of this one."""
+    with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
+        return [row, *map(str, outbox.siblings(int(row)))] if row.isdecimal() else []
+
+
 def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) -> CombinedIndex:
     """Open the known texts of a bot whose model is `model`; `may_write` is for work that posts, not for looking on.
 

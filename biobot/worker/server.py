@@ -22,7 +22,7 @@ from biobot.model import runtime
 from biobot.model.registry import Registry
 from biobot.sampling.controls import Controls, Request
 from biobot.worker import protocol
-from biobot.worker.known import decisions, known_texts
+from biobot.worker.known import decisions, known_texts, same_texts
 
 if TYPE_CHECKING:
     from biobot.evaluation.tune import Row
@@ -162,7 +162,7 @@ def verdicts(
     known = known_texts(config, Registry(config.home).find(model or config.settings.model.name))
     taste = open_taste(config) if score else None
     for each in texts:
-        others = known if each.row is None else known.without(each.row)
+        others = known if each.row is None else known.without(*same_texts(config, each.row))
         judge = Judge(plugins, others, config.settings.filters.timeout, taste)
         verdict = judge.judge(Candidate(each.text))
         yield judge.score(verdict) if score else verdict

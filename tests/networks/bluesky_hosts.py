@@ -71,9 +71,10 @@ class FakeHost(Host):
         self.fake.revoke()
 
     def records(self) -> list[dict[str, Any]]:
-        found = self.fake._listRecords({"repo": DID, "limit": "100"}, "").document["records"]
-        assert isinstance(found, list)
-        return found
+        posts = (post for post in self.fake.posts() if not post.deleted)
+        return [
+            {"uri": post.id, **self.fake.state.recall("record", post.id.removeprefix(f"at://{DID}/"))} for post in posts
+        ]
 
     def profile(self) -> dict[str, Any]:
         found: dict[str, Any] = self.fake.state.recall("record", "app.bsky.actor.profile/self")["value"]

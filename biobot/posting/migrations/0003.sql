@@ -4,6 +4,7 @@ ALTER TABLE post ADD COLUMN key TEXT;                           -- the same at e
 ALTER TABLE post ADD COLUMN request TEXT;                       -- what is sent under it, whole; NULL: the text
 ALTER TABLE post ADD COLUMN undone TEXT;                        -- since when it is to be deleted: never sent again
 ALTER TABLE post ADD COLUMN origin INTEGER REFERENCES post (id); -- the row of another network that has its text, too
+CREATE INDEX by_origin ON post (coalesce(origin, id));
 CREATE INDEX by_undone ON post (undone) WHERE undone IS NOT NULL;
 
 CREATE TABLE network (                       -- what the bot must remember of each network; `bot` keeps the pause
