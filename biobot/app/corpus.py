@@ -110,7 +110,7 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
     """
     ids, handles = [], []
     for each in who:
-        if re.match(r"[@＠]|https?://", each) and (name := handle(each)):
+        if re.match(r"[@＠]|[\w.:/]*/", each) and (name := handle(each)):
             handles.append(name)
         elif each[:1].isdecimal() and (number := readers.user_id(each)):
             ids.append(number)

@@ -18,6 +18,7 @@ from biobot.cli.collect_ import bounds, run
 from biobot.corpus.readers import Names, Skipped
 from biobot.errors import BadFile
 from biobot.text.humanize import counted
+from biobot.text.terminal import clean
 
 if TYPE_CHECKING:
     from biobot.app import corpus
@@ -66,7 +67,7 @@ def import_(
                 code = error.exit_code
     skipped.close()
     for line in said:
-        click.echo(f"biobot: {line}", err=True)
+        click.echo(f"biobot: {clean(line)}", err=True)
     if not total.found and not code:
         click.echo("biobot: no bio was found", err=True)
         code = 1
@@ -91,10 +92,11 @@ def _print_counts(total: corpus.Imported, counts: dict[str, int]) -> None:
     for why, number in total.why.most_common():
         click.echo(f"{'':>11} {number:>12,}  {why}")
     if total.unsigned:
-        of = f"{total.unsigned:,} of {total.found:,}" if total.unsigned < total.found else f"{total.found:,}"
+        of = f"{total.unsigned:,} of " if total.unsigned < total.found else ""
         click.echo(
-            f"no author is known for {of} bios: whoever wrote them can opt out by text (`corpus forget --text`), but "
-            "not by id or handle; if the file has these, name them with --author and --handle"
+            f"no author is known for {of}{counted(total.found, 'bio')}: whoever wrote them can opt out by text "
+            "(`corpus forget --text`), but not by id or handle; if the file has these, name them with --author and "
+            "--handle"
         )
 
 

@@ -61,6 +61,7 @@ def streamed(text: Text) -> Iterator[tuple[int, Any]]:
     buffer, at, counted, ended = "\n", 0, 0, False
     text.number = 0
     strings: bool | None = None
+    opened = 0
 
     def place() -> int:
         nonlocal counted
@@ -76,7 +77,8 @@ def streamed(text: Text) -> Iterator[tuple[int, Any]]:
         buffer, at, counted, ended = buffer[kept:] + part, at - kept, at - kept, not part
 
     while True:
-        at = _end(_BETWEEN, buffer, at)
+        start, at = at, _end(_BETWEEN, buffer, at)
+        opened += buffer.count("[", start, at)
         if at == len(buffer):
             if ended:
                 return
@@ -106,8 +108,8 @@ def streamed(text: Text) -> Iterator[tuple[int, Any]]:
         if end == len(buffer) and not ended and not isinstance(value, dict):
             more()  # a number may go on
             continue
-        if strings is None:
-            strings = isinstance(value, str)
+        if strings is not False:  # only of a plain array of texts, not of one of arrays
+            strings = isinstance(value, str) and opened == 1
         if strings or not isinstance(value, str):  # other strings are the keys of an object that was entered
             yield place(), value
         at = end

@@ -43,6 +43,7 @@ _FOREIGN = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
     b"<!doctype html": "a web page, not the file that it links to; download that",
     b"<html": "a web page, not the file that it links to; download that",
+    b"<?xml": "XML; convert it to JSON lines or CSV first",
 }
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError)
 
@@ -100,6 +101,8 @@ def opened(path: Path, watch: Watch | None = None) -> Iterator[Text]:
             for magic, what in _FOREIGN.items():
                 if head[:64].lstrip().lower().startswith(magic.lower()):
                     raise BadFile(f"{path} is {what}")
+            if head[257:262] == b"ustar":
+                raise BadFile(f"{path} is a tar archive; unpack it first")
             encoding, errors = _encoding(path, head)
             joined = io.BufferedReader(_Joined(head, file, tick), 1 << 16)
             stream = stack.enter_context(io.TextIOWrapper(joined, encoding, errors, newline=""))

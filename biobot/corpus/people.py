@@ -56,7 +56,7 @@ _TWEET = {
 _INNER = (
     *("user", "author", "profile", "description", "account", "result", "user_results", "retweeted_status"),
     *("quoted_status", "retweetedTweet", "quotedTweet", "referenced_tweets", "mentionedUsers", "data", "includes"),
-    *("users", "follower", "following"),
+    *("users", "follower", "following", "_source"),
 )
 """Where a record may hold people: the API's answers (v1.1, v2, GraphQL), twarc, snscrape, twscrape, X's archives."""
 
@@ -154,8 +154,8 @@ def first_id(record: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a GraphQL user with its `legacy` and `core` written out; any other record as it is."""
-    inner = [record[name] for name in ("legacy", "core") if isinstance(record.get(name), dict)]
+    """Return a GraphQL user with what lies in its parts written out; any other record as it is."""
+    inner = [record[name] for name in ("legacy", "core", "profile_bio") if isinstance(record.get(name), dict)]
     for each in inner:
         record = {**record, **each}
     return record
@@ -188,7 +188,7 @@ _HANDLE_VALUE = re.compile(
     r"([\w\ud800-\udfff][\w.\-\ud800-\udfff]{0,99}(?:@[\w.\-]{1,99})?)(?:[/?'\"].*)?",
     re.IGNORECASE,
 )
-_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[\da-f]{1,6});", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[\da-f]{1,6});", re.IGNORECASE)
 
 
 def user_id(value: Any) -> int | None:

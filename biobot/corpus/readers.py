@@ -22,6 +22,8 @@ __all__ = ["MAX_BIO", "MAX_LINE", "Bio", "Names", "Skipped", "Watch", "ids", "mo
 
 NOT_UTF8 = "not UTF-8"
 
+NAME_ONE = "name one with `biobot corpus import --field NAME`"
+
 ANY = Names()
 """The names are to be recognised."""
 
@@ -75,7 +77,8 @@ def ids(path: Path) -> Iterator[int]:
         if kind == "json":
             archive = _archive(text)
             if archive not in (None, "follower", "following"):
-                raise BadFile(f"{path} holds no people: it is the part {archive!r} of a Twitter archive")
+                part = f"is the part {archive!r} of a Twitter archive"
+                raise BadFile(f"{path} {part}; only follower.js and following.js list people")
             for _, value in _values(text):
                 yield from people.ids(value)
         elif kind == "table":
@@ -177,8 +180,9 @@ def _json(text: Text, names: Names) -> Found:
     if archive in ("follower", "following"):
         raise BadFile(f"{text.path} holds ids but no bios; name it in `collect.ids` to fetch the bios of those people")
     if archive not in (None, "profile"):
-        what = "tweets: they hold" if "tweet" in archive else f"the part {archive!r} of a Twitter archive: it holds"
-        raise BadFile(f"{text.path} is {what} no bio and no people")
+        if "tweet" in archive:
+            raise BadFile(f"{text.path} is the tweets of a Twitter archive: they hold no bio and no people")
+        raise BadFile(f"{text.path} is the part {archive!r} of a Twitter archive; only profile.js holds a bio")
     keys, any_bio = None, False
     for number, value in _values(text):
         if value is documents.BROKEN:
@@ -192,7 +196,7 @@ def _json(text: Text, names: Names) -> Found:
             keys = keys or (list(value) if isinstance(value, dict) else None)
             yield number, f"no {names.field!r} in it" if names.field else "no bio in it"
     if keys and not any_bio:
-        raise BadFile(f"{text.path}: no bio was found; its keys are {_listed(keys)}; name one with --field")
+        raise BadFile(f"{text.path}: no bio was found; its keys are {_listed(keys)}; {NAME_ONE}")
 
 
 _HANDLE = re.compile(r"\w{1,15}", re.ASCII)
@@ -238,11 +242,13 @@ def _record(table: Table, cells: list[str]) -> dict[str, str]:
 
 def _no_header(header: list[str]) -> str:
     """Say why a line is not a table's header, or which columns it has."""
+    if not any(header):
+        return "is empty"
     if len(header) == 1 and " " in header[0]:
         return 'begins with a bio, not with a header: name the file .txt, or write "description" above'
     if any(cell.isdecimal() or cell.count(" ") > 3 for cell in header):
         return "begins with a row, not with a header: write the names of its columns above, such as id,handle,bio"
-    return f"has no column with bios, only {_listed(header)}; name one with --field"
+    return f"has no column with bios, only {_listed(header)}; {NAME_ONE}"
 
 
 def _listed(names: list[str]) -> str:

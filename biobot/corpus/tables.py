@@ -82,8 +82,7 @@ class Table:
                 row = taken(backslashed)
             if row is None:
                 lines.give_back(1)
-                one = width == 1 and not first.startswith('"')
-                row = [first.rstrip("\r\n")] if one else _loose(first, self.delimiter)
+                row = _loose(first, self.delimiter, width)
                 if len(row) != width:
                     yield number, self._trouble(first)
                     continue
@@ -158,13 +157,15 @@ def _doubled(line: str) -> str:
     return re.sub(r'(?<!\\)((?:\\\\)*)\\"', r'\1""', line)
 
 
-def _loose(line: str, delimiter: str) -> list[str]:
-    """Split one line with quotes inside quotes that are not doubled; [] if a quote stays open."""
+def _loose(line: str, delimiter: str, width: int) -> list[str]:
+    """Split one line whose quotes are not doubled, or no quotes at all; [] if one stays open."""
     mark, text, cells, at = re.escape(delimiter), line.rstrip("\r\n"), [], 0
+    if width == 1 and not text.startswith('"'):
+        return [text]
     cell = re.compile(rf'"((?:[^"]|"(?!{mark}|$))*)"(?={mark}|$)|([^"{mark}][^{mark}]*|)(?={mark}|$)')
     while found := cell.match(text, at):
         cells.append(found[2] if found[1] is None else found[1].replace('""', '"'))
         at = found.end() + 1
         if at > len(text):
             return cells
-    return []
+    return text.split(delimiter) if text.count('"') % 2 == 0 else []

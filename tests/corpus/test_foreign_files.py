@@ -112,6 +112,7 @@ def test_quotes_with_backslashes_and_quotes_that_are_not_doubled_keep_their_text
         r'3,c_c,"ends in \"meow\""',
         '4,d_d,"two \\"lines\\"\nof meow"',
         '5,e_e,"I say "meow" a lot"',
+        '8,h_h,"Meow" is what I say',
         r'6,f_f,"shrugs ¯\_(ツ)_/¯"',
         '7,g_g,5" of rain',
     ]
@@ -121,6 +122,7 @@ def test_quotes_with_backslashes_and_quotes_that_are_not_doubled_keep_their_text
         'ends in "meow"',
         'two "lines"\nof meow',
         'I say "meow" a lot',
+        '"Meow" is what I say',
         r"shrugs ¯\_(ツ)_/¯",
         '5" of rain',
     ]
@@ -169,7 +171,7 @@ def test_a_table_without_a_header_is_told_apart_from_one_without_bios(tmp_path: 
     for content, words in (
         ("Baker from Lisbon who talks to bread\nGoats\n", r"begins with a bio.*name the file \.txt"),
         ("1,a_a,Baker\n2,b_b,Goats\n", "begins with a row"),
-        ("name;age\nx;1\n", "only name, age; name one with --field"),
+        ("name;age\nx;1\n", "only name, age; name one with .*--field"),
     ):
         with pytest.raises(BadFile, match=words):
             people(file(tmp_path, "a.csv", content))
@@ -249,6 +251,16 @@ EXPORTS: dict[str, tuple[str, object]] = {
             }
         },
     ),
+    "X's GraphQL of 2025": (
+        "a.json",
+        [{"rest_id": "101", "core": {"screen_name": "alice_x"}, "legacy": {}, "profile_bio": {"description": "Baker"}}],
+    ),
+    "Elasticsearch": ("a.jsonl", {"_id": "x", "_source": {"user_id": 101, "screen_name": "alice_x", "bio": "Baker"}}),
+    "Apify": (
+        "a.json",
+        [{"id": "900", "text": "hi", "author": {"id": "101", "userName": "alice_x", "description": "Baker"}}],
+    ),
+    "Excel's Unicode text": ("a.txt", "ID\tScreen name\tBio\n101\talice_x\tBaker\n".encode("utf-16")),
     "twint, users": ("a.csv", "id,name,username,bio,location\n101,A,alice_x,Baker,Lisbon\n"),
     "pandas": ("a.csv", ",id,screen_name,description\n0,101.0,alice_x,Baker\n"),
     "DMI-TCAT": (
@@ -384,6 +396,7 @@ def test_json_arrays_are_read_whatever_their_name_and_layout(tmp_path: Path) -> 
     for content in layouts:
         for name in ("a.json", "a.jsonl", "a.csv", "a.txt", "a.js"):
             assert people(file(tmp_path, name, content)) == wanted, content[:40]
+    assert people(file(tmp_path, "a.json", [["id", "bio"], ["1", "Baker"]])) == []
     assert people(file(tmp_path, "a.json", ["Baker", "Goats: a life"])) == [
         ("Baker", None, None),
         ("Goats: a life", None, None),
@@ -430,7 +443,7 @@ def test_a_broken_element_of_an_array_costs_only_itself(tmp_path: Path) -> None:
 def test_json_without_a_known_key_names_the_keys_that_it_has(corpus: Run, tmp_path: Path) -> None:
     path = file(tmp_path, "a.jsonl", {"nr": 1, "worte": "Baker", "\x1b[31mred": 1})
     corpus("import", str(path), code=1)
-    assert "its keys are nr, worte, <1B>[31mred; name one with --field" in corpus.errors  # type: ignore[attr-defined]
+    assert "its keys are nr, worte, <1B>[31mred; name one with `biobot corpus import --field" in corpus.errors  # type: ignore[attr-defined]
 
 
 def test_the_last_line_never_claims_what_did_not_happen(corpus: Run, tmp_path: Path) -> None:
@@ -438,6 +451,8 @@ def test_the_last_line_never_claims_what_did_not_happen(corpus: Run, tmp_path: P
         said = corpus("import", str(file(tmp_path, name, content)), code=1)
         assert "already stored" not in said
         assert "no bio was found" in corpus.errors  # type: ignore[attr-defined]
+    corpus("import", str(file(tmp_path, "0.csv", "")), code=1)
+    assert "0.csv is empty" in corpus.errors  # type: ignore[attr-defined]
     path = file(tmp_path, "d.jsonl", '{"bio": "Baker"}\nnonsense\n')
     corpus("import", str(path))
     assert corpus("import", str(path)).startswith("nothing new: the 1 bio found was already stored")
@@ -473,13 +488,13 @@ def test_the_parts_of_a_twitter_archive_are_told_apart(corpus: Run, tmp_path: Pa
     assert list(readers.ids(follower)) == [12]
     for path, words in (
         (follower, "holds ids but no bios; name it in `collect.ids`"),
-        (tweets, "is tweets: they hold no bio and no people"),
-        (likes, "is the part 'like' of a Twitter archive: it holds no bio and no people"),
+        (tweets, "is the tweets of a Twitter archive: they hold no bio and no people"),
+        (likes, "is the part 'like' of a Twitter archive; only profile.js holds a bio"),
     ):
         corpus("import", str(path), code=1)
         assert words in corpus.errors  # type: ignore[attr-defined]
     for path in (tweets, likes, tmp_path / "profile.js"):
-        with pytest.raises(BadFile, match="holds no people"):
+        with pytest.raises(BadFile, match=r"only follower\.js and following\.js list people"):
             list(readers.ids(path))
 
 
@@ -568,6 +583,8 @@ def test_a_zip_of_one_file_is_read_and_one_of_several_is_refused(tmp_path: Path)
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "web page"),
         (b"SQLite format 3\0", "SQLite"),
+        (b"<?xml version='1.0'?>", "XML"),
+        (b"people.csv".ljust(257, b"\0") + b"ustar", "tar archive"),
     ],
 )
 def test_what_is_no_text_is_called_by_its_name(tmp_path: Path, start: bytes, words: str) -> None:
