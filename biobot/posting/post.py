@@ -83,6 +83,7 @@ class Post:
     request: str | None
     undone: datetime | None
     origin: int | None
+    looked: datetime | None
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> Self:

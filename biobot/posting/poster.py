@@ -7,6 +7,7 @@ strike; the crash tests kill the process at each of them.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,7 +145,17 @@ class Poster:
             settle = transitions.find if row.in_doubt else transitions.adopt
             return settle(self.outbox, row.id, seen.found[row.id].id, self.clock(), row.rev), False
         if row.id in seen.absent:
-            return row, True
+            until = reconcile.lags_until(row, seen.at) if row.in_doubt else None
+            if until is None or reconcile.may_repeat(self.network, row, self.clock()):
+                return row, True
+            now, wait = self.clock(), until - seen.at
+            row = transitions.record_look(self.outbox, row, seen.at, now + wait, now)
+            if resend:
+                raise OutboxError(
+                    f"post {row.id} is not sent again yet: it is not on the timeline, which may lag: try again in "
+                    f"{math.ceil(wait.total_seconds())} s"
+                )
+            return row, False
         if resend:
             raise OutboxError(f"post {row.id} is not sent again: {reconcile.INCONCLUSIVE}")
         row = transitions.reject(self.outbox, row.id, self.clock(), row.rev, reason=reconcile.INCONCLUSIVE, by="policy")
@@ -234,8 +245,8 @@ class Poster:
         post = self.config.settings.post
         return settled + [
             reconcile.settle(self.outbox, seen, row, post, self.clock())
-            for row in map(self.outbox.get, (row.id for row in rest))
-            if row.state is State.UNCONFIRMED
+            for row in rest
+            if self.outbox.get(row.id).rev == row.rev  # nobody has sent it again, or found it, since the look
         ]
 
     def _repeated(self, rows: list[Post]) -> list[Post]:
@@ -254,7 +265,7 @@ class Poster:
             decision = self._react(error)
             if decision.state is not State.FAILED or row.state is not State.UNCONFIRMED:
                 raise
-            return transitions.give_up(self.outbox, row.id, self.clock(), f"{error}: {decision.remedy}")
+            return transitions.give_up(self.outbox, row, self.clock(), f"{error}: {decision.remedy}")
         except Unknown:
             if reconcile.is_settled_by_repeating(self.network, row):
                 raise
@@ -314,7 +325,11 @@ class Poster:
             seen = reconcile.look(self.network, self.outbox, self.budget, rest, self.clock())
             for row in rest:
                 there = seen.found.get(row.id)
-                done[row.id] = transitions.find(self.outbox, row.id, there.id, self.clock()) if there else row
+                if there:
+                    row = transitions.find(self.outbox, row.id, there.id, self.clock())
+                elif row.id in seen.absent and row.looked is None:
+                    row = transitions.record_look(self.outbox, row, seen.at, self.clock(), self.clock())
+                done[row.id] = row
         return [done[row.id] for row in rows]
 
     # -- what all of these need ----------------------------------------------------------------------

@@ -6,7 +6,8 @@ Nothing: the timeline alone can tell.
 
 Found there: it was posted, and this is its id. Not found: look again at the next of `post.reconcile_after`, since a
 timeline may lag (F46). Not found at the last one: failed, and never sent again by itself. A timeline that cannot be
-read, that was not read back far enough, or that was asked too early by its own clock concludes nothing.
+read, that was not read back far enough, or that was asked too early by its own clock concludes nothing. Before a text
+is sent again on a person's word, `MAX_LAG` must have passed since a look that did not show it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from biobot.text.normalize import published
 
 MARGIN = timedelta(minutes=10)
 """The timeline is read from this long before an attempt: X takes signatures whose clock is some 5 minutes off."""
+
+MAX_LAG = timedelta(minutes=2)
+"""So long after an attempt the timeline shows what came of it: what it does not show then is not there."""
 
 DATE_RESOLUTION = timedelta(seconds=1)
 """How finely a network's clock is known: by the Date of its answers."""
@@ -72,9 +76,9 @@ def due(network: Network, row: Post, settings: PostSettings) -> datetime | None:
 
 def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post], now: datetime) -> Look:
     """Look for rows that may be on the timeline, all with one reading; raise NetworkError when it cannot be read."""
-    at = now + (network.clock_offset or timedelta(0))
-    begins = {row.id: min(earliest(row), at) - MARGIN for row in rows}
+    begins = {row.id: min(earliest(row), now + _ahead(network)) - MARGIN for row in rows}
     tweets = network.timeline(min(begins.values()), MAX_READ)
+    at = now + _ahead(network)  # as this answer says
     budget.record("read_own", len(tweets), now)
     # where the reading ended: all that is newer was seen
     reached = min((tweet.created or at for tweet in tweets), default=at) if len(tweets) >= MAX_READ else None
@@ -90,6 +94,17 @@ def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post],
         elif (reached is None or reached < begin) and earliest(row) <= at:
             absent.add(row.id)
     return Look(at, found, absent)
+
+
+def lags_until(row: Post, at: datetime) -> datetime | None:
+    """Return until when, by the network's clock, the timeline may still lag behind the last attempt of a row in doubt.
+
+    None: a look at `at` that does not show it proves that it is not there. Looks are dated by the network. When the
+    attempt began is known by this machine's clock only, which may have been off by half of `MARGIN`, and set since.
+    """
+    attempt = row.attempted + MARGIN if row.attempted else None
+    until = min(each + MAX_LAG for each in (attempt, row.looked or at) if each is not None)
+    return until if at < until else None
 
 
 def is_restored(network: Network, outbox: Outbox, budget: Budget, now: datetime) -> bool:
@@ -113,11 +128,17 @@ def settle(outbox: Outbox, seen: Look, row: Post, settings: PostSettings, now: d
     if row.id in seen.found:
         return transitions.find(outbox, row.id, seen.found[row.id].id, now)
     waited, waits = seen.at - earliest(row), settings.reconcile_after
-    if row.id not in seen.absent or waited + DATE_RESOLUTION < waits[row.reconcile_misses] / 2:  # a clock was set
-        return transitions.record_miss(outbox, row.id, now, INCONCLUSIVE)
+    if row.id not in seen.absent:
+        return transitions.record_miss(outbox, row, now, INCONCLUSIVE)
+    if waited + DATE_RESOLUTION < waits[row.reconcile_misses] / 2:  # a clock was set
+        return transitions.record_miss(outbox, row, now, INCONCLUSIVE, seen.at)
     if row.reconcile_misses + 1 < len(waits):
-        return transitions.record_miss(outbox, row.id, now)
-    return transitions.give_up(outbox, row.id, now, NEVER_AGAIN)
+        return transitions.record_miss(outbox, row, now, "not on the timeline yet", seen.at)
+    return transitions.give_up(outbox, row, now, NEVER_AGAIN, seen.at)
+
+
+def _ahead(network: Network) -> timedelta:
+    return network.clock_offset or timedelta(0)
 
 
 def earliest(row: Post) -> datetime:

@@ -71,9 +71,10 @@ FIND = Transition(
     (State.APPROVED, State.UNCONFIRMED, State.FAILED), State.POSTED, {"in_doubt": 0, "not_before": None}, in_doubt=True
 )
 ADOPT = Transition((State.APPROVED,), State.POSTED, {"not_before": None}, in_doubt=False)
-LOSE_TRACK = Transition((State.SENDING,), State.UNCONFIRMED, {"in_doubt": 1})
+LOSE_TRACK = Transition((State.SENDING,), State.UNCONFIRMED, {"in_doubt": 1, "looked": None})
 DEFER = Transition((State.SENDING,), State.APPROVED)
 REFUSE = Transition((State.SENDING,), State.FAILED, {"slot_released": 1, "not_before": None}, withdraws=True)
+LOOK = Transition((State.APPROVED, State.UNCONFIRMED, State.FAILED), None, in_doubt=True)
 MISS = Transition((State.UNCONFIRMED,), None)
 GIVE_UP = Transition((State.UNCONFIRMED,), State.FAILED)
 UNDO = Transition((State.POSTED,), None)
@@ -253,18 +254,31 @@ def adopt(outbox: Outbox, post: int, remote_id: str, now: datetime, rev: int) ->
     return _move(outbox, post, ADOPT, now, "policy", "posted before the outbox was restored", rev=rev, sets=sets)
 
 
-def record_miss(outbox: Outbox, post: int, now: datetime, reason: str = "not on the timeline yet") -> Post:
-    """Note that the timeline was read and did not show the post."""
+def record_look(outbox: Outbox, row: Post, at: datetime, until: datetime, now: datetime) -> Post:
+    """Note that the timeline was read at `at`, by its clock, and did not show a row in doubt: too early to tell.
 
-    def prepare(_: sqlite3.Connection, row: Post) -> Mapping[str, Any]:
-        return {"reconcile_misses": row.reconcile_misses + 1}
+    One that waits to be sent again waits until `until`.
+    """
+    sets = {"looked": _looked(row, at), "reason": row.reason}
+    if row.state is State.APPROVED:
+        sets["not_before"] = stamp(until)
+    return _move(outbox, row.id, LOOK, now, "policy", rev=row.rev, sets=sets)
 
-    return _move(outbox, post, MISS, now, "policy", reason, prepare=prepare)
+
+def record_miss(outbox: Outbox, row: Post, now: datetime, reason: str, at: datetime | None = None) -> Post:
+    """Note that a look had no result; `at`: when the timeline was read that did not show the post, by its clock."""
+    sets = {"reconcile_misses": row.reconcile_misses + 1, "looked": _looked(row, at)}
+    return _move(outbox, row.id, MISS, now, "policy", reason, rev=row.rev, sets=sets)
 
 
-def give_up(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
+def give_up(outbox: Outbox, row: Post, now: datetime, reason: str, at: datetime | None = None) -> Post:
     """Stop looking for a post: it is never sent again by itself, and its slot stays its own."""
-    return _move(outbox, post, GIVE_UP, now, "policy", reason)
+    return _move(outbox, row.id, GIVE_UP, now, "policy", reason, rev=row.rev, sets={"looked": _looked(row, at)})
+
+
+def _looked(row: Post, at: datetime | None) -> str | None:
+    first = row.looked or at
+    return stamp(first) if first else None
 
 
 def undo(outbox: Outbox, post: int, now: datetime) -> Post:

@@ -227,7 +227,7 @@ def test_f20_a_duplicate_after_sending_again_is_settled_by_the_timeline(home: Pa
     world = World(home, SIX_HOURLY)
     world.net.faults = [("after", LOST)]
     world.net.lag = 10 * MINUTE
-    world.run(2 * MINUTE)
+    world.run(5 * MINUTE)
     (row,) = world.rows(State.UNCONFIRMED)
     world.net.faults = [Refused(Kind.DUPLICATE, 403, "duplicate content")]
     assert world.poster.send(row.id, resend=True).state is State.UNCONFIRMED

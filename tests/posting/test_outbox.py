@@ -59,7 +59,7 @@ def test_a_post_that_was_given_up_keeps_its_slot(outbox: Outbox) -> None:
     post = added(outbox)
     transitions.claim(outbox, post.id, NOW, **FREE)
     transitions.lose_track(outbox, post.id, NOW, "?")
-    transitions.give_up(outbox, post.id, NOW, "gone")
+    transitions.give_up(outbox, outbox.get(post.id), NOW, "gone")
     assert outbox.add([Draft("another", SLOT)], State.APPROVED, NOW) == [None]
 
 

@@ -22,11 +22,11 @@ SIX_HOURLY = {"schedule": {"every": "6h", "jitter": "0s"}}
 
 
 def lost(home: Path, *, arrived: bool = True, lag: timedelta = timedelta(0), **post: Any) -> tuple[World, Post]:
-    """A bot whose first post ended without an answer; the timeline shows it after `lag`."""
+    """A bot whose first post ended without an answer, and was looked for once; the timeline shows it after `lag`."""
     world = World(home, {**SIX_HOURLY, "post": post})
     world.net.faults = [("after", LOST) if arrived else LOST]
     world.net.lag = lag
-    world.run(90 * timedelta(seconds=1))
+    world.run(4.5 * MINUTE)
     (row,) = world.rows(State.UNCONFIRMED)
     return world, row
 
@@ -68,6 +68,48 @@ def test_a_timeline_that_cannot_be_read_keeps_a_text_from_being_sent_again(home:
     assert (world.outbox.get(row.id).state, world.net.calls) == (State.APPROVED, 2)
 
 
+@pytest.mark.parametrize("jump", [0 * MINUTE, -5 * MINUTE, 5 * MINUTE, 9 * MINUTE])
+def test_f46_a_text_that_a_lagging_timeline_does_not_show_yet_is_not_sent_again(home: Path, jump: timedelta) -> None:
+    world = World(home, SIX_HOURLY)
+    world.net.lag = MINUTE
+    world.net.faults = [("after", LOST)]
+    world.run(MINUTE + MINUTE / 60)
+    (row,) = world.rows(State.UNCONFIRMED)
+    world.now += jump  # of this machine's clock, not of the network's
+    world.net.ahead = -jump
+    with pytest.raises(OutboxError, match="is not on the timeline, which may lag: try again in 120 s"):
+        world.poster.send(row.id, resend=True)
+    world.now += MINUTE / 2
+    with pytest.raises(OutboxError, match="which may lag: try again in 90 s"):
+        world.poster.send(row.id, resend=True)
+    world.now += MINUTE / 2
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
+    assert (posts_of(world, row), world.net.calls) == (1, 1)
+
+
+def test_a_lost_text_is_sent_again_at_once_when_its_attempt_was_long_ago(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.net.faults = [LOST]
+    world.run(MINUTE + MINUTE / 60)
+    (row,) = world.rows(State.UNCONFIRMED)
+    world.now += 15 * MINUTE
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
+    assert (posts_of(world, row), world.net.reads) == (1, 1)
+
+
+def test_a_second_attempt_that_is_lost_is_waited_for_like_the_first(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    world.net.faults, world.net.lag = [("after", LOST)], MINUTE
+    assert world.poster.send(row.id, resend=True).state is State.UNCONFIRMED
+    for _ in range(2):
+        with pytest.raises(OutboxError, match="which may lag"):
+            world.poster.send(row.id, resend=True)
+        world.now += MINUTE / 3
+    world.now += MINUTE
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
+    assert (posts_of(world, row), world.net.calls) == (1, 2)
+
+
 @pytest.mark.parametrize("fast", [timedelta(seconds=200), timedelta(seconds=-200), timedelta(minutes=5)])
 def test_f50_a_wrong_clock_hides_no_post_and_doubles_none(home: Path, fast: timedelta) -> None:
     world = World(home, SIX_HOURLY)
@@ -91,7 +133,7 @@ def test_f50_a_clock_that_went_wrong_since_the_last_answer_hides_no_post(home: P
 
 
 def test_a_clock_that_is_set_right_between_post_and_look_hides_no_post(home: Path) -> None:
-    world, row = lost(home, lag=MINUTE)
+    world, row = lost(home, lag=5 * MINUTE)
     world.net.ahead = 8 * MINUTE  # the machine's clock was set back by eight minutes
     world.now -= 8 * MINUTE
     world.run(2 * HOUR)
@@ -127,7 +169,7 @@ def test_a_look_that_reaches_back_far_enough_concludes_though_it_is_full(home: P
     world.run(MINUTE / 2)
     world.net.faults = [LOST]
     world.now += HOUR
-    world.run(MINUTE)
+    world.run(4.5 * MINUTE)
     for number in range(reconcile.MAX_READ - 1):
         world.net.add(f"by hand {number}")
     (row,) = world.rows(State.UNCONFIRMED)
@@ -264,7 +306,7 @@ def test_a_row_that_changed_while_it_was_looked_for_is_not_sent_again(home: Path
     real = world.net.timeline
 
     def slow(since: datetime, limit: int = 20) -> Any:
-        transitions.record_miss(world.outbox, row.id, world.now)
+        transitions.record_miss(world.outbox, row, world.now, "not there")
         return real(since, limit)
 
     world.net.timeline = slow  # type: ignore[method-assign]
@@ -320,11 +362,14 @@ def test_undo_finds_a_post_that_was_given_up(home: Path) -> None:
     assert posts_of(world, row) == 0
 
 
-def test_a_text_whose_process_died_can_be_sent_again_at_once(home: Path) -> None:
+def test_a_text_whose_process_died_can_be_sent_again_as_soon_as_the_timeline_must_show_it(home: Path) -> None:
     world = World(home, SIX_HOURLY)
     world.run(MINUTE / 2)
     (row,) = world.rows(State.APPROVED)
     transitions.claim(world.outbox, row.id, world.now, review=False, charge=lambda _: None)
+    with pytest.raises(OutboxError, match="which may lag: try again in 120 s"):
+        world.poster.send(row.id, resend=True)
+    world.now += 2 * MINUTE
     sent = world.poster.send(row.id, resend=True)
     assert (sent.state, sent.resends, posts_of(world, row)) == (State.POSTED, 1, 1)
 

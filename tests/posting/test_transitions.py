@@ -67,8 +67,9 @@ ACTS: dict[str, Act] = {
     "defer": lambda o, p: transitions.defer(o, p, NOW, NOW, "later"),
     "refuse": lambda o, p: transitions.refuse(o, p, NOW, "no"),
     "find": lambda o, p: transitions.find(o, p, f"id {p}", NOW),
-    "record_miss": lambda o, p: transitions.record_miss(o, p, NOW),
-    "give_up": lambda o, p: transitions.give_up(o, p, NOW, "gone"),
+    "record_look": lambda o, p: transitions.record_look(o, o.get(p), NOW, NOW, NOW),
+    "record_miss": lambda o, p: transitions.record_miss(o, o.get(p), NOW, "not there"),
+    "give_up": lambda o, p: transitions.give_up(o, o.get(p), NOW, "gone"),
     "delete": lambda o, p: transitions.delete(o, p, NOW),
 }
 
@@ -101,6 +102,7 @@ ENDS: dict[str, dict[str, State]] = {
     "defer": {"sending": APPROVED, "sent again": APPROVED},
     "refuse": {"sending": FAILED, "sent again": UNCONFIRMED},
     "find": {"unconfirmed": POSTED, "given up": POSTED, "to be sent again": POSTED},
+    "record_look": {"unconfirmed": UNCONFIRMED, "given up": FAILED, "to be sent again": APPROVED},
     "record_miss": {"unconfirmed": UNCONFIRMED},
     "give_up": {"unconfirmed": FAILED},
     "delete": {"posted": DELETED},

@@ -89,7 +89,7 @@ def test_f2_the_judge_sees_a_bot_that_sends_again_what_may_have_arrived(
 
 def test_the_judge_sees_a_post_that_no_row_accounts_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     give_up = transitions.give_up
-    monkeypatch.setattr(transitions, "record_miss", lambda outbox, post, now, *_: give_up(outbox, post, now, "at once"))
+    monkeypatch.setattr(transitions, "record_miss", lambda outbox, row, now, *_: give_up(outbox, row, now, "at once"))
     code, out, _ = run("rehearse", "--days", "2", "--faults", "lag-timeout", "--json")  # F46
     assert code == 1
     assert json.loads(out)["lost"] > 0
