@@ -1,8 +1,8 @@
-"""The whole bot against the built-in fake X, in simulated time and with faults, and a judgement at the end.
+"""The whole bot against a built-in fake network, in simulated time and with faults, and a judgement at the end.
 
 Three things are not real: time is a variable, drafts are composed of words instead of being sampled (the bot's real
 filters judge them all the same), and a simulated person looks in twice a day, who resumes what is blocked and approves
-what is held. The fake X is the judge of what was posted.
+what is held. The fake network is the judge of what was posted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,15 +26,22 @@ from biobot.errors import BiobotError
 from biobot.filters import loader
 from biobot.filters.judge import Judge
 from biobot.model.registry import Registry
+from biobot.networks.bluesky.client import Bluesky
+from biobot.networks.mastodon.client import TOKEN as TOKEN_NAME
+from biobot.networks.mastodon.client import MastodonClient
+from biobot.networks.network import Opening
+from biobot.networks.secrets import POSTING, PREFIX
 from biobot.networks.x.client import XClient
 from biobot.posting import bot_state, schedule, transitions
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import State
 from biobot.posting.poster import Poster
+from biobot.rehearsal import bluesky, mastodon
+from biobot.rehearsal.fake import Clock, FakeServer
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
-from biobot.settings import NotifySettings
+from biobot.settings import BlueskySettings, MastodonSettings, NotifySettings, XSettings
 from biobot.text.humanize import counted
 from biobot.worker.double import FakeWorker
 
@@ -57,7 +64,48 @@ BESIDES = ("offline", "clock-off", "restart", "timeline-503", "timeline-429", "t
 """Faults that are not in one answer: no network, a wrong clock, a restart of the daemon, a timeline that cannot be
 read when it is needed, and drafts that are all refused."""
 
-ALL = (*FAULTS, *BESIDES)
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What a rehearsal needs of a network: the outbox's name for it, its fake, and how its account is opened there."""
+
+    network: str
+    kind: type[XClient | Bluesky | MastodonClient]
+    fake: Callable[[Clock], FakeServer]
+    settings: Callable[[str], XSettings | BlueskySettings | MastodonSettings]
+    secrets: Mapping[str, str]
+
+
+STANDS: Mapping[str, Stand] = {
+    "x": Stand(
+        "rehearsal",
+        XClient,
+        FakeX,
+        lambda address: XSettings(address, CALL_TIMEOUT),
+        {PREFIX + name.upper(): getattr(KEYS, name) for name in POSTING},
+    ),
+    "bluesky": Stand(
+        "bluesky",
+        Bluesky,
+        bluesky.FakeBluesky,
+        lambda address: BlueskySettings(address, CALL_TIMEOUT),
+        {"BIOBOT_BLUESKY_HANDLE": bluesky.HANDLE, "BIOBOT_BLUESKY_APP_PASSWORD": bluesky.PASSWORD},
+    ),
+    "mastodon": Stand(
+        "mastodon",
+        MastodonClient,
+        mastodon.FakeMastodon,
+        lambda address: MastodonSettings(address, timeout=CALL_TIMEOUT),
+        {TOKEN_NAME: mastodon.TOKEN},
+    ),
+}
+"""The networks that can be rehearsed."""
+
+FAULTS_OF: Mapping[str, tuple[str, ...]] = {
+    "x": (*FAULTS, *BESIDES),
+    "bluesky": (*bluesky.FAULTS, *BESIDES),
+    "mastodon": (*mastodon.FAULTS, *BESIDES),
+}
 
 
 @dataclass
@@ -105,38 +153,49 @@ class Report:
             yield f"spins        {self.spins}: the bot wanted to step again and again in one moment"
 
 
-def rehearse(config: Config, start: datetime, days: float = 7, faults: Sequence[str] = ALL, seed: int = 0) -> Report:
+def rehearse(
+    config: Config,
+    start: datetime,
+    days: float = 7,
+    faults: Sequence[str] | None = None,
+    seed: int = 0,
+    network: str = "x",
+) -> Report:
     """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
 
-    The `faults` occur in shuffled order, repeatedly, spread over the days. Raises BiobotError for an unknown fault,
-    and for a config with which the daemon would not start.
+    The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. Raises BiobotError for an
+    unknown fault, and for a config with which the daemon would not start.
     """
-    unknown = [fault for fault in faults if fault not in ALL]
+    known = FAULTS_OF[network]
+    faults = known if faults is None else faults
+    unknown = [fault for fault in faults if fault not in known]
     if unknown:
-        raise BiobotError(f"unknown fault {unknown[0]!r}; choose from {', '.join(ALL)}")
+        raise BiobotError(f"unknown fault {unknown[0]!r}; choose from {', '.join(known)}")
     # in memory where possible: a month's commits to a disk take minutes
     memory = Path("/dev/shm")  # noqa: S108
     where = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="biobot-rehearsal-", dir=where) as folder:
         settings = config.settings
-        post = replace(settings.post, network="rehearsal", networks=None)
-        x = replace(settings.x, timeout=CALL_TIMEOUT)
-        config = replace(config, home=Path(folder), settings=replace(settings, post=post, x=x, notify=NotifySettings()))
-        stage = Stage(config, start, timedelta(days=days), list(faults), random.Random(seed))
+        post = replace(settings.post, network=STANDS[network].network, networks=None)
+        config = replace(config, home=Path(folder), settings=replace(settings, post=post, notify=NotifySettings()))
+        stage = Stage(config, STANDS[network], start, timedelta(days=days), list(faults), random.Random(seed))
         with stage.fake:
             stage.play()
             return stage.judge()
 
 
 class Stage:
-    """One rehearsal: the bot, the fake X, the clock, and the faults."""
+    """One rehearsal: the bot, the fake network, the clock, and the faults."""
 
-    def __init__(self, config: Config, start: datetime, span: timedelta, faults: list[str], rng: random.Random) -> None:
+    def __init__(
+        self, config: Config, stand: Stand, start: datetime, span: timedelta, faults: list[str], rng: random.Random
+    ) -> None:
         self.config = config
+        self.stand = stand
         self.start = self.now = start
         self.end = start + span
         self.rng = rng
-        self.fake = FakeX(lambda: self.now)
+        self.fake = stand.fake(lambda: self.now)
         self.report = Report(span / timedelta(days=1))
         words = Words(random.Random(rng.random()))
         self._worker = FakeWorker(config, lambda _temperature, _seed: words.bio(), self._judge)
@@ -174,8 +233,10 @@ class Stage:
 
     def _opened(self) -> Bot:
         """Open the bot as the daemon does, except for the worker."""
-        self.network = XClient(KEYS, self.fake.address, CALL_TIMEOUT, lambda: self.now)
-        outbox = Outbox(self.config.home / "outbox.db", "rehearsal")
+        settings = self.stand.settings(self.fake.address)
+        opening = Opening(settings, self.stand.secrets, self.config.home, lambda: self.now)
+        self.network = self.stand.kind.open(opening)
+        outbox = Outbox(self.config.home / "outbox.db", self.stand.network)
         poster = Poster(
             self.config,
             outbox,
@@ -223,7 +284,7 @@ class Stage:
                 self.fake.fault(fault, route="timeline")
                 self.fake.fault("timeout-after")
             case _:
-                self.fake.fault(name, seconds=self.rng.uniform(30, 7200) if FAULTS[name].lags else 0.0)
+                self.fake.fault(name, seconds=self.rng.uniform(30, 7200) if self.fake.FAULTS[name].lags else 0.0)
         self._happened[name] += 1
 
     def _weather(self) -> None:
@@ -253,7 +314,7 @@ class Stage:
     # -- the judgement ---------------------------------------------------------------------------------
 
     def judge(self) -> Report:
-        """Compare the outbox with what the fake X accepted."""
+        """Compare the outbox with what the fake network accepted."""
         report, outbox, state = self.report, self.bot.outbox, self.fake.state
         rows, accepted = outbox.posts(), state.posts()
         due = schedule.slots_between(self.config.settings.schedule, self.start, self.end, 10**6)
@@ -263,8 +324,11 @@ class Stage:
         slots = Counter(row.slot for post in accepted if (row := by_id.get(post.id)) and row.slot)
         report.slots = len(due)
         report.posts = len(accepted)
-        report.doubles = int(state.tally("repeats")) + sum(count - 1 for count in (*texts.values(), *slots.values()))
-        report.lost = sum(slot not in held for slot in due) + sum(post.id not in by_id for post in accepted)
+        wrong = sum(map(state.tally, ("repeats", "overwritten", "comebacks")))
+        report.doubles = int(wrong) + sum(count - 1 for count in (*texts.values(), *slots.values()))
+        report.lost = sum(slot not in held for slot in due) + sum(
+            post.id not in by_id for post in accepted if not post.deleted
+        )
         report.calls = state.calls()
         report.usd = round(state.tally("usd"), 3)
         report.faults = dict(sorted(self._happened.items()))

@@ -1,4 +1,4 @@
-"""`biobot rehearse`: runs the whole bot against the built-in fake X, in simulated time."""
+"""`biobot rehearse`: runs the whole bot against a built-in fake network, in simulated time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from biobot.cli import Options
 from biobot.errors import BiobotError
 
 
-@click.command("rehearse", short_help="Run the whole bot against the built-in fake X, in simulated time.")
+@click.command("rehearse", short_help="Run the whole bot against a built-in fake network, in simulated time.")
+@click.option(
+    "--network",
+    type=click.Choice(("x", "bluesky", "mastodon")),
+    default="x",
+    show_default=True,
+    help="The network to rehearse.",
+)
 @click.option("--days", type=click.FloatRange(0.25, 366), default=7, show_default=True, help="Days to simulate.")
 @click.option(
     "--faults",
@@ -22,8 +29,8 @@ from biobot.errors import BiobotError
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives another course of events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def command(options: Options, days: float, faults: str, seed: int, as_json: bool) -> None:
-    """Run the whole bot against the built-in fake X, in simulated time and with faults, and judge the result.
+def command(options: Options, network: str, days: float, faults: str, seed: int, as_json: bool) -> None:
+    """Run the whole bot against a built-in fake network, in simulated time and with faults, and judge the result.
 
     It uses your settings, schedule and filters, and a temporary home. Nothing leaves this machine.
     """
@@ -34,9 +41,9 @@ def command(options: Options, days: float, faults: str, seed: int, as_json: bool
     log = logging.getLogger("biobot")
     before = log.level
     log.setLevel(logging.INFO if options.verbose else logging.CRITICAL)
-    named = {"all": rehearsing.ALL, "none": ()}.get(faults, tuple(faults.split(",")))
+    named = {"all": None, "none": ()}.get(faults, tuple(faults.split(",")))
     try:
-        report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed)
+        report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed, network)
     finally:
         log.setLevel(before)
     if as_json:

@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from biobot.rehearsal.bluesky import FakeBluesky
 from biobot.rehearsal.fake import FakeServer
 from biobot.rehearsal.mastodon import VERSIONS, FakeMastodon
 from biobot.rehearsal.server import FakeX
@@ -17,7 +18,7 @@ from biobot.rehearsal.server import FakeX
 def main() -> None:
     """Serve until SIGTERM, SIGINT or, with --until-eof, the end of standard input."""
     parser = argparse.ArgumentParser(prog="python -m biobot.rehearsal", description=__doc__)
-    parser.add_argument("--network", choices=("x", "mastodon"), default="x")
+    parser.add_argument("--network", choices=("x", "bluesky", "mastodon"), default="x")
     parser.add_argument("--server", choices=tuple(VERSIONS), default="4.7.2", help="which Mastodon (4.7.2)")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--state", type=Path, help="a file that keeps the timeline (default: memory)")
@@ -28,7 +29,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     fake: FakeServer
-    if given.network == "mastodon":
+    if given.network == "bluesky":
+        fake = FakeBluesky(_now, given.state)
+    elif given.network == "mastodon":
         fake = FakeMastodon(_now, given.state, server=given.server)
     else:
         fake = FakeX(_now, given.state, usd=given.usd)

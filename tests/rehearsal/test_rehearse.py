@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from biobot.cli import main
 from biobot.posting import policy, transitions
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import State
-from biobot.rehearsal.faults import FAULTS
 
 Bot = Callable[[str], Path]
 
@@ -102,5 +102,27 @@ def test_the_judge_sees_a_slot_without_a_row(run: Any, monkeypatch: pytest.Monke
     assert json.loads(out)["lost"] > 0
 
 
-def test_every_fault_of_the_fake_is_in_the_deck() -> None:
-    assert len(set(rehearsing.ALL)) == len(rehearsing.ALL) == len(FAULTS) + len(rehearsing.BESIDES)
+def test_every_fault_of_the_fakes_is_in_the_deck() -> None:
+    assert set(rehearsing.STANDS) == set(rehearsing.FAULTS_OF)
+    for name, faults in rehearsing.FAULTS_OF.items():
+        there = len(rehearsing.STANDS[name].fake(lambda: datetime.now(UTC)).FAULTS)
+        assert len(set(faults)) == len(faults) == there + len(rehearsing.BESIDES)
+
+
+def test_on_bluesky_no_fate_stays_unknown(run: Any) -> None:
+    code, out, err = run("rehearse", "--network", "bluesky", "--days", "8", "--json")
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (report["slots"], report["doubles"], report["lost"], report["spins"]) == (32, 0, 0, 0)
+    assert report["posts"] == report["rows"]["posted"] > 15
+    assert len(report["faults"]) > 20
+    assert set(report["unconfirmed"]) <= {"posted"}
+    assert report["usd"] == 0
+
+
+def test_on_mastodon_nothing_is_doubled_or_lost(run: Any) -> None:
+    code, out, err = run("rehearse", "--network", "mastodon", "--days", "8", "--json")
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (report["slots"], report["doubles"], report["lost"], report["spins"]) == (32, 0, 0, 0)
+    assert len(report["faults"]) > 25

@@ -54,7 +54,7 @@ class Bluesky(Network):
     key_lasts = FOR_EVER
 
     def __init__(self, opening: Opening) -> None:
-        self.http = Session(opening.settings.service, opening.settings.timeout, opening.clock, opening.stop)
+        self.session = Session(opening.settings.service, opening.settings.timeout, opening.clock, opening.stop)
         self._secrets = opening.secrets
         self._handle = opening.secrets["BIOBOT_BLUESKY_HANDLE"].removeprefix("@")
         self._file = opening.home / "bluesky.json"
@@ -64,11 +64,11 @@ class Bluesky(Network):
     @property
     def clock_offset(self) -> timedelta | None:
         """How far the server's clock is ahead of this machine's, by the Date of its last answer."""
-        return self.http.clock_offset
+        return self.session.clock_offset
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        self.http.close()
+        self.session.close()
 
     # -- before a post -------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Bluesky(Network):
     def _read(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Make a public call; where the server hides the whole account, say why."""
         try:
-            return self._json(self.http.call("GET", f"/xrpc/{method}", params=params))
+            return self._json(self.session.call("GET", f"/xrpc/{method}", params=params))
         except Refused as error:
             if error.kind is Kind.INVALID:
                 self._check_active(self._did)
@@ -191,7 +191,7 @@ class Bluesky(Network):
 
     @property
     def _origin(self) -> dict[str, str]:
-        return {"service": self.http.base, "identifier": self._handle}
+        return {"service": self.session.base, "identifier": self._handle}
 
     def _call(self, verb: str, method: str, body: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
         """Make a call as the account, with a fresh session if the one at hand has expired."""
@@ -207,7 +207,7 @@ class Bluesky(Network):
         self, verb: str, method: str, token: str, body: Mapping[str, Any] | None = None, **options: Any
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
-        return self._json(self.http.call(verb, f"/xrpc/{method}", headers=headers, json=body, **options))
+        return self._json(self.session.call(verb, f"/xrpc/{method}", headers=headers, json=body, **options))
 
     def _renew(self, tokens: Mapping[str, str]) -> dict[str, str]:
         """Refresh a session; log in again when it is too old for that."""
@@ -224,7 +224,9 @@ class Bluesky(Network):
         needed.require(self._secrets)
         body = {"identifier": self._handle, "password": self._secrets["BIOBOT_BLUESKY_APP_PASSWORD"]}
         try:
-            return self._keep(self._json(self.http.call("POST", "/xrpc/com.atproto.server.createSession", json=body)))
+            return self._keep(
+                self._json(self.session.call("POST", "/xrpc/com.atproto.server.createSession", json=body))
+            )
         except Unknown as error:
             raise Unsent(str(error)) from error
         except Refused as error:
@@ -235,7 +237,7 @@ class Bluesky(Network):
     def _known_did(self) -> str | None:
         try:
             asked = {"handle": self._handle}
-            found = self._json(self.http.call("GET", "/xrpc/com.atproto.identity.resolveHandle", params=asked))
+            found = self._json(self.session.call("GET", "/xrpc/com.atproto.identity.resolveHandle", params=asked))
         except NetworkError:
             return None
         return found["did"] if isinstance(found.get("did"), str) else None
@@ -243,7 +245,7 @@ class Bluesky(Network):
     def _check_active(self, did: str | None) -> None:
         """Raise Refused if the server says that the account is not active; it may also say nothing."""
         try:
-            found = self._json(self.http.call("GET", "/xrpc/com.atproto.sync.getRepoStatus", params={"did": did}))
+            found = self._json(self.session.call("GET", "/xrpc/com.atproto.sync.getRepoStatus", params={"did": did}))
         except Refused as error:
             if error.kind is Kind.GONE and did:
                 raise
