@@ -210,9 +210,9 @@ def _is_utf8(line: bytes) -> bool:
 def _western(raw: bytes) -> bool:
     """Return whether bytes read as Windows-1252: accents and typographic marks that stand alone among ASCII."""
     try:
-        found = re.findall("[^\0-\x7f]+", raw.decode("cp1252"))
+        runs = re.findall("[^\0-\x7f]+", raw.decode("cp1252"))
     except UnicodeDecodeError:
         return False
-    single = [each for each in found if len(each) == 1]
-    marks = sum(not (each.isalpha() or each in "“”‘’–—…•·€£©®™«»°¡¿\xa0") for each in single)
-    return len(single) * 10 >= len(found) * 8 and marks * 5 <= len(single)
+    alone = sum(len({each.lower() for each in run if each.isalpha()}) < 2 for run in runs)
+    marks = sum(not (each.isalpha() or each in "“”‘’–—…•·€£©®™«»°¡¿\xa0") for run in runs for each in run)
+    return alone * 10 >= len(runs) * 8 and marks * 5 <= len(runs)

@@ -183,9 +183,10 @@ NOTHING = frozenset(("nan", "none", "null", "<na>"))
 """What pandas and SQL write for nothing."""
 
 _ID_VALUE = re.compile(r"[=\"'ux]{0,4}(\d{1,19})(\.0+)?[\"']?")  # Excel's ="1", rtweet's x1, TwiBot's u1, pandas' 1.0
+_NAME = r"([\w\ud800-\udfff][\w.\-\ud800-\udfff]{0,99}(?:@[\w.\-]{1,99})?)"
 _HANDLE_VALUE = re.compile(
-    r"(?:b['\"])?(?:(?:https?://)?(?:www\.|mobile\.|m\.)?(?:twitter|x)\.com/)?@?"
-    r"([\w\ud800-\udfff][\w.\-\ud800-\udfff]{0,99}(?:@[\w.\-]{1,99})?)(?:[/?'\"].*)?",
+    rf"(?:https?://)?(?:www\.|mobile\.|m\.)?(?:twitter|x)\.com/(?!(?:i|intent|search|hashtag|home)\b)@?{_NAME}(?:[/?#].*)?"
+    rf"|(?:b['\"]@?{_NAME}['\"])|@?{_NAME}",
     re.IGNORECASE,
 )
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[\da-f]{1,6});", re.IGNORECASE)
@@ -205,7 +206,8 @@ def handle(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     found = _HANDLE_VALUE.fullmatch(value.strip().replace("＠", "@"))
-    return found[1] if found and found[1].casefold() not in NOTHING else None
+    name = next(filter(None, found.groups())) if found else ""
+    return name if name and name.casefold() not in NOTHING else None
 
 
 def unescape(text: str) -> str:

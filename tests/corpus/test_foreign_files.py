@@ -336,6 +336,28 @@ def test_an_id_that_a_float_has_rounded_is_none_and_the_handle_remains(tmp_path:
     assert [each[2] for each in found] == ["h_0", "h_1", "h_2", "h_3", "h_4"]
 
 
+@pytest.mark.parametrize(
+    ("value", "handle"),
+    [
+        ("@Bob_Y ", "Bob_Y"),
+        ("＠bob_y", "bob_y"),
+        ("https://www.twitter.com/bob_y/status/900", "bob_y"),
+        ("x.com/bob_y#", "bob_y"),
+        ("b'bob_y'", "bob_y"),
+        ("bob@example.social", "bob@example.social"),
+        ("https://x.com/i/user/12", None),
+        ("Bob Yellow", None),
+        ("a/b+c=", None),
+        ("nan", None),
+        ("https://example.org/bob_y", None),
+    ],
+)
+def test_a_handle_is_known_in_every_spelling_and_nothing_else_is_one(
+    tmp_path: Path, value: str, handle: str | None
+) -> None:
+    assert people(file(tmp_path, "a.jsonl", {"bio": "Goats", "handle": value})) == [("Goats", None, handle)]
+
+
 def test_f41_an_import_that_finds_no_author_says_what_that_means_for_opt_outs(corpus: Run, tmp_path: Path) -> None:
     said = corpus("import", str(file(tmp_path, "a.csv", "nr,description\n1,Baker\n2,Goats\n")))
     assert "no author is known for 2 bios" in said
@@ -549,6 +571,7 @@ def test_an_encoding_that_is_neither_is_refused_with_the_fix(corpus: Run, tmp_pa
         corpus("import", str(path), code=1)
         assert "is not UTF-8" in corpus.errors  # type: ignore[attr-defined]
         assert "iconv -f" in corpus.errors  # type: ignore[attr-defined]
+    corpus("import", str(file(tmp_path, "c.txt", "Hyvää päivää\nPöllö “yö”…\n¡Año «É»!\n".encode("cp1252"))))
     corpus("import", str(file(tmp_path, "b.txt", "Café\nNaïve\n".encode("cp1252"))))
     assert "read as Windows-1252" in corpus.errors  # type: ignore[attr-defined]
 
