@@ -33,8 +33,8 @@ MAX_LAG = timedelta(minutes=2)
 DATE_RESOLUTION = timedelta(seconds=1)
 """How finely a network's clock is known: by the Date of its answers."""
 
-MAX_READ = 300
-"""How many posts one look reads at most; each costs money."""
+MAX_READ = 3200
+"""How many posts one look reads at most: X shows no more. Each costs money, and a bot makes far fewer in a week."""
 
 NEVER_AGAIN = "not on the timeline; never sent again by itself: `biobot reconcile ID --resend`"
 INCONCLUSIVE = "the timeline could not be read back far enough to tell; `biobot reconcile ID` looks again"

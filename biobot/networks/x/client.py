@@ -131,9 +131,11 @@ class XClient(Network):
                 pagination_token=token,
             )
             tweets += [_tweet(each) for each in _listed(document, "data")]
-            token = _meta(document).get("next_token")
+            before, token = token, _meta(document).get("next_token")
             if not token:
                 break
+            if token == before:
+                raise Unknown("X does not come to an end of the timeline")
         return tweets[:limit]
 
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
