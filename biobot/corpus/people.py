@@ -43,9 +43,9 @@ class Columns:
     tweet: bool
 
 
-_OF = "((?:from|user|author|profile|account|external|twitter)*)"
+_OF = "((?:from|user|author|profile|account|external)*)"
 _BIO = re.compile(f"{_OF}(?:raw|legacy)*(bio|description|biography|about|aboutme)")
-_ID = re.compile(f"{_OF}(id|idstr|restid)")
+_ID = re.compile(f"{_OF}(id|twitterid|idstr|restid)")
 _HANDLE = re.compile(f"{_OF}(screenname|handle|username|author|user)")
 _TWEET = {
     *("text", "fulltext", "rawcontent", "renderedcontent", "tweet", "tweettext", "tweetid", "statusid", "retweetcount"),
@@ -84,7 +84,7 @@ def columns(names: tuple[str, ...]) -> Columns:
             ids.append(name)
         elif not tweet and (beside or not bios):
             bare.append(name)
-            if beside and (place > 0 or any(each[3] for each in handles)):  # else it may be the number of a row
+            if beside and (place > 1 or any(each[3] for each in handles)):  # else it may be the number of a row
                 ids.append(name)
     return Columns(tuple(each[2] for each in bios), tuple(ids), tuple(each[2] for each in handles), tuple(bare), tweet)
 
@@ -182,7 +182,9 @@ def _named(name: str, record: Mapping[str, Any], above: Mapping[str, Any] | None
 NOTHING = frozenset(("nan", "none", "null", "<na>"))
 """What pandas and SQL write for nothing."""
 
-_ID_VALUE = re.compile(r"[=\"'ux]{0,4}(\d{1,19})(\.0+)?[\"']?")  # Excel's ="1", rtweet's x1, TwiBot's u1, pandas' 1.0
+_ID_VALUE = re.compile(
+    r"[=\"']{0,3}(?:[ux]|ID:)?(\d{1,19})(\.0+)?[\"']?"
+)  # Excel's ="1", rtweet's x1, TwiBot's u1, pandas' 1.0
 _NAME = r"([\w\ud800-\udfff][\w.\-\ud800-\udfff]{0,99}(?:@[\w.\-]{1,99})?)"
 _HANDLE_VALUE = re.compile(
     rf"(?:https?://)?(?:www\.|mobile\.|m\.)?(?:twitter|x)\.com/(?!(?:i|intent|search|hashtag|home)\b)@?{_NAME}(?:[/?#].*)?"

@@ -78,6 +78,27 @@ def test_a_quote_that_closes_by_accident_in_somebody_elses_row_swallows_nobody(t
     assert [line for line, _ in skipped(path)] == [2]
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "texts"),
+    [
+        # cldf/csvw #52: closed by a typographic quote
+        (f'{HEADER}1,a_a,"an unclosed comment”\n2,b_b,Baker\n', 2, ["Baker"]),
+        # pandas #22140: a quote is all that a cell holds
+        ('id|screen_name|bio|x\n1|a_a|Moon|p\n2|b_b|"|q\n3|c_c|Sun|r\n4|d_d|Rain|s\n', 3, ["Moon", "Sun", "Rain"]),
+        # pandas #22661: quotes that tabs make needless
+        ('id\tscreen_name\tbio\tx\n1\ta_a\tMoon\t5.6\n2\tb_b\t"Sun"\t4.3\n3\tc_c\t"Rain\t3.3\n', 4, ["Moon", "Sun"]),
+        # NVIDIA/cudf #2398: a quote within a cell that has none around it
+        (f'{HEADER}1,a_a,/images"\n2,b_b,Baker "of" bread\n', None, ['/images"', 'Baker "of" bread']),
+    ],
+)
+def test_quotes_that_broke_other_programs_cost_one_row_at_most(
+    tmp_path: Path, content: str, line: int | None, texts: list[str]
+) -> None:
+    path = file(tmp_path, "a.csv", content)
+    assert [each[0] for each in people(path)] == texts
+    assert [number for number, _ in skipped(path)] == ([line] if line else [])
+
+
 def test_fifty_people_behind_an_open_quote_in_a_table_of_other_columns_are_read(tmp_path: Path) -> None:
     rows = "".join(f"{number},Name {number},h_{number},bio {number},x\n" for number in range(2, 52))
     path = file(tmp_path, "q.csv", f'ID,NAME,USER,BIO,LISTED\n1,A,a_a,"open,x\n{rows}')
@@ -261,6 +282,16 @@ EXPORTS: dict[str, tuple[str, object]] = {
         [{"id": "900", "text": "hi", "author": {"id": "101", "userName": "alice_x", "description": "Baker"}}],
     ),
     "Excel's Unicode text": ("a.txt", "ID\tScreen name\tBio\n101\talice_x\tBaker\n".encode("utf-16")),
+    "twarc's json2csv": (
+        "a.csv",
+        "id,tweet_url,user_screen_name,text,in_reply_to_user_id,retweet_or_quote_user_id,user_id,user_description\n"
+        "900,x,alice_x,hi,102,103,101,Baker\n",
+    ),
+    "twitter-data-extractor": (
+        "a.csv",
+        "ID,Username,Name,Created At,Bio,Pinned Tweet ID,Pinned Tweet\n101,alice_x,A,x,Baker,900,hi\n",
+    ),
+    "ids marked as text": ("a.csv", "user_id,screen_name,text,user_description\nID:101,alice_x,hi,Baker\n"),
     "twint, users": ("a.csv", "id,name,username,bio,location\n101,A,alice_x,Baker,Lisbon\n"),
     "pandas": ("a.csv", ",id,screen_name,description\n0,101.0,alice_x,Baker\n"),
     "DMI-TCAT": (
@@ -315,6 +346,9 @@ def test_f41_opt_outs_hold_before_and_after_importing_the_export_of(
         ("b.csv", "id,conversation_id,tweet,username,bio\n900,900,hi,bob_y,Goats\n"),
         ("c.csv", "id_str,full_text,screen_name,description\n900,hi,bob_y,Goats\n"),
         ("d.csv", "id,author.username,author.description\n900,bob_y,Goats\n"),
+        # Social Feed Manager, and Hydrator
+        ("f.csv", "created_at,twitter_id,screen_name,text,user_description\nx,900,bob_y,hi,Goats\n"),
+        ("g.csv", "created_at,favorite_count,id,text,user_description,user_screen_name\nx,0,900,hi,Goats,bob_y\n"),
         ("e.jsonl", '{"id": "900", "text": "hi", "username": "bob_y", "description": "Goats"}'),
     ],
 )
