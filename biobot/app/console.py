@@ -67,6 +67,14 @@ def bits_per_byte(row: Post) -> float | None:
         return None
 
 
+def score(row: Post) -> float | None:
+    """Return the score that a row's text had when it was drawn; None when that is not known."""
+    try:
+        return None if row.edited else float(json.loads(row.controls)["score"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 # -- queue -------------------------------------------------------------------------------------------
 
 
@@ -85,9 +93,11 @@ class QueueView:
     """Why other drafts cannot be shown."""
     slots: Sequence[tuple[datetime, Post | None]]
     budget: Left
+    best_first: bool
+    """Whether the drafts are sorted by their scores instead of their slots."""
 
 
-def queue(config: Config, outbox: Outbox, now: datetime) -> QueueView:
+def queue(config: Config, outbox: Outbox, now: datetime, *, best_first: bool = False) -> QueueView:
     """Read the queue page."""
     post = config.settings.post
     held, damaged = _read(outbox, _ids(outbox, [State.HELD], SHOWN))
@@ -99,12 +109,18 @@ def queue(config: Config, outbox: Outbox, now: datetime) -> QueueView:
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
         review_ahead=post.review_ahead,
-        held=by_slot(held),
+        held=by_score(held) if best_first else by_slot(held),
         approved=by_slot(approved),
         damaged=damaged + damaged_too,
         slots=[(slot, _at(outbox, slot)) for slot in slots],
         budget=Budget(outbox, post).left(now),
+        best_first=best_first,
     )
+
+
+def by_score(rows: Iterable[Post]) -> list[Post]:
+    """Sort rows by their scores, the best first; those without a known score come last."""
+    return sorted(by_slot(rows), key=lambda row: -math.inf if (value := score(row)) is None else value, reverse=True)
 
 
 def by_slot(rows: Iterable[Post]) -> list[Post]:

@@ -211,11 +211,11 @@ def learn(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
     return _learn(home, decisions, keep=True)[1]
 
 
-def state(home: Path, decisions: Sequence[Mark] = ()) -> Learnt:
-    """Return what came of the owner's marks, without writing anything: as it was kept, unless marks came since."""
+def state(home: Path, decisions: Sequence[Mark] = (), *, may_write: bool = False) -> Learnt:
+    """Return what came of the owner's marks: as it was kept; if marks came since, learnt anew, and kept if it may."""
     with open_marks(home, read_only=True) as marks:
         kept = _kept(home, _revision(marks, decisions, base(home)[0]))
-    return kept or _learn(home, decisions, keep=False)[1]
+    return kept or _learn(home, decisions, keep=may_write)[1]
 
 
 def open_marks(home: Path, *, read_only: bool = False) -> Marks:

@@ -135,7 +135,7 @@ class Lab:
                 async for verdict in verdicts:
                     tally.add(verdict)
                     weight = weighted_length(verdict.candidate.text)
-                    yield event("bio", self.render.part(PARTS, "sample", verdict, weight, asked))
+                    yield event("bio", self.render.part(PARTS, "sample", verdict, weight, asked, tally.drawn))
                     yield event("tally", self.render.part(PARTS, "tally", tally))
         except BiobotError as error:
             yield event("trouble", str(error))
@@ -154,13 +154,17 @@ class Lab:
             model=fields.get("model"),
             numerics=fields.get("numerics"),
         )
+        score = number(fields["score"]) if fields.get("score") else None
         controls = Controls(top_p=number(fields.get("top_p", "")), prefix=fields.get("prefix", "").encode())
 
         def make() -> str:
             try:
                 with self.context.outbox(write=True) as outbox:
                     row = posting.submit(
-                        self.context.config, outbox, to_draft(Verdict(bio), None, controls), self.context.clock()
+                        self.context.config,
+                        outbox,
+                        to_draft(Verdict(bio, score=score), None, controls),
+                        self.context.clock(),
                     )
             except BiobotError as error:
                 return self.render.part(PARTS, "refused", str(error))

@@ -58,16 +58,18 @@ class Queue:
         self.context = context
         self.render = context.render
 
-    def _facts(self, outbox: Outbox) -> dict[str, Any]:
-        return {"queue": self._view(outbox), "live": "/queue/live"}
+    def _facts(self, request: Request) -> Callable[[Outbox], dict[str, Any]]:
+        best_first = request.query_params.get("sort") == "score"
+        live = f"/queue/live{'?sort=score' if best_first else ''}"
+        return lambda outbox: {"queue": self._view(outbox, best_first), "live": live}
 
-    async def page(self, _request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         """Answer with the whole page."""
-        return await self.context.page("queue.html", "Queue", self._facts)
+        return await self.context.page("queue.html", "Queue", self._facts(request))
 
     async def live(self, request: Request) -> Response:
         """Answer with the live regions."""
-        return await self.context.live(request, "queue_live.html", self._facts)
+        return await self.context.live(request, "queue_live.html", self._facts(request))
 
     async def card(self, request: Request) -> Response:
         """Answer with one draft."""
@@ -166,8 +168,8 @@ class Queue:
         judged = zip(found, rows, strict=True)
         return "".join(self.render.part("parts.html", "verdict", each, post) for each, (post, _) in judged)
 
-    def _view(self, outbox: Outbox) -> console.QueueView:
-        return console.queue(self.context.config, outbox, self.context.clock())
+    def _view(self, outbox: Outbox, best_first: bool = False) -> console.QueueView:
+        return console.queue(self.context.config, outbox, self.context.clock(), best_first=best_first)
 
     def _card(self, outbox: Outbox, row: Post, note: str = "") -> str:
         return self.render.part(PARTS, "card", row, self._view(outbox), note)

@@ -84,6 +84,7 @@ class Render:
             "usd": lambda dollars: f"${dollars:,.2f}",
             "weight": lambda text: weighted_length(text or ""),
             "bits": console.bits_per_byte,
+            "score": console.score,
             "network": lambda name: console.NETWORKS.get(name, name),
             "plot": lambda facts: json.dumps(facts, allow_nan=False),
         }

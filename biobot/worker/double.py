@@ -45,6 +45,10 @@ class FakeWorker(Worker):
                 yield from (self._verdict(Candidate(each.text), each.row) for each in texts)
             case protocol.Replay():
                 yield self._bio(request.temperature, request.seed)
+            case protocol.LearnTaste():
+                yield protocol.Learnt("The shipped taste is in use.")
+            case protocol.Preview(temperatures, count, seed):
+                yield from (self._verdict(self._bio(T, seed + i)) for T in temperatures for i in range(count))
             case protocol.Explain():
                 yield protocol.Explanation(0.0, {})
 

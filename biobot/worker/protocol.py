@@ -104,6 +104,20 @@ class Explain(Request[Explanation]):
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """What came of the owner's marks, as a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class LearnTaste(Request[Learnt]):
+    """Learn the owner's taste, if marks or decisions came since it was learnt."""
+
+    doing = "learning your taste"
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """An object that `biobot tune --json` prints: what was measured at a temperature, at last what is recommended."""
 
@@ -135,7 +149,7 @@ class LoadPlugins(Request[Loaded]):
     doing = "loading the plugins"
 
 
-AnyRequest = Draw | Preview | Judge | Replay | Explain | Sweep | LoadPlugins
+AnyRequest = Draw | Preview | Judge | Replay | Explain | LearnTaste | Sweep | LoadPlugins
 
 
 # -- what surrounds them -------------------------------------------------------------------------------

@@ -64,6 +64,8 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
             yield replay(config, request)
         case protocol.Explain(candidate):
             yield explain(config, candidate)
+        case protocol.LearnTaste():
+            yield learn_taste(config)
         case protocol.Sweep():
             yield from _figures(sweep(config, request))
         case protocol.LoadPlugins():
@@ -211,6 +213,13 @@ def explain(config: Config, candidate: Candidate) -> protocol.Explanation:
 
     found = taste.load(config.home, decisions(config))
     return protocol.Explanation(found.scores([candidate])[0], found.explain(candidate))
+
+
+def learn_taste(config: Config) -> protocol.Learnt:
+    """Return what came of the owner's marks; it is kept."""
+    from biobot.taste import taste
+
+    return protocol.Learnt(taste.state(config.home, decisions(config), may_write=True).why)
 
 
 def open_judge(config: Config, model: str | None = None, *, may_write: bool = False) -> Judge:

@@ -20,7 +20,9 @@ from biobot.config import Config, load
 from biobot.model.registry import Registry
 from biobot.posting import locks, transitions
 from biobot.posting.budget import Budget
+from biobot.posting.drafts import SamplingRecord
 from biobot.posting.post import Draft, Post, State
+from biobot.taste.marks import Marks
 from biobot.web import tuning
 from biobot.worker.client import Worker
 from biobot.worker.double import FakeWorker
@@ -256,6 +258,76 @@ def test_the_lab_streams_tinted_bios_and_queues_one(
     assert "seed=5" in page.url
 
 
+def test_drafts_are_rated_by_the_keys_of_the_command(page: Page, site: Served, config: Config) -> None:
+    def marked() -> list[tuple[str, float | None]]:
+        with Marks(config.home / "taste.db", read_only=True) as marks:
+            return [(each.candidate.text, each.value) for each in marks.newest()]
+
+    page.goto(f"{site.url}/rate")
+    shown = page.locator("#to-rate > li >> visible=true").locator(".bio")
+    expect(shown).to_have_count(1)
+    first = shown.inner_text()
+    page.keyboard.press("3")
+    expect(page.locator("#rate-count")).to_contain_text("1 mark,")
+    expect(shown).not_to_have_text(first)
+    second = shown.inner_text()
+    page.keyboard.press("0")
+    expect(page.locator("#rate-count")).to_contain_text("2 marks")
+    assert marked() == [(first, 3.0), (second, 0.0)]
+
+    page.keyboard.press("u")
+    expect(shown).to_have_text(second)
+    expect(page.locator("#rate-count")).to_contain_text("1 mark,")
+    page.keyboard.press("1")
+    expect(page.locator("#rate-count")).to_contain_text("2 marks")
+    skipped = shown.inner_text()
+    page.keyboard.press("s")
+    expect(shown).not_to_have_text(skipped)
+    assert marked() == [(first, 3.0), (second, 1.0)]
+
+    for number in range(3, 21):  # more drafts than were fetched at first
+        page.keyboard.press("2")
+        expect(page.locator("#rate-count")).to_contain_text(f"{number} marks")
+    expect(page.locator("#rate-learnt")).to_contain_text("taste is in use")
+    page.keyboard.press("q")
+    expect(page.locator("h1")).to_have_text("Queue")
+
+
+def test_a_mark_that_cannot_be_kept_leaves_its_draft_on_the_page(page: Page, site: Served, config: Config) -> None:
+    page.goto(f"{site.url}/rate")
+    shown = page.locator("#to-rate > li >> visible=true").locator(".bio")
+    text = shown.inner_text()
+    (config.home / "taste.db").write_bytes(b"this is no database" * 100)
+    page.keyboard.press("2")
+    expect(page.locator("#toast")).to_contain_text("taste.db is no SQLite database")
+    expect(shown).to_have_text(text)
+
+
+def test_queue_and_lab_are_sorted_by_score(real_worker: None, page: Page, site: Served, config: Config) -> None:
+    with console.open_outbox(config, read_only=False) as outbox:
+        for number, score in enumerate((0.4, 2.8, 1.7)):
+            noted = SamplingRecord(score=score, best_of=100).write()
+            outbox.add(
+                [Draft(f"The text with the score {score}", None, 0.8, number, "starter", noted)], State.HELD, site.now()
+            )
+    page.goto(site.url)
+    page.get_by_label("Sort by").select_option("score")
+    expect(page.locator("#drafts li .bio").first).to_have_text("The text with the score 2.8")
+    expect(page.locator("#drafts li .bio").nth(1)).to_have_text("The text with the score 1.7")
+    expect(page.locator("#drafts li .bio").nth(2)).to_have_text("The text with the score 0.4")
+    page.goto(f"{site.url}/lab?temperature=0.7&seed=5&n=12")
+    expect(page.locator("#lab-state")).to_contain_text("12 bios", timeout=60_000)
+    page.get_by_text("Best first").click()
+    scores = [
+        float(each or -1) for each in page.locator(".sample").evaluate_all("all => all.map(x => x.dataset.score)")
+    ]
+    assert scores == sorted(scores, reverse=True)
+    assert max(scores) > 0
+    page.get_by_text("As drawn").click()
+    at = page.locator(".sample").evaluate_all("all => all.map(x => Number(x.dataset.at))")
+    assert at == sorted(at)
+
+
 def test_the_curves_of_a_sweep_are_drawn_and_read_out(browser: Browser, config: Config) -> None:
     scene.tune(config)
     with served(config) as site, browser.new_context() as context:
@@ -379,10 +451,12 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_its_window(
     scene.tune(config)
     with browser.new_context(viewport={"width": width, "height": 844}, color_scheme=light) as context:
         page = visit(context, site)
-        for path in ("/", "/lab", "/training", "/history", "/?token=used"):
+        for path in ("/", "/rate", "/lab", "/training", "/history", "/?token=used"):
             if "token" in path:
                 context.clear_cookies()
             page.goto(f"{site.url}{path}")
+            if path == "/rate":
+                expect(page.locator("#to-rate li").first).to_be_visible(timeout=60_000)
             if path == "/":
                 expect(page.locator("[data-ask]")).to_have_count(0)
                 page.locator("[data-key=e]").first.click()

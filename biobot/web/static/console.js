@@ -168,6 +168,23 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// -- rating: the first draft of the list is shown; more are fetched before it is empty -------------------------
+
+const RATING = one("#to-rate");
+if (RATING) {
+  const press = (key) => { if (!one(".htmx-request", RATING)) one(`li [data-key="${key}"]`, RATING)?.click(); };
+  const refill = () => { if (RATING.children.length < 6) htmx.trigger(RATING, "more"); };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.key === "q") location.href = "/";
+    if ("0123us".includes(event.key)) press(event.key);
+  });
+  RATING.addEventListener("click", (event) => {
+    if (event.target.closest("[data-key=s]")) { event.target.closest("li").remove(); refill(); }
+  });
+  document.addEventListener("htmx:afterSwap", refill);
+}
+
 document.addEventListener("focusin", (event) => {
   const row = event.target.closest("#drafts > li");
   if (row && !row.classList.contains("here")) {
@@ -289,6 +306,14 @@ function stopStream(state) {
   one("#lab-go").hidden = false;
 }
 
+// a refused bio has no score, and comes after all others
+const order = () => one("[name=order]:checked").value;
+const rank = (bio) => Number(bio.dataset.score || -1);
+const place = (bio) => {
+  const next = all(".sample", bio.parentElement).find((each) => each !== bio && rank(each) < rank(bio));
+  if (next) next.before(bio); else bio.parentElement.append(bio);
+};
+
 function sample() {
   stopStream();
   const query = new URLSearchParams(new FormData(LAB));
@@ -301,7 +326,9 @@ function sample() {
   stream = new EventSource(`/lab/stream?${query}`);
   stream.addEventListener("bio", (event) => {
     bios.insertAdjacentHTML("beforeend", event.data);
-    htmx.process(bios.lastElementChild);
+    const fresh = bios.lastElementChild;
+    htmx.process(fresh);
+    if (order() === "score") place(fresh);
     one("#lab-state").textContent = "Drawing bios …";
   });
   stream.addEventListener("tally", (event) => { one("#tally").outerHTML = event.data; });
@@ -320,6 +347,11 @@ if (LAB) {
   LAB.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(sampleTimer); sample(); });
   one("#lab-stop").addEventListener("click", () => stopStream("Stopped."));
   all("[name=tint]").forEach((each) => each.addEventListener("change", () => { one("#bios").dataset.tint = each.value; }));
+  all("[name=order]").forEach((each) => each.addEventListener("change", () => {
+    const bios = all("#bios .sample").sort((a, b) => a.dataset.at - b.dataset.at);
+    one("#bios").append(...bios);
+    if (order() === "score") bios.forEach(place);
+  }));
   addEventListener("pagehide", () => stream?.close());
   showTemperature();
   if (LAB.dataset.start === "yes") sample();
