@@ -188,9 +188,9 @@ class Where:
                 document = tomlkit.parse(text)
                 if _change(document, self.keys[:depth]):
                     lines = zip_longest(text.splitlines(), tomlkit.dumps(document).splitlines())
-                    return next(number for number, (old, new) in enumerate(lines, start=1) if old != new)
-        except (OSError, ValueError):
-            pass  # the file is gone, or no file: a message without a line is better than none
+                    return next((number for number, (old, new) in enumerate(lines, start=1) if old != new), None)
+        except Exception:  # noqa: BLE001, S110 - the file is gone or odd: a message without a line is better than none
+            pass
         return None
 
 

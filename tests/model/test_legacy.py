@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,6 +74,27 @@ def test_every_probability_agrees_with_his(tmp_path: Path, his: dict[str, Tensor
         assert ours == pytest.approx(probabilities(his, text.encode()), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"hidden_size": 20_000}, {"hidden_size": 10**9}, {"num_layers": 10**9}, {"num_layers": 2}),
+        *({"input_size": 10**5}, {"input_size": 7}, {"hidden_size": 1e999}, {"hidden_size": -8}, {"dropout": 7}),
+        *({"num_layers": [3]}, {"stop_token": 10**30}),
+    ],
+)
+def test_sizes_that_the_weights_do_not_have_are_refused_before_they_are_allocated(
+    tmp_path: Path, his: dict[str, Tensor], capsys: pytest.CaptureFixture[str], odd: dict[str, Any]
+) -> None:
+    config = tmp_path / "model_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | odd))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert command(tmp_path) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("biobot: ")
+    assert said.count("\n") == 1
+    assert sys.platform != "linux" or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
 def test_files_that_do_not_belong_together_are_refused_by_name(
     tmp_path: Path, his: dict[str, Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +105,10 @@ def test_files_that_do_not_belong_together_are_refused_by_name(
     torch.save({**his, "linear.bias": torch.zeros(3)}, tmp_path / "weights")
     assert command(tmp_path) == 1
     assert "do not fit" in capsys.readouterr().err
+    for name, sizes in (("linear.weight", (6, 8)), ("lstm.weight_hh_l0", (32, 8))):
+        torch.save({**his, name: torch.zeros(1).expand(sizes)}, tmp_path / "weights")
+        assert command(tmp_path) == 1
+        assert f"do not fit {tmp_path}" in capsys.readouterr().err
     torch.save({"weights": Path("code that could run")}, tmp_path / "weights")
     assert command(tmp_path) == 1
     assert "holds more than weights" in capsys.readouterr().err
