@@ -113,8 +113,9 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        words = "UTF-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "not UTF-8"
+        raise ConfigError(f"{file} is {words}: save it as UTF-8") from None
 
 
 def parse(text: str, file: Path) -> Settings:

@@ -90,7 +90,7 @@ def name(config: Config) -> str:
     """Return in one line which bot that is: its name, its network and where it lies."""
     bot = config.folder.resolve().name or "biobot"
     apart = "" if config.home in (config.folder / "state", config.folder) else f", state in {config.home}"
-    file = "" if config.file else " (no biobot.toml: every key has its default)"
+    file = "" if config.file else " (no biobot.toml here: every key has its default, so posts go to a built-in fake X)"
     return f"{bot} on {', '.join(config.settings.post.all)}, {config.folder}{apart}{file}"
 
 

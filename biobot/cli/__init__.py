@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 import click
 
 from biobot import __version__
 from biobot.config import SERVICES, STATES, Config, find, load
 from biobot.errors import BiobotError, ConfigError
+from biobot.text.terminal import Harmless
 
 COMMANDS = {
     "init": "Create a bot's folder: biobot.toml, .env and plugins/.",
@@ -96,7 +97,7 @@ class Options:
         """Print the bot, its folder and its network: which bot a command is about to change."""
         from biobot.app.running import name
 
-        click.echo(name(self.usable))
+        click.echo(name(self.usable), err="stdout" in self.usable.settings.post.all)  # there only the posts go
 
 
 class Group(click.Group):
@@ -134,15 +135,17 @@ class Commands(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+            _drop(sys.stdout)
             return 0
         return result
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run, and exit with 0, 1 or 2; 130 after Ctrl-C."""
-        for stream in (sys.stdout, sys.stderr):
+        streams = sys.stdout, sys.stderr
+        for stream in streams:
             if hasattr(stream, "reconfigure"):  # F29: a terminal that is not UTF-8 shows what it can
                 stream.reconfigure(errors="backslashreplace")
+        sys.stdout, sys.stderr = (cast(TextIO, Harmless(each)) for each in streams)
         extra["standalone_mode"] = False
         options = Options()
         try:
@@ -155,10 +158,26 @@ class Commands(click.Group):
         except click.ClickException as error:
             error.show()
             sys.exit(2)
+        except OSError as error:  # `biobot status > /dev/full`, and whatever no command has foreseen
+            if options.verbose:
+                traceback.print_exc()
+            _drop(streams[0])
+            click.echo(f"biobot: {error.filename or 'the output'} cannot be used: {error.strerror or error}", err=True)
+            sys.exit(1)
         except (KeyboardInterrupt, click.Abort):
             click.echo("biobot: stopped", err=True)
             sys.exit(130)
+        finally:
+            sys.stdout, sys.stderr = streams
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def _drop(stream: TextIO) -> None:
+    """Drop what a stream that cannot be written still holds: it would be written at exit."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

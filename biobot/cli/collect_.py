@@ -86,13 +86,13 @@ def print_estimate(estimate: Estimate, as_json: bool) -> None:
 
 def print_progress(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
     """Show a run as it goes: JSON lines, or a line of text that is written over on a terminal."""
-    from biobot.text.terminal import clean
+    from biobot.text.terminal import clean, painted
 
     began = shown = time.monotonic()
-    live = sys.stderr.isatty()
+    live, screen = sys.stderr.isatty(), painted(sys.stderr)
     start = "\r\x1b[K" if live else ""
     for step, tally in steps:
-        now, why = time.monotonic(), clean(step.why)  # the words may be X's
+        now, why, source = time.monotonic(), clean(step.why), clean(step.source)  # the words may be X's
         if as_json:
             figures = {**vars(tally), "usd": round(tally.usd, 4)}
             figures |= {"source": step.source, "why": step.why, "wait_s": step.wait.total_seconds()}
@@ -105,14 +105,15 @@ def print_progress(steps: Iterator[tuple[Step, Tally]], as_json: bool) -> None:
         if step.event == "page":
             if live or now - shown >= EVERY:
                 shown = now
-                click.echo(f"{start}{line}  {step.source}", err=True, nl=not live)
+                click.echo(f"{start}{line}  {source}", file=screen, nl=not live)
             continue
         if step.event == "wait":
-            click.echo(f"{start}waiting {lasting(step.wait)}: {why}", err=True)
+            click.echo(f"{start}waiting {lasting(step.wait)}: {why}", file=screen)
         elif step.event == "source":
-            click.echo(f"{start}{step.source}: {why}", err=True)
+            click.echo(f"{start}{source}: {why}", file=screen)
         else:
-            click.echo(f"{start}{line}")
+            click.echo(start, file=screen, nl=False)
+            click.echo(line)
             for reason, count in tally.left_out.most_common():
                 click.echo(f"  {count:,} not stored: {reason}")
             if tally.removed:

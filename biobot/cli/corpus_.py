@@ -208,13 +208,16 @@ def _progress_bars(quiet: bool) -> Iterator[Callable[[str, int | None], Callable
     """Yield a function that shows a file's progress bar with rate and ETA: on a terminal, unless quiet."""
     from rich import progress
     from rich.console import Console
+    from rich.markup import escape
+
+    from biobot.text.terminal import clean, painted
 
     columns = (*progress.Progress.get_default_columns(), progress.TransferSpeedColumn())
     quiet = quiet or not sys.stderr.isatty()
-    with progress.Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+    with progress.Progress(*columns, console=Console(file=painted(sys.stderr)), disable=quiet) as bars:
 
         def add(name: str, size: int | None) -> Callable[[int], None]:
-            task = bars.add_task(name, total=size)
+            task = bars.add_task(escape(clean(name)), total=size)
             return lambda done: bars.update(task, completed=done)
 
         yield add

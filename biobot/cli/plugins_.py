@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -101,7 +102,7 @@ def new(options: Options, name: str) -> None:
     plugin, test_file = scaffold.write_new(name, config.folder if config.file else Path(), loader.origins(config))
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
     click.echo(f"try it: biobot plugins test {name}")
-    click.echo(f"test it: python -m pytest {test_file}   (needs pytest: pip install pytest)")
+    click.echo(f"test it: python -m pytest {quote(str(test_file))}   (needs pytest: pip install pytest)")
 
 
 def _read(path: Path, count: int) -> Iterator[str]:

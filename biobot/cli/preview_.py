@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from itertools import groupby
@@ -122,12 +123,12 @@ def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
         label += "" if verdict.score is None else f" · score {verdict.score:.2f}"
         objections = map(str, verdict.objections) if judged else None
         text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
-        click.echo(text, file=stdout, color=colour)
+        click.echo(text, file=terminal.painted(stdout), color=colour)  # `draft` has cleaned it
         shown, accepted, masked = shown + 1, accepted + verdict.accepted, masked + (bio.masked or 0.0)
     click.echo(
         (f"{accepted} of {shown} accepted · " if judged else "")
         + f"{masked / shown:.2%} of the probability masked"
         + (f" · entropy {terminal.legend()}" if colour else ""),
         color=colour,
-        err=True,
+        file=terminal.painted(sys.stderr),
     )

@@ -24,6 +24,7 @@ def command(options: Options, once: bool) -> None:
     logging.basicConfig(stream=sys.stderr, format=line, datefmt="%Y-%m-%d %H:%M:%S", force=True)
     logging.getLogger("biobot").setLevel(logging.DEBUG if options.verbose else logging.INFO)
     if once:
+        options.announce()
         tell(*daemon.once(options.config))
     else:
         daemon.run(options.config)

@@ -144,9 +144,9 @@ def _bar() -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     from biobot.app.training import Note, StepDone
-    from biobot.text.terminal import clean
+    from biobot.text.terminal import clean, painted
 
-    console = Console(stderr=True, soft_wrap=True)  # a line of the journal is a line
+    console = Console(file=painted(sys.stderr), soft_wrap=True)  # a line of the journal is a line
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
@@ -155,7 +155,7 @@ def _bar() -> Iterator[Any]:
         def show(event: Note | StepDone | Done) -> None:
             nonlocal sampled
             if isinstance(event, Note):
-                bar.console.print(escape(event.text), highlight=False)
+                bar.console.print(escape(clean(event.text)), highlight=False)
             elif isinstance(event, StepDone):
                 now = event.progress
                 eta = "" if now.eta is None else f" · {now.eta // 60:.0f}:{now.eta % 60:02.0f} to go"
@@ -172,7 +172,7 @@ def _bar() -> Iterator[Any]:
             else:
                 card, verb = event.card, "is now active" if event.promoted else "is not active"
                 bar.console.print(
-                    f"[bold]{event.model} {verb}[/]: {escape(event.why)}\n"
+                    f"[bold]{event.model} {verb}[/]: {escape(clean(event.why))}\n"
                     f"dev {card['dev_bits_per_byte']:.4f} bits per byte · copies {card['verbatim_rate']:.1%} "
                     f"(of real held-out bios {card['real_verbatim_rate']:.1%}) · "
                     f"{card['seen_bytes'] / 1e6:.1f} MB trained on in {card['seconds']:.0f} s",

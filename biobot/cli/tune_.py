@@ -91,8 +91,10 @@ def _progress(bios: int) -> Iterator[tuple[Callable[[float], None], Callable[[Ro
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
+    from biobot.text.terminal import painted
+
     start, done = time.monotonic(), 0
-    console = Console(stderr=True)
+    console = Console(file=painted(sys.stderr))
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
 
     def pace() -> str:

@@ -16,9 +16,9 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from io import FileIO, TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
-from biobot.text.terminal import clean
+from biobot.text.terminal import Harmless, clean, painted
 
 log = logging.getLogger("biobot")
 
@@ -51,6 +51,8 @@ def diverted(*, command: bool = False) -> Iterator[TextIO]:
     own = stdout
     if _writes_to(stdout, 1):
         own = open(real, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False)  # noqa: SIM115
+        if stdout is not painted(stdout):
+            own = cast(TextIO, Harmless(own))
     os.dup2(_file(), 1)
     sys.stdout, _diverted = _stream(), True
     try:

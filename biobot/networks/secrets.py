@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from shlex import quote
 
 from dotenv import dotenv_values
 
@@ -106,7 +107,7 @@ def _dotenv(file: Path) -> Mapping[str, str | None]:
         with file.open(encoding="utf-8") as stream:
             status = os.fstat(stream.fileno())  # of the file that is read, not of one put there since
             if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise SecretsError(f"{file} can be read by others; keep it to yourself: chmod 600 {file}")
+                raise SecretsError(f"{file} can be read by others; keep it to yourself: chmod 600 {quote(str(file))}")
             return dotenv_values(stream=stream, interpolate=False)
     except FileNotFoundError:
         return {}

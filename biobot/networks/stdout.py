@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 
 from biobot import hookimpl
+from biobot.networks.errors import Unsent
 from biobot.networks.network import Account, Network, Opening, Tweet
+from biobot.text.terminal import painted
 
 
 @hookimpl
@@ -26,9 +30,19 @@ class Stdout(Network):
         self._printed = 0
 
     def post(self, request: str, key: str = "") -> str:  # noqa: ARG002
-        """Print the text."""
-        sys.stdout.write(f"{request}\n")
-        sys.stdout.flush()
+        """Print the text, on a terminal harmless; Unsent when the reader has gone or the disk is full."""
+        out = sys.stdout if sys.stdout.isatty() else painted(sys.stdout)
+        try:
+            out.write(f"{request}\n")
+            out.flush()
+        except OSError as error:
+            with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+                kept = os.dup(out.fileno())
+                os.dup2(nowhere.fileno(), out.fileno())
+                out.flush()  # drops what could not be written, which would come again with the next text
+                os.dup2(kept, out.fileno())
+                os.close(kept)
+            raise Unsent(f"standard output cannot be written: {error.strerror}; look at who reads it") from None
         self._printed += 1
         return str(self._printed)
 

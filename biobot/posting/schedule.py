@@ -9,11 +9,12 @@ gap counts at the end of the gap; and those that meet there are one slot.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from itertools import islice
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from biobot.errors import ConfigError
 from biobot.settings import ScheduleSettings
@@ -28,12 +29,23 @@ _SAVING = timedelta(hours=3)
 
 
 def zone(settings: ScheduleSettings) -> tzinfo:
-    """Return the bot's time zone."""
+    """Return the bot's time zone; raise ConfigError where TZ names none and states no offset."""
     if settings.timezone != "local":
         return ZoneInfo(settings.timezone)
     import tzlocal
 
-    return tzlocal.get_localzone()
+    try:
+        return tzlocal.get_localzone()
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        name = os.environ.get("TZ", "")
+        offset = re.fullmatch(r":?(?:[A-Za-z]{3,}|<[\w+-]+>)([+-]?)(\d\d?)(?::(\d\d))?(?::(\d\d))?", name)
+        if offset is None or int(offset[2]) > 23:
+            raise ConfigError(
+                f'TZ={name} names no time zone: set `schedule.timezone` in biobot.toml, such as "Europe/Berlin"'
+            ) from None
+        sign, hours, minutes, seconds = offset.groups("0")
+        west = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds))  # POSIX counts to the west
+        return timezone(west if sign == "-" else -west)
 
 
 def slots(settings: ScheduleSettings, after: datetime) -> Iterator[datetime]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from biobot.text import graphemes
 from biobot.text.unicode_policy import CONTROLS, DIRECTION_CONTROLS, DIRECTION_MARKS, SURROGATES, character_class
@@ -34,6 +35,38 @@ _UNSAFE = re.compile(character_class((*SURROGATES, *CONTROLS, *DIRECTION_CONTROL
 def clean(text: str) -> str:
     """Return `text` with its control and bidi characters shown by their codes, so that only line feeds act."""
     return _UNSAFE.sub(lambda match: f"<{ord(match[0]):02X}>", text)
+
+
+class Harmless:
+    """A text stream on which nobody's words can act: what `clean` shows by its code is written as that.
+
+    In JSON it is escaped as JSON does it. `painted` is the stream itself, for what this program paints.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.painted = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        self.painted.write(_UNSAFE.sub(_json_escape, text) if text.startswith("{") else clean(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each text."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.painted, name)
+
+
+def painted(stream: TextIO) -> TextIO:
+    """Return the stream that a Harmless one writes to, else the stream itself."""
+    return getattr(stream, "painted", stream)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def tint(text: str, entropies: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
 import pytest
+import tzlocal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,3 +121,26 @@ def test_a_long_gap_gives_its_newest_slots_only() -> None:
     found = schedule.slots_between(fast, at("2021-05-01"), at("2026-05-01 00:00:01"), 100)
     assert 90 <= len(found) <= 200
     assert found[-1] == at("2026-05-01")
+
+
+@pytest.mark.parametrize(
+    ("value", "hours"),
+    [("UTC0", 0), ("GMT+12", -12), ("<+03>-3", 3), (":EST5", -5), ("<+0530>-5:30", 5.5), ("XYZ-14:00:00", 14)],
+)
+def test_a_fixed_offset_in_tz_is_taken_as_posix_counts_it(
+    monkeypatch: pytest.MonkeyPatch, value: str, hours: float
+) -> None:
+    monkeypatch.setenv("TZ", value)
+    monkeypatch.setattr(tzlocal, "get_localzone", tzlocal.reload_localzone)  # the other one remembers
+    found = schedule.zone(ScheduleSettings(timezone="local"))
+    assert found.utcoffset(datetime(2026, 7, 1)) == timedelta(hours=hours)  # noqa: DTZ001 - of a fixed offset
+
+
+@pytest.mark.parametrize("value", ["CET-1CEST,M3.5.0,M10.5.0/3", "PST8PDT,M3.2.0,M11.1.0", "Europe/Nowhere", "UTC99"])
+def test_a_tz_without_a_name_or_an_offset_is_one_line_that_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("TZ", value)
+    monkeypatch.setattr(tzlocal, "get_localzone", tzlocal.reload_localzone)
+    with pytest.raises(ConfigError, match=r"names no time zone: set `schedule\.timezone` in biobot\.toml"):
+        schedule.zone(ScheduleSettings(timezone="local"))

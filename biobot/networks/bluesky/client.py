@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import requests
@@ -283,7 +284,7 @@ def _kept(file: Path, origin: Mapping[str, str]) -> dict[str, str] | None:
     """Read the session that was kept for this account on this server; None where there is none, or it is no use."""
     try:
         if storage.is_exposed(file, 0o600):
-            raise SecretsError(f"{file} can be read by others; keep it to yourself: chmod 600 {file}")
+            raise SecretsError(f"{file} can be read by others; keep it to yourself: chmod 600 {quote(str(file))}")
         tokens = parse(file.read_bytes())
     except OSError:
         return None
