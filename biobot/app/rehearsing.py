@@ -103,7 +103,7 @@ STANDS: Mapping[str, Stand] = {
 
 FAULTS_OF: Mapping[str, tuple[str, ...]] = {
     "x": (*FAULTS, *BESIDES),
-    "bluesky": (*bluesky.FAULTS, *BESIDES),
+    "bluesky": (*bluesky.FAULTS, *(name for name in BESIDES if not name.startswith("timeline"))),  # it is never read
     "mastodon": (*mastodon.FAULTS, *BESIDES),
 }
 

@@ -120,6 +120,22 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, signed: datet
     return Refused(_STATUSES.get(status, Kind.OTHER), status, detail)
 
 
+def by_status(status: int, headers: Mapping[str, str], body: bytes, title: str, key: str) -> NetworkError:
+    """Sort an answer that is not 2xx by its status alone; `headers` have lower-case names.
+
+    `title` is what people call the network, and `key` the key of biobot.toml that has its address.
+    """
+    words = line(body.decode(errors="replace"))
+    if 300 <= status < 400:
+        moved = f"it has moved to {_header(headers, 'location')}"
+        return Refused(Kind.MOVED, status, moved, title=title, remedy=f"set `{key}` to its new address")
+    if not 400 <= status < 500 or status in (408, 425, 499):
+        return Unknown(f"{title} answered HTTP {status}{f': {words}' if words else ''}; it may have been done")
+    kind = {410: Kind.GONE, 429: Kind.RATE_LIMIT}.get(status) or _STATUSES.get(status, Kind.OTHER)
+    wait = rate_limits.wait(headers) if kind is Kind.RATE_LIMIT else None
+    return Refused(kind, status, words, wait, title=title, remedy=f"look at the account, its keys and `{key}`")
+
+
 def classify_failure(
     error: BaseException, begun: bool = True, title: str = "X", key: str = "x.api_base"
 ) -> NetworkError:

@@ -34,7 +34,8 @@ def wait(headers: Mapping[str, str], windows: Sequence[str] = WINDOWS) -> timede
     resets = [_number(lower.get(f"{window}-reset")) for window in exhausted or windows[:1]]
     waits = [reset - now.timestamp() for reset in resets if reset is not None] if now else []
     if not waits:
-        return DEFAULT_WAIT
+        after = _number(lower.get("retry-after"))
+        return DEFAULT_WAIT if after is None else min(max(timedelta(seconds=after), MIN_WAIT), MAX_WAIT)
     return min(max(timedelta(seconds=min(max(waits), MAX_WAIT.total_seconds())), MIN_WAIT), MAX_WAIT)
 
 

@@ -20,7 +20,7 @@ from requests.utils import get_environ_proxies
 
 from biobot.errors import NetworkError
 from biobot.networks import rate_limits, redact, watchdog
-from biobot.networks.errors import classify_failure
+from biobot.networks.errors import by_status, classify_failure
 from biobot.networks.watchdog import Call
 
 CONNECT = timedelta(seconds=10)
@@ -34,15 +34,15 @@ Clock = Callable[[], datetime]
 class Session(requests.Session):
     """requests.Session for one base address, as the module's docstring says.
 
-    `timeout` bounds a whole call; once `stop` is set a POST gets `watchdog.GRACE`, and any other call ends at once.
+    `timeout` bounds a whole call; once `stop` is set a POST or PUT gets `watchdog.GRACE`, any other call ends at once.
     Without a `clock` the machine's own counts. After each call the answer's headers are in `answered`, by their
     lower-case names and whatever the status was, `begun` is whether any byte of the call left, and `clock_offset`
     how far the server's clock is ahead of ours.
     """
 
-    title: ClassVar[str]
+    title: ClassVar[str] = "the server"
     """What people call the network."""
-    key: ClassVar[str]
+    key: ClassVar[str] = "the address"
     """The key of biobot.toml that has the address."""
 
     def __init__(
@@ -71,16 +71,16 @@ class Session(requests.Session):
         self.base = base.rstrip("/")
 
     def refusal(self, response: requests.Response) -> NetworkError:
-        """Sort an answer that is not 2xx."""
-        raise NotImplementedError
+        """Sort an answer that is not 2xx: by its status, where a network does not know better."""
+        return by_status(response.status_code, self.answered, response.content, self.title, self.key)
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Make one call and return its 2xx answer, read whole; raise Unsent, Refused or Unknown for all else."""
         options.update(timeout=(min(CONNECT.total_seconds(), self.timeout), self.timeout), allow_redirects=False)
         self.answered, self.begun = {}, False
-        if method == "POST":
+        if method in ("POST", "PUT"):
             self.close()  # a post never rides on an old connection, whose end may have gone unnoticed
-        grace = watchdog.GRACE.total_seconds() if method == "POST" else 0.0
+        grace = watchdog.GRACE.total_seconds() if method in ("POST", "PUT") else 0.0
         call = Call[requests.Response]()
         try:
             response = call.run(

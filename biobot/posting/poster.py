@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from biobot.config import Config
-from biobot.errors import NetworkError, OutboxError, SecretsError
+from biobot.errors import BiobotError, NetworkError, OutboxError, SecretsError
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Network
 from biobot.posting import bot_state, locks, policy, reconcile, transitions
@@ -192,7 +192,7 @@ class Poster:
         unknown: Unknown | None = None
         while True:
             try:
-                return self.network.post(row.request or row.text or "", row.key or "")
+                return self._put(row)
             except NetworkError as error:
                 if unknown is not None or not isinstance(error, Unknown):
                     raise unknown or error from error
@@ -200,6 +200,9 @@ class Poster:
                     raise
                 unknown = error
                 failpoint("unanswered")
+
+    def _put(self, row: Post) -> str:
+        return _sorted(lambda: self.network.post(row.request or row.text or "", row.key or ""))
 
     def _post(self, row: Post) -> Post:
         """Make the call, and write down what came of it."""
@@ -260,7 +263,7 @@ class Poster:
         if self.stop.is_set():
             return row
         try:
-            remote_id = self.network.post(row.request or row.text or "", row.key or "")
+            remote_id = self._put(row)
         except Refused as error:
             decision = self._react(error)
             if decision.state is not State.FAILED or row.state is not State.UNCONFIRMED:
@@ -309,7 +312,7 @@ class Poster:
 
     def _delete(self, row: Post) -> Post:
         try:
-            self.network.delete(row.remote_id or "")
+            _sorted(lambda: self.network.delete(row.remote_id or ""))
         except Refused as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise
@@ -363,7 +366,7 @@ class Poster:
     def _read(self, call: Callable[[], T]) -> T:
         """Make a call that changes nothing on the network, on the way to a post: its errors make the bot wait."""
         try:
-            return call()
+            return _sorted(call)
         except NetworkError as error:
             harmless = Unsent(str(error)) if isinstance(error, Unknown) else error
             if not self.stop.is_set():
@@ -379,3 +382,13 @@ class Poster:
         elif decision.then is policy.Then.BLOCK:
             bot_state.block(self.outbox, f"{error}: {decision.remedy}", now)
         return decision
+
+
+def _sorted(call: Callable[[], T]) -> T:
+    """Make a call; a plugin's own mistake counts as Unknown, since it may have come after the call was done."""
+    try:
+        return call()
+    except BiobotError:
+        raise
+    except Exception as error:
+        raise Unknown(f"{type(error).__name__}: {error}") from error

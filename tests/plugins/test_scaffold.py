@@ -7,8 +7,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -103,7 +108,7 @@ def test_a_wrong_name_is_one_clear_line(
 def test_every_hook_and_its_arguments_are_in_the_guide() -> None:
     guide = GUIDE.read_text(encoding="utf-8")
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("biobot_")}
-    assert len(hooks) == 3
+    assert len(hooks) == 4
     for name, hook in hooks.items():
         assert f"`{name}(" in guide
         assert f"`{name}({', '.join(inspect.signature(hook).parameters)})`" in guide
@@ -161,3 +166,88 @@ def test_a_plugin_that_imports_a_name_of_an_earlier_version_still_works(
     )
     found = json.loads(run(capsys, "check", "--json", "--text", "A quiet baker of moons"))
     assert {"filter": "old", "reason": "old"} in found["objections"]
+
+
+class _Board(BaseHTTPRequestHandler):
+    """The message board of the guide's network."""
+
+    server: _Boards
+
+    def _answer(self) -> None:
+        url = urlsplit(self.path)
+        place, posts = url.path.rpartition("/")[2], self.server.posts
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or "null")
+        found: Any = {}
+        if self.headers["authorization"] != "Bearer let-me-in":
+            self._say(401, {"error": "who are you?"})
+            return
+        if self.command == "PUT":
+            made = {"id": place, "text": body["text"], "created": datetime.now(UTC).isoformat()}
+            found = posts.setdefault(place, made)
+        elif self.command == "DELETE":
+            posts.pop(place, None)
+        elif url.path == "/me":
+            found = {"id": 7, "name": "jester"}
+        else:
+            found = {"posts": list(posts.values())[::-1]}
+        if self.server.deaf and self.command == "PUT":
+            self.server.deaf -= 1
+            self._say(502, {})
+            return
+        self._say(200, found)
+
+    do_GET = do_PUT = do_DELETE = _answer
+
+    def _say(self, status: int, document: Any) -> None:
+        data = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Boards(ThreadingHTTPServer):
+    posts: dict[str, dict[str, str]]
+    deaf = 0
+
+
+@pytest.fixture
+def board() -> Iterator[_Boards]:
+    server = _Boards(("127.0.0.1", 0), _Board)
+    server.posts = {}
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_network_of_the_guide_posts_at_the_first_go(
+    folder: Path, board: _Boards, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = BLOCKS["plugins/board.py"]
+    assert len(code.splitlines()) <= 80
+    (folder / "plugins").mkdir(exist_ok=True)
+    (folder / "plugins" / "board.py").write_text(code, encoding="utf-8")
+    toml = (folder / "biobot.toml").read_text(encoding="utf-8")
+    toml += f'[post]\nnetwork = "board"\n[board]\naddress = "http://127.0.0.1:{board.server_port}"\n'
+    (folder / "biobot.toml").write_text(toml, encoding="utf-8")
+    (folder / ".env").write_text("BIOBOT_BOARD_TOKEN=let-me-in\n")
+    (folder / ".env").chmod(0o600)
+    assert "@jester (7)" in run(capsys, "networks", "check")
+    assert "posted 1 as" in run(capsys, "post", "--text", "A baker from Lisbon who counts clouds.")
+    board.deaf = 1
+    assert "posted 2 as" in run(capsys, "post", "--text", "A drummer in an attic who mends rivers.")
+    assert [each["text"] for each in board.posts.values()] == [
+        "A baker from Lisbon who counts clouds.",
+        "A drummer in an attic who mends rivers.",
+    ]
+    run(capsys, "undo", "1")
+    assert len(board.posts) == 1
+    (folder / ".env").write_text("")
+    (folder / ".env").chmod(0o600)
+    with pytest.raises(SystemExit):
+        main(["post", "--text", "A weaver from Nairobi who rescues moths."])
+    assert "BIOBOT_BOARD_TOKEN is missing" in capsys.readouterr().err
