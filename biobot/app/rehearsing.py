@@ -110,12 +110,16 @@ FAULTS_OF: Mapping[str, tuple[str, ...]] = {
 
 @dataclass
 class Report:
-    """The result of a rehearsal; `doubles`, `lost` and `spins` must be 0."""
+    """The result of a rehearsal; `doubles`, `lost` and `spins` must be 0.
+
+    `server_doubles` are posts that the server made twice of one key, as an old Mastodon can.
+    """
 
     days: float
     slots: int = 0
     posts: int = 0
     doubles: int = 0
+    server_doubles: int = 0
     lost: int = 0
     spins: int = 0
     calls: int = 0
@@ -147,7 +151,8 @@ class Report:
         yield f"skipped      {', '.join(f'{count} {why}' for why, count in self.skipped.items()) or 'none'}"
         yield f"unconfirmed  {sum(self.unconfirmed.values())}, which ended: {ended}"
         yield f"blocked      {counted(self.blocked, 'time')}, until the person came"
-        yield f"doubles      {self.doubles}"
+        by_server = f", and {self.server_doubles} by the server itself" if self.server_doubles else ""
+        yield f"doubles      {self.doubles}{by_server}"
         yield f"lost         {self.lost}"
         if self.spins:
             yield f"spins        {self.spins}: the bot wanted to step again and again in one moment"
@@ -160,10 +165,12 @@ def rehearse(
     faults: Sequence[str] | None = None,
     seed: int = 0,
     network: str = "x",
+    server: mastodon.Server = "4.7.2",
 ) -> Report:
     """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
 
-    The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. Raises BiobotError for an
+    The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. `server` is which
+    Mastodon it is. Raises BiobotError for an
     unknown fault, and for a config with which the daemon would not start.
     """
     known = FAULTS_OF[network]
@@ -178,7 +185,10 @@ def rehearse(
         settings = config.settings
         post = replace(settings.post, network=STANDS[network].network, networks=None)
         config = replace(config, home=Path(folder), settings=replace(settings, post=post, notify=NotifySettings()))
-        stage = Stage(config, STANDS[network], start, timedelta(days=days), list(faults), random.Random(seed))
+        stand = STANDS[network]
+        if network == "mastodon":
+            stand = replace(stand, fake=lambda clock: mastodon.FakeMastodon(clock, server=server))
+        stage = Stage(config, stand, start, timedelta(days=days), list(faults), random.Random(seed))
         with stage.fake:
             stage.play()
             return stage.judge()
@@ -325,10 +335,11 @@ class Stage:
         report.slots = len(due)
         report.posts = len(accepted)
         wrong = sum(map(state.tally, ("repeats", "overwritten", "comebacks")))
-        report.doubles = int(wrong) + sum(count - 1 for count in (*texts.values(), *slots.values()))
-        report.lost = sum(slot not in held for slot in due) + sum(
-            post.id not in by_id for post in accepted if not post.deleted
-        )
+        report.server_doubles = int(state.tally("own-doubles"))
+        doubles = int(wrong) + sum(count - 1 for count in (*texts.values(), *slots.values()))
+        report.doubles = doubles - report.server_doubles
+        unknown_posts = sum(post.id not in by_id for post in accepted if not post.deleted)
+        report.lost = sum(slot not in held for slot in due) + unknown_posts - report.server_doubles
         report.calls = state.calls()
         report.usd = round(state.tally("usd"), 3)
         report.faults = dict(sorted(self._happened.items()))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from biobot.cli import Options
 from biobot.errors import BiobotError
+
+if TYPE_CHECKING:
+    from biobot.rehearsal.mastodon import Server
 
 
 @click.command("rehearse", short_help="Run the whole bot against a built-in fake network, in simulated time.")
@@ -18,6 +22,13 @@ from biobot.errors import BiobotError
     default="x",
     show_default=True,
     help="The network to rehearse.",
+)
+@click.option(
+    "--server",
+    type=click.Choice(("4.5", "4.6", "4.7.2", "none", "pleroma")),
+    default="4.7.2",
+    show_default=True,
+    help="Which Mastodon; none: a server that ignores keys.",
 )
 @click.option("--days", type=click.FloatRange(0.25, 366), default=7, show_default=True, help="Days to simulate.")
 @click.option(
@@ -29,7 +40,7 @@ from biobot.errors import BiobotError
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives another course of events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def command(options: Options, network: str, days: float, faults: str, seed: int, as_json: bool) -> None:
+def command(options: Options, network: str, server: Server, days: float, faults: str, seed: int, as_json: bool) -> None:
     """Run the whole bot against a built-in fake network, in simulated time and with faults, and judge the result.
 
     It uses your settings, schedule and filters, and a temporary home. Nothing leaves this machine.
@@ -43,7 +54,7 @@ def command(options: Options, network: str, days: float, faults: str, seed: int,
     log.setLevel(logging.INFO if options.verbose else logging.CRITICAL)
     named = {"all": None, "none": ()}.get(faults, tuple(faults.split(",")))
     try:
-        report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed, network)
+        report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed, network, server)
     finally:
         log.setLevel(before)
     if as_json:

@@ -275,6 +275,9 @@ class FakeMastodon(FakeServer):
             self.state.count("dropped")
             return Answer(200, self._shown(Post("999999999999999999", text, call.now, call.now, False)))
         time.sleep(self.latency)
+        if key and self.state.recall("made", key):
+            self.state.count("own-doubles")  # the server's fault, not the caller's
+        self.state.remember("made", key, 1)
         post = self.state.add(text, call.now, call.lag.total_seconds())
         self.state.count("posts")
         language = given.get("language", "")

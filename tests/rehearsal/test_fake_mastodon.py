@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -193,3 +194,9 @@ def test_every_fault_does_what_its_entry_says(on: Caller, name: str) -> None:
 def test_content_is_html(on: Caller) -> None:
     assert content("a < b & 'c'\nd\n\ne") == "<p>a &lt; b &amp; &#39;c&#39;<br />d</p><p>e</p>"
     assert 'href="https://example.org"' in content("see https://example.org")
+
+
+def test_the_documentation_names_every_fault() -> None:
+    page = Path(__file__).parents[2] / "docs" / "errors.md"
+    described = page.read_text(encoding="utf-8").partition("## The fake Mastodon")[2]
+    assert [name for name in FAULTS if f"`{name}`" not in described] == []

@@ -120,8 +120,11 @@ def test_on_bluesky_no_fate_stays_unknown(run: Any) -> None:
     assert report["usd"] == 0
 
 
-def test_on_mastodon_nothing_is_doubled_or_lost(run: Any) -> None:
-    code, out, err = run("rehearse", "--network", "mastodon", "--days", "8", "--json")
+@pytest.mark.parametrize(
+    "server", ["4.7.2", *(pytest.param(each, marks=pytest.mark.soak) for each in ("4.5", "4.6", "none"))]
+)
+def test_on_mastodon_nothing_is_doubled_or_lost(run: Any, server: str) -> None:
+    code, out, err = run("rehearse", "--network", "mastodon", "--server", server, "--days", "8", "--json")
     report = json.loads(out)
     assert (code, err) == (0, "")
     assert (report["slots"], report["doubles"], report["lost"], report["spins"]) == (32, 0, 0, 0)
