@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import FrameType
 from typing import Literal
 
@@ -31,7 +32,7 @@ from biobot.posting.bots import Bots
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State
 from biobot.posting.poster import Poster
-from biobot.text.humanize import when
+from biobot.text.humanize import show_times_in, when
 from biobot.worker.client import Worker
 
 log = logging.getLogger("biobot")
@@ -72,6 +73,7 @@ def run(
         try:
             while following is not None:
                 config = following
+                show_times_in(partial(schedule.zone, config.settings.schedule))
                 running.note(config)
                 _, *others = config.settings.post.all
                 posters = [opened(config, clock, who="the daemon", stop=stop)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from biobot.model import runtime
+from biobot.text.humanize import show_times_in
 
 runtime.prepare()  # before any test imports torch
 
@@ -47,6 +49,7 @@ def made_up_bios(count: int, seed: int = 0) -> list[str]:
 def _no_log_outlives_its_test() -> Iterator[None]:
     """Undo what `biobot run` does to logging: its handler writes to the test's own standard error."""
     yield
+    show_times_in(lambda: UTC)
     logging.getLogger("biobot").setLevel(logging.NOTSET)
     for handler in logging.getLogger().handlers[:]:
         if type(handler) is logging.StreamHandler:

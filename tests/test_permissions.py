@@ -79,11 +79,11 @@ def test_doctor_reports_a_home_that_others_can_enter_and_the_next_writer_closes_
     run("pause")
     run("resume")
     home.chmod(0o755)
-    assert f"NO  home      other users can look into {home}: chmod 700 '{home}'" in run("doctor", code=1)
+    assert f"FAIL  home       other users can look into {home}: chmod 700 {home}" in run("doctor", code=1)
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
     run("pause")
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    assert f"ok  home      {home}" in run("doctor")
+    assert f"ok    home       {home}" in run("doctor")
 
 
 def test_the_folder_of_a_new_bot_can_be_read_but_not_written_by_others(run: Run, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from biobot.rehearsal.fake import Clock, FakeServer
 from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
 from biobot.settings import BlueskySettings, MastodonSettings, NotifySettings, XSettings
-from biobot.text.humanize import counted
+from biobot.text.humanize import counted, lasting
 from biobot.worker.double import FakeWorker
 
 CALL_TIMEOUT = timedelta(seconds=0.3)
@@ -144,13 +144,14 @@ class Report:
         ended = ", ".join(f"{count} {state}" for state, count in self.unconfirmed.items()) or "none"
         happened = sum(self.faults.values())
         days = f"{self.days:g} day{'' if self.days == 1 else 's'}"
-        yield f"{days}, {counted(self.slots, 'slot')}, {counted(self.calls, 'call')}"
-        yield f"faults       {happened} of {len(self.faults)} kinds"
-        yield f"posts        {self.posts} on the account, for ${self.usd:.2f}"
+        slots, calls = counted(self.slots, "slot"), counted(self.calls, "call")
+        yield f"{days}, {slots}, {calls}; {lasting(SETTLING)} more for what was late"
+        yield f"faults       {happened}, of {counted(len(self.faults), 'kind')}"
+        yield f"posts        {self.posts} on the account at the end, for ${self.usd:.2f}"
         yield f"rows         {', '.join(f'{count} {state}' for state, count in self.rows.items())}"
         yield f"skipped      {', '.join(f'{count} {why}' for why, count in self.skipped.items()) or 'none'}"
         yield f"unconfirmed  {sum(self.unconfirmed.values())}, which ended: {ended}"
-        yield f"blocked      {counted(self.blocked, 'time')}, until the person came"
+        yield f"blocked      {counted(self.blocked, 'time')}, each time until the operator resumed it"
         by_server = f", and {self.server_doubles} by the server itself" if self.server_doubles else ""
         yield f"doubles      {self.doubles}{by_server}"
         yield f"lost         {self.lost}"
@@ -166,12 +167,13 @@ def rehearse(
     seed: int = 0,
     network: str = "x",
     server: mastodon.Server = "4.7.2",
+    tick: Callable[[float], object] = lambda _: None,
 ) -> Report:
     """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
 
     The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. `server` is which
-    Mastodon it is. Raises BiobotError for an
-    unknown fault, and for a config with which the daemon would not start.
+    Mastodon it is. `tick` is told the share that is done. Raises
+    BiobotError for an unknown fault, and for a config with which the daemon would not start.
     """
     known = FAULTS_OF[network]
     faults = known if faults is None else faults
@@ -190,7 +192,7 @@ def rehearse(
             stand = replace(stand, fake=lambda clock: mastodon.FakeMastodon(clock, server=server))
         stage = Stage(config, stand, start, timedelta(days=days), list(faults), random.Random(seed))
         with stage.fake:
-            stage.play()
+            stage.play(tick)
             return stage.judge()
 
 
@@ -222,11 +224,12 @@ class Stage:
 
     # -- the play ------------------------------------------------------------------------------------
 
-    def play(self) -> None:
+    def play(self, tick: Callable[[float], object]) -> None:
         """Step through the days, from event to event."""
         self.bot = self._opened()
         visit, mishap, steps = self.start + VISITS, self.start + self._pace / 2, 0
         while self.now < self.end + SETTLING:
+            tick((self.now - self.start) / (self.end + SETTLING - self.start))
             if self.now >= visit:
                 self._visit()
                 visit += VISITS

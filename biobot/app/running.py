@@ -16,6 +16,7 @@ from biobot.config import Config, parse, reread
 from biobot.errors import BiobotError, ConfigError
 from biobot.posting import locks
 from biobot.storage import atomic_write
+from biobot.text.terminal import clean
 
 log = logging.getLogger("biobot")
 
@@ -91,7 +92,8 @@ def name(config: Config) -> str:
     bot = config.folder.resolve().name or "biobot"
     apart = "" if config.home in (config.folder / "state", config.folder) else f", state in {config.home}"
     file = "" if config.file else " (no biobot.toml here: every key has its default, so posts go to a built-in fake X)"
-    return f"{bot} on {', '.join(config.settings.post.all)}, {config.folder}{apart}{file}"
+    said = f"{bot} on {', '.join(config.settings.post.all)}, {config.folder}{apart}{file}"
+    return clean(" ".join(said.split("\n")))
 
 
 def broken(error: BiobotError) -> str:

@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import tzinfo
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
@@ -16,6 +17,7 @@ import click
 from biobot import __version__
 from biobot.config import SERVICES, STATES, Config, find, load
 from biobot.errors import BiobotError, ConfigError
+from biobot.text.humanize import show_times_in
 from biobot.text.terminal import Harmless
 
 COMMANDS = {
@@ -36,6 +38,7 @@ COMMANDS = {
     "approve": "Approve held drafts for posting.",
     "reject": "Reject drafts.",
     "edit": "Change a draft's text; the filters judge it again.",
+    "timeline": "Show what was posted, newest first.",
     "status": "Show the bot's health and its next slot.",
     "stats": "Read likes, reposts and replies of the bot's own posts.",
     "why": "Show a post's whole history.",
@@ -46,12 +49,14 @@ COMMANDS = {
     "networks": "List and check the networks that posts can go to.",
     "backup": "Write all of a bot to one file.",
     "restore": "Put a bot back from the file that `backup` wrote.",
+    "config": "Show the settings that hold, or check a biobot.toml.",
     "doctor": "Check the whole set-up and suggest fixes.",
     "models": "List, show, choose and import models.",
     "plugins": "List, test and create filter plugins.",
     "service": "Set up a bot that systemd runs.",
     "web": "Serve the console to a browser on this machine.",
     "rehearse": "Run the whole bot against the built-in fake X, in simulated time.",
+    "completion": "Print what makes a shell complete commands, ids, models and plugins.",
 }
 """Every command and its line in `biobot --help`; the command itself is `command` in `biobot.cli.<name>_`."""
 
@@ -77,8 +82,10 @@ class Options:
         return config
 
     def seen(self) -> Config:
-        """Read the bot's config only."""
-        return load(self.file, self.home)
+        """Read the bot's config only; from now on times are shown in its zone."""
+        config = load(self.file, self.home)
+        show_times_in(partial(_zone, config))
+        return config
 
     @cached_property
     def usable(self) -> Config:
@@ -100,8 +107,38 @@ class Options:
         click.echo(name(self.usable), err="stdout" in self.usable.settings.post.all)  # there only the posts go
 
 
-class Group(click.Group):
-    """A group whose help shows the whole first sentence of each command."""
+def _zone(config: Config) -> tzinfo:
+    from biobot.posting.schedule import zone
+
+    return zone(config.settings.schedule)
+
+
+class Suggesting(click.Group):
+    """A group that has a guess at what a misspelt command was meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words begin with; a misspelt one is an error that names the nearest."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=2, cutoff=0.6)
+            hint = (
+                f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "`--help` lists the commands"
+            )
+            ctx.fail(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+class Group(Suggesting):
+    """A group that lists when it is called bare, and whose help shows the whole first sentence of each command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words of the command line; none, or only options of `list`, stand for `list`."""
+        if "list" in self.commands and (not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands; long sentences wrap."""
@@ -109,7 +146,7 @@ class Group(click.Group):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
 
 
-class Commands(click.Group):
+class Commands(Suggesting):
     """All commands, listed without importing any; a BiobotError becomes one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -33,6 +35,50 @@ def said(stamp: str | None, never: str = "never") -> str:
 def json_line(found: Mapping[str, Any], stream: TextIO) -> str:
     """Return an object as one line of JSON, in ASCII where the stream is not UTF-8."""
     return json.dumps(found, ensure_ascii=not stream.encoding.lower().startswith("utf"))
+
+
+_COLOURS = {
+    **dict.fromkeys(("ok", "posted", "running", "used", "*"), "green"),
+    **dict.fromkeys(("held", "paused", "sending"), "yellow"),
+    **dict.fromkeys(("FAIL", "problem", "blocked", "unconfirmed", "failed"), "bold red"),
+    **dict.fromkeys(("stopped", "rejected", "skipped", "deleted"), "dim"),
+}
+"""The colour of a cell that consists of this word."""
+
+_NARROW = 30
+"""Where fewer characters are left for the last column of a table, it stands below the others."""
+
+
+def table(rows: Iterable[Sequence[str]], file: TextIO | None = None) -> None:
+    """Print rows in columns; on a terminal in colour and as wide as that, the last column broken between words."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from biobot.text import terminal
+
+    file = terminal.painted(file or sys.stdout)
+    shown = [[Text(terminal.clean(cell), style=_COLOURS.get(cell.strip(), "")) for cell in row] for row in rows]
+    if not shown:
+        return
+    width = shutil.get_terminal_size().columns if file.isatty() else 10**6
+    leading = sum(max((row[at].cell_len for row in shown), default=0) + 2 for at in range(len(shown[0]) - 1))
+    below = width - leading < _NARROW
+    console = Console(width=width, force_terminal=terminal.colours(file), color_system="standard", highlight=False)
+    with console.capture() as capture:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for at in range(len(shown[0])):
+            grid.add_column(no_wrap=at < len(shown[0]) - 1, overflow="fold")
+        for row in shown if not below else ():
+            grid.add_row(*row)
+        console.print(grid)
+        for row in shown if below else ():
+            console.print(Text("  ").join(cell for cell in row[:-1] if cell))
+            console.print(Padding(row[-1], (0, 0, 0, 2)))
+    for line in capture.get().splitlines():
+        if line.strip():
+            click.echo(line.rstrip(), file=file, color=True if terminal.colours(file) else None)
 
 
 @contextmanager

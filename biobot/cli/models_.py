@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from biobot.cli import Group, Options
+from biobot.cli.completion_ import models as completed
 from biobot.errors import ModelError
 from biobot.text.humanize import when
 
@@ -55,7 +56,7 @@ def list_(options: Options, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("model", default="current")
+@click.argument("model", default="current", shell_complete=completed)
 @click.option("--json", "as_json", is_flag=True, help="The whole model card as one JSON object.")
 @click.option("--no-samples", is_flag=True, help="Draw no bios.")
 @click.pass_obj
@@ -107,12 +108,13 @@ def _plain(value: Any) -> str:
 
 
 @command.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completed)
 @click.pass_obj
 def use(options: Options, model: str) -> None:
     """Make MODEL (an id, or `starter`) active."""
     from biobot.model.registry import Registry
 
+    options.announce()
     click.echo(f"{Registry(options.config.home).promote(model).id} is now active")
 
 
@@ -122,7 +124,20 @@ def rollback(options: Options) -> None:
     """Make the model before the active one active again."""
     from biobot.model.registry import Registry
 
+    options.announce()
     click.echo(f"{Registry(options.config.home).rollback().id} is now active")
+
+
+@command.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, shell_complete=completed)
+@click.pass_obj
+def rm(options: Options, models: tuple[str, ...]) -> None:
+    """Delete models, by their ids; never the active one or the starter."""
+    from biobot.model.registry import Registry
+
+    options.announce()
+    for model in models:
+        click.echo(f"deleted {Registry(options.config.home).remove(model).id}")
 
 
 @command.command("import-legacy")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biobot.cli import Group, Options
+from biobot.cli.completion_ import plugins as completed
 from biobot.errors import PluginError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, require
 
 
 @command.command()
-@click.argument("plugin", metavar="NAME|FILE")
+@click.argument("plugin", metavar="NAME|FILE", shell_complete=completed)
 @click.option("--texts", type=click.Path(path_type=Path), help="A corpus file; by default, bios drawn from the model.")
 @click.option("-n", "count", type=click.IntRange(1), default=300, show_default=True, help="The number of texts.")
 @click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from biobot.cli import Group, Options
+from biobot.cli.common import clock, table
+
+if TYPE_CHECKING:
+    from biobot.posting.post import Post
 
 STATES = ("held", "approved", "rejected", "sending", "posted", "unconfirmed", "failed", "deleted", "skipped")
 
@@ -25,18 +31,21 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
     """List every row of the outbox, oldest first."""
     from biobot.app import health
     from biobot.posting.post import State
-    from biobot.text.humanize import when
-    from biobot.text.terminal import clean
+    from biobot.text.humanize import relative, when
 
     with health.open_outbox(options.usable) as outbox:
         rows = outbox.posts(*(State(each) for each in states), limit=limit, everywhere=True)
-    for row in rows:
-        if as_json:
+    if as_json:
+        for row in rows:
             click.echo(json.dumps(health.row_json(row), ensure_ascii=False))
-            continue
-        slot = when(row.slot) if row.slot else "no slot"
-        text = clean((row.text or "").replace("\n", " ⏎ "))
-        reason = f"  ({row.reason})" if row.reason else ""
-        click.echo(f"{row.id:>5}  {row.state:<11}  {row.network:<9}  {slot:<23}  {text}{reason}")
-    if not rows and not as_json:
+        return
+    now, terminal = clock(), sys.stdout.isatty()
+
+    def cells(row: Post) -> tuple[str, ...]:
+        slot = "no slot" if row.slot is None else relative(row.slot, now) if terminal else when(row.slot)
+        text = " ⏎ ".join((row.text or "").splitlines())
+        return f"{row.id:>5}", str(row.state), row.network, slot, f"{text}{f'  ({row.reason})' if row.reason else ''}"
+
+    table(map(cells, rows))
+    if not rows:
         click.echo(f"nothing is {' or '.join(states)}" if states else "the queue is empty", err=True)

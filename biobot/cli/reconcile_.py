@@ -6,10 +6,11 @@ import click
 
 from biobot.cli import Options
 from biobot.cli.common import clock, tell
+from biobot.cli.completion_ import posts as completed
 
 
 @click.command()
-@click.argument("post", metavar="[ID]", type=int, required=False)
+@click.argument("post", metavar="[ID]", type=int, required=False, shell_complete=completed)
 @click.option("--resend", is_flag=True, help="Send the post again, if it is not on the timeline.")
 @click.pass_obj
 def command(options: Options, post: int | None, resend: bool) -> None:

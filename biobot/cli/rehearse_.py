@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,21 @@ from biobot.errors import BiobotError
 
 if TYPE_CHECKING:
     from biobot.rehearsal.mastodon import Server
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[float], object]]:
+    """Yield what shows the share that is done, on a terminal, as a bar with the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from biobot.text.terminal import painted
+
+    console = Console(file=painted(sys.stderr))
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(), TextColumn("to go"))
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
 
 
 @click.command("rehearse", short_help="Run the whole bot against a built-in fake network, in simulated time.")
@@ -54,7 +72,8 @@ def command(options: Options, network: str, server: Server, days: float, faults:
     log.setLevel(logging.INFO if options.verbose else logging.CRITICAL)
     named = {"all": None, "none": ()}.get(faults, tuple(faults.split(",")))
     try:
-        report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed, network, server)
+        with _progress() as tick:
+            report = rehearsing.rehearse(options.config, datetime.now(UTC), days, named, seed, network, server, tick)
     finally:
         log.setLevel(before)
     if as_json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import clock, said
+from biobot.cli.common import clock, said, table
 
 if TYPE_CHECKING:
     from biobot.app.health import Status
@@ -26,36 +28,39 @@ def command(options: Options, as_json: bool) -> None:
     found = health.status(config, clock())
     if as_json:
         click.echo(json.dumps(health.status_json(config, found), ensure_ascii=False))
-    else:
-        click.echo("\n".join(_lines(config, found)))
+        return
+    click.echo(running.name(config))
+    table(_rows(config, found))
 
 
-def _lines(config: Config, found: Status) -> list[str]:
+def _rows(config: Config, found: Status) -> Iterator[tuple[str, str]]:
     from biobot.app.health import totals_line
-    from biobot.app.running import name
-    from biobot.text.humanize import when
+    from biobot.text.humanize import relative, when
+
+    def at(moment: datetime | None, never: str) -> str:
+        return f"{when(moment)}, {relative(moment, clock())}" if moment else never
 
     left, post = found.left, config.settings.post
-    queue = ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
-    lines = [
-        name(config),
-        f"{found.state}" + (f": {found.daemon}" if found.daemon else ""),
-        f"network    {', '.join(post.all)}, review {post.review}, model {found.model}",
-        f"last post  {when(found.last_post) if found.last_post else 'none yet'}",
-        f"next slot  {when(found.next_slot) if found.next_slot else 'none'}",
-        f"queue      {queue}",
-        f"refused    {', '.join(f'{name} {count}' for name, count in found.refused.items()) or 'none yet'}",
-        f"budget     {left.posts_today} of {left.posts_per_day} posts today, "
+    yield found.state, found.daemon or ""
+    yield "network", f"{', '.join(post.all)}, review {post.review}, model {found.model}"
+    yield "last post", at(found.last_post, "none yet")
+    yield "next slot", at(found.next_slot, "none")
+    yield "queue", ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
+    yield "refused", ", ".join(f"{name} {count}" for name, count in found.refused.items()) or "none yet"
+    yield (
+        "budget",
+        f"{left.posts_today} of {left.posts_per_day} posts today, "
         f"${left.usd_month:.2f} of ${left.usd_per_month:.2f} this month",
-        f"training   {_training(found.training)}",
-        *(f"reactions  {name}: {totals_line(each)}" for name, each in found.engagement.items()),
-    ]
-    if len(found.networks) > 1:
-        for each in found.networks:
-            used = f"{each.left.posts_today} of {each.left.posts_per_day} posts today, ${each.left.usd_month:.2f}"
-            done = f"last post {when(each.last_post) if each.last_post else 'none yet'}"
-            lines.append(f"  {each.name:<9}{each.state}, {done}, {used}, {each.queue['unconfirmed']} unconfirmed")
-    return [*lines, *(f"problem    {each}" for each in found.problems)]
+    )
+    yield "training", _training(found.training)
+    for name, each in found.engagement.items():
+        yield "reactions", f"{name}: {totals_line(each)}"
+    for other in found.networks if len(found.networks) > 1 else ():
+        used = f"{other.left.posts_today} of {other.left.posts_per_day} posts today, ${other.left.usd_month:.2f}"
+        done = f"last post {at(other.last_post, 'none yet')}, {other.queue['unconfirmed']} unconfirmed"
+        yield f"  {other.name}", f"{other.state}, {used}, {done}"
+    for problem in found.problems:
+        yield "problem", problem
 
 
 def _training(last: dict[str, Any] | None) -> str:

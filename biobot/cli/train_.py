@@ -66,6 +66,8 @@ def command(
         raise click.UsageError(
             "with --resume leave out --preset, --epochs, --max-minutes and --from: it continues as begun"
         )
+    if not as_json:
+        options.announce()
     runtime.prepare()
     from biobot.app import training
 
@@ -90,7 +92,11 @@ def _interrupts() -> Iterator[list[int]]:
     def note(number: int, _: object) -> None:
         seen.append(number)
         signal.signal(signal.SIGINT, before)
-        click.echo("\nstopping; the best model so far goes through the gate (Ctrl-C again: exit at once)", err=True)
+        click.echo(
+            "\nstopping; the best model so far goes through the gate, in half a minute or so "
+            "(Ctrl-C again: exit at once)",
+            err=True,
+        )
 
     before = signal.signal(signal.SIGINT, note)
     try:
@@ -149,7 +155,7 @@ def _bar() -> Iterator[Any]:
     console = Console(file=painted(sys.stderr), soft_wrap=True)  # a line of the journal is a line
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=None, visible=False)  # until there is something to show
         sampled = time.monotonic()
 
         def show(event: Note | StepDone | Done) -> None:
@@ -163,7 +169,7 @@ def _bar() -> Iterator[Any]:
                     f"epoch {now.epoch + 1} · {now.bytes_per_second / 1000:.1f} KB/s · "
                     f"{now.train_bits:.3f} bits per byte{eta}"
                 )
-                bar.update(task, completed=now.step, total=now.steps, description=description)
+                bar.update(task, completed=now.step, total=now.steps, description=description, visible=True)
                 if now.dev_bits is not None:
                     bar.console.print(f"step {now.step}: dev {now.dev_bits:.4f} bits per byte", highlight=False)
                     if time.monotonic() - sampled >= _SAMPLE_EVERY:

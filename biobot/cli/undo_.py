@@ -6,10 +6,11 @@ import click
 
 from biobot.cli import Options
 from biobot.cli.common import clock
+from biobot.cli.completion_ import posts as completed
 
 
 @click.command()
-@click.argument("post", metavar="ID", type=int)
+@click.argument("post", metavar="ID", type=int, shell_complete=completed)
 @click.pass_obj
 def command(options: Options, post: int) -> None:
     """Delete a post from the network. It must be one that this bot is known to have posted."""

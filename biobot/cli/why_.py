@@ -7,10 +7,11 @@ import json
 import click
 
 from biobot.cli import Options
+from biobot.cli.completion_ import posts as completed
 
 
 @click.command()
-@click.argument("post", metavar="ID", type=int)
+@click.argument("post", metavar="ID", type=int, shell_complete=completed)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(options: Options, post: int, as_json: bool) -> None:

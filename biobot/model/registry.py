@@ -61,6 +61,9 @@ class Registry:
             return self._starter()
         if re.fullmatch(r"[\w.-]+", name) and (self.folder / name / "model.safetensors").is_file():
             return ModelFolder(name, self.folder / name)
+        beginning = [each for each in self.list() if each.id.startswith(name)]
+        if len(beginning) == 1:
+            return beginning[0]
         path = Path(name)
         if path.name == "model.safetensors":
             path = path.parent
@@ -101,6 +104,16 @@ class Registry:
             self._write(order[rest:])
             return model
         raise ModelError("there is no earlier model to return to; see `biobot models list`")
+
+    def remove(self, name: str) -> ModelFolder:
+        """Delete a model; raise ModelError for the active one, the starter, and one that is not this bot's."""
+        model = self.find(name)
+        if model.path.parent != self.folder:
+            raise ModelError(f"{model.id} is not among this bot's models in {self.folder}")
+        if model.id in self._order()[:1]:
+            raise ModelError(f"{model.id} is active; make another one active first: `biobot models use`")
+        shutil.rmtree(model.path)
+        return model
 
     def list(self) -> Folders:
         """Return every model, the newest first, the starter last."""

@@ -334,7 +334,7 @@ class Bot:
     def say(row: Post) -> None:
         """Write one line about a post into the log."""
         made = f"T={row.temperature:g} seed={row.seed}" if row.temperature is not None else "by hand"
-        slot = slot_key(row.slot) if row.slot else "no slot"
+        slot = when(row.slot) if row.slot else "no slot"
         text = json.dumps(row.text, ensure_ascii=False)
         if row.state is State.POSTED:
             log.info("posted %d as %s (%s, %s): %s", row.id, row.remote_id, slot, made, text)
@@ -389,9 +389,9 @@ class Bot:
             self.outbox.skip(unfilled, f"missed: {self._because}", now, missed=True)
             self._set_accounted(missed[-1], now)
             if unfilled:
-                several = f" and {counted(len(unfilled) - 1, 'slot')} before it" if len(unfilled) > 1 else ""
+                several = f" (and {counted(len(unfilled) - 1, 'slot')} before it)" if len(unfilled) > 1 else ""
                 why = self._because if self._because != self._missed_for else "for the same reason"
-                log.warning("slot %s%s missed: %s", slot_key(unfilled[-1]), several, why)
+                log.warning("slot %s%s missed: %s", when(unfilled[-1]), several, why)
                 self._missed_for = self._because
         return newest
 
@@ -460,7 +460,7 @@ class Bot:
         for each in found:
             if each.verdict is None:
                 self.outbox.skip([moment(each.request)], each.reason, now)
-                log.warning("slot %s is skipped: %s", each.request, each.reason)
+                log.warning("slot %s is skipped: %s", when(moment(each.request)), each.reason)
         self._failure = str(ended) if isinstance(ended, BiobotError) else self._failure * (not ended)
         if isinstance(ended, BiobotError):
             raise ended
@@ -486,7 +486,7 @@ class Bot:
         spent = [slot for slot in slots if tries[slot] >= MAX_TEXTS]
         if spent:
             self.outbox.skip(spent, f"{MAX_TEXTS} texts lost this slot", now)
-            log.warning("slot %s is skipped: %d texts lost it", slot_key(spent[-1]), MAX_TEXTS)
+            log.warning("slot %s is skipped: %d texts lost it", when(spent[-1]), MAX_TEXTS)
         names = {slot_key(slot): slot for slot in slots if slot not in spent}
         if names:
             wanted = [request(self.config, name, slot, tries[slot]) for name, slot in names.items()]

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+
+_zone: Callable[[], tzinfo] = lambda: UTC  # noqa: E731
+
+
+def show_times_in(zone: Callable[[], tzinfo]) -> None:
+    """Have `when` write times in a zone, which is asked for when the first one is written: once in a process."""
+    global _zone
+    _zone = zone
 
 
 def counted(number: int, noun: str) -> str:
@@ -11,13 +20,23 @@ def counted(number: int, noun: str) -> str:
 
 
 def when(moment: datetime) -> str:
-    """Return a time: "2026-11-22 18:00:05 UTC"."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """Return a time in the bot's zone: "2026-11-22 18:00:05 UTC"."""
+    return f"{moment.astimezone(_zone()):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """Return how far a time is from now: "in 27 min", "2 h 5 min ago"."""
+    away = moment - now
+    return f"in {lasting(away)}" if away >= timedelta(0) else f"{lasting(-away)} ago"
 
 
 def lasting(time: timedelta) -> str:
-    """Return a length of time: "45 s", "12 min", "3 h 20 min"."""
+    """Return a length of time: "45 s", "12 min", "3 h 20 min", "4 d 2 h"."""
     seconds = round(time.total_seconds())
     if seconds < 120:
         return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    if seconds < 2 * 86400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
