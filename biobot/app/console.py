@@ -31,7 +31,13 @@ SLOTS = 8
 ROWS = 50
 """Rows on a page of the history."""
 
-NETWORKS = {"x": "X", "rehearsal": "the fake X", "stdout": "standard output"}
+NETWORKS = {
+    "x": "X",
+    "bluesky": "Bluesky",
+    "mastodon": "Mastodon",
+    "rehearsal": "the fake X",
+    "stdout": "standard output",
+}
 """What people call the networks."""
 
 

@@ -8,6 +8,7 @@ import click
 
 from biobot.cli import Group, Options
 from biobot.cli.common import clock
+from biobot.errors import BiobotError
 
 
 @click.group(cls=Group)
@@ -39,9 +40,15 @@ def check(options: Options, names: tuple[str, ...]) -> None:
     """Try account, scopes and limits of the networks that are used, or of those named; connects."""
     from biobot.app import networks
 
+    failed = []
     for name in names or options.config.settings.post.all:
-        for line in networks.check(options.config, clock, name):
-            click.echo(f"{name:<10} {line}")
+        try:
+            for line in networks.check(options.config, clock, name):
+                click.echo(f"{name:<10} {line}")
+        except BiobotError as error:  # the others are checked all the same
+            failed.append(f"{name}: {error}")
+    if failed:
+        raise BiobotError("; ".join(failed))
 
 
 @command.command()

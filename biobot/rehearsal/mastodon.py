@@ -91,6 +91,7 @@ FAULTS: Mapping[str, Fault] = {
     "closed": says(error(410, "Gone")),
     "moved": says(Answer(307, b"", {"location": "https://elsewhere.invalid/api/v1/statuses"})),
     "moved-301": says(Answer(301, b"", {"location": "https://elsewhere.invalid/api/v1/statuses"})),
+    "not-found": says(error(404, "Not Found")),
     "teapot": says(Answer(418, b"short and stout")),
     # no word that can be trusted
     **{

@@ -89,8 +89,9 @@ def test_missing_scopes_are_named(
 
 def test_a_wrong_token_is_one_line_with_the_way_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIOBOT_MASTODON_ACCESS_TOKEN", "another")
-    code, _, err = run("networks", "check")
+    code, out, err = run("networks", "check", "mastodon", "stdout")
     assert (code, err.count("\n")) == (1, 1)
+    assert "stdout     @stdout" in out  # the others are checked all the same
     assert "wrong, revoked or expired: make a new application under Preferences" in err
 
 

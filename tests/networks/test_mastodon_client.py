@@ -61,6 +61,7 @@ OUTCOMES = {
     "scope": "read-only",
     "suspended": "suspended",
     "closed": "gone",
+    "not-found": "not-found",
     "teapot": "other",
     **dict.fromkeys(("hashtag", "invalid"), "invalid"),
     **dict.fromkeys(("moved", "moved-301"), "moved"),
@@ -169,6 +170,14 @@ def test_a_key_is_sent_only_where_it_is_honoured(stage: Stage, server: Any) -> N
     honoured = server not in ("none", "pleroma")
     assert client.key_lasts == (timedelta(minutes=50) if honoured else None)
     assert bool(client.make_key("A text.", 1, None, NOW)) == honoured
+
+
+def test_a_server_that_says_nothing_of_itself_gets_no_key(stage: Stage) -> None:
+    stage.fake.fault("not-found", route="instance")
+    client = stage.client()
+    client.me()
+    assert (client.key_lasts, client.max_length) == (None, 500)
+    assert stage.post(client=client)
 
 
 def test_a_key_is_that_of_one_row_and_text(stage: Stage) -> None:

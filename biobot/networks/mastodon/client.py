@@ -229,10 +229,12 @@ class MastodonClient(Network):
             return
         try:
             found = self._object(self._call("GET", "/api/v2/instance"))
-        except NetworkError:
-            if self._read is None:
+        except NetworkError as error:
+            if self._read is not None:
+                return
+            if not (isinstance(error, Refused) and error.kind is Kind.NOT_FOUND):
                 raise
-            return
+            found = {}  # it speaks some of Mastodon's API: nothing is known of its keys
         self._read = now
         self._version, api = str(found.get("version") or "unknown"), found.get("api_versions")
         own = isinstance(api, dict) and "mastodon" in api and "compatible" not in self._version
