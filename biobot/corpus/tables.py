@@ -33,7 +33,7 @@ class Table:
     def __init__(self, lines: Iterator[Line], known: Callable[[list[str]], bool]) -> None:
         self.lines = _Lines(lines)
         first = self._first()
-        given = re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"), re.IGNORECASE)
+        given = re.fullmatch(r'"?sep=([^\w\s"]|\t)"?', first.strip("\r\n"), re.IGNORECASE)
         if given:
             first = self._first()
         split = {each: _split(first, each) for each in ([given[1]] if given else list(DELIMITERS))}
