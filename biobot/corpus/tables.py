@@ -96,12 +96,12 @@ class Table:
         """
         own = dict(zip(self.header, row, strict=True))
         for place, cell in enumerate(row):
-            after = self.header[place + 1 :]
+            rest = self.header[place:]
             lines = (line.split(self.delimiter) for line in re.split(r"\r\n|\r|\n", cell))
             for line, next_line in pairwise(lines):
-                if len(line) > len(after) and len(next_line) > place:
-                    ends = dict(zip(after, line[len(line) - len(after) :], strict=True))
-                    begins = dict(zip(self.header, next_line[:place], strict=False))
+                if len(line) >= len(rest) and len(next_line) > place:
+                    ends = dict(zip(rest, line[-len(rest) :], strict=True))
+                    begins = dict(zip(self.header, next_line[: place + 1], strict=False))
                     if {somebodys(ends, own), somebodys(begins, own)} in ({True}, {True, None}):
                         return True
         return False

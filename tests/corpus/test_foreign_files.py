@@ -17,6 +17,7 @@ import pytest
 
 from biobot.corpus import readers
 from biobot.corpus.readers import Bio, Skipped, read
+from biobot.corpus.store import Store
 from biobot.errors import BadFile
 from tests.corpus.conftest import Run
 
@@ -97,6 +98,12 @@ def test_quotes_that_broke_other_programs_cost_one_row_at_most(
     path = file(tmp_path, "a.csv", content)
     assert [each[0] for each in people(path)] == texts
     assert [number for number, _ in skipped(path)] == ([line] if line else [])
+
+
+def test_quotes_that_open_and_close_within_the_ids_of_two_people_make_them_no_one(tmp_path: Path) -> None:
+    header = "created,user_profile_description,userid,user_screen_name\n"
+    path = file(tmp_path, "a.csv", f'{header}7,Baker,"263702,a_a\n7,Goats,802223",b_b\n7,Moon,802224,c_c\n')
+    assert people(path) == [("Goats", 802223, "b_b"), ("Moon", 802224, "c_c")]
 
 
 def test_fifty_people_behind_an_open_quote_in_a_table_of_other_columns_are_read(tmp_path: Path) -> None:
@@ -406,11 +413,14 @@ def test_f41_an_import_that_finds_no_author_says_what_that_means_for_opt_outs(co
     assert "refused" not in said
 
 
-def test_f41_a_text_opts_out_however_its_ampersands_are_written(corpus: Run, tmp_path: Path) -> None:
+def test_f41_a_text_opts_out_however_its_ampersands_are_written(corpus: Run, tmp_path: Path, home: Path) -> None:
     corpus("forget", "--text", "Tea &amp; maps", "--text", "I <3 rain")
     path = file(tmp_path, "a.txt", "tea & maps\ntea &amp; maps\nI &lt;3 rain\nR&amp;D &#39;n&#39; cake\n")
     assert corpus("import", str(path), "--json")["forgotten"] == 3
     assert stored(corpus) == [("R&D 'n' cake", None, None)]
+    with Store(home / "corpus.db", read_only=True) as store:
+        for text in ("TEA & maps", "tea &amp; maps", "i &lt;3 rain"):
+            assert store.forgotten().covers(Bio(text))
     corpus("forget", "--text", "R&amp;D 'n' cake")
     assert stored(corpus) == []
 
