@@ -114,6 +114,7 @@ FAULTS: Mapping[str, Fault] = {
     "lock-left": Fault(True, lambda _: page(502), how="lock"),
     "moderated": Fault(True, lambda _: page(504), how="moderated"),
     "late": Fault(True, lambda _: page(504), lags=True),
+    "replica-lag": Fault(True, lambda _: page(504), lags=True, how="replica"),
     # the wire
     **WIRE,
 }
@@ -256,7 +257,7 @@ class FakeMastodon(FakeServer):
         if known is None or not known["from"] <= call.now.timestamp() < known["from"] + KEY_TTL.total_seconds():
             return None
         self.state.count("repeated-keys")
-        post = self._find(known["id"], call.now)
+        post = next((post for post in self.state.posts() if post.id == known["id"] and not post.deleted), None)
         return Answer(200, self._shown(post)) if post else NOT_FOUND
 
     def _create(self, call: Call, key: str) -> Answer:
@@ -290,12 +291,12 @@ class FakeMastodon(FakeServer):
             "in_reply_to_id": given.get("in_reply_to_id"),
         }
         self.state.remember("status", post.id, document)
-        began = (call.now + call.lag).timestamp()
+        began = (call.now + call.lag * (call.fault.how != "replica")).timestamp()
         if key and call.fault.how != "unkeyed":
             self.state.remember("key", key, {"id": post.id, "from": began})
         if key and call.fault.how == "lock":
             self.state.remember("lock", key, (call.now + LOCK_TTL).timestamp())
-        if key and call.lag:
+        if key and call.lag and call.fault.how != "replica":
             self.state.remember("lock", key, began)
         if call.fault.how == "moderated":
             self.state.delete(post.id)
