@@ -79,7 +79,7 @@ def run(
                 posters = [opened(config, clock, who="the daemon", stop=stop)]
                 posters += [opened(config, clock, who="the daemon", stop=stop, network=name) for name in others]
                 try:
-                    bot = Bots(config, posters, drafter, before=bot)
+                    bot = Bots(config, posters, drafter, bot, alive=lambda: tell("WATCHDOG=1"))
                     bot.notices.over(CONFIG)
                     _greet(config, bot, clock())
                     following = serve(bot, stop, wake, clock, reader)

@@ -16,7 +16,7 @@ from biobot.posting import schedule, transitions
 from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request, to_draft
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import Draft, Post, State, stamp
+from biobot.posting.post import PENDING, Draft, Post, State, stamp
 from biobot.posting.poster import Clock, Poster
 from biobot.taste.marks import Mark, Marks
 from biobot.worker.client import Worker
@@ -39,6 +39,9 @@ def open_poster(
     )
 
 
+TAKEN = "the outbox already has a text like that; nothing is posted twice"
+
+
 @contextmanager
 def opened_poster(
     config: Config, clock: Clock, *, who: str, stop: threading.Event | None = None, network: str | None = None
@@ -53,16 +56,26 @@ def opened_poster(
 
 
 def one(poster: Poster, worker: Worker, text: str | None, slot: datetime | None = None) -> Post:
-    """Make one post now, whatever the schedule says: `text`, else the draft that waits longest, else a new one.
+    """Make one post now on one network, as `post_everywhere` does."""
+    _check(poster)
+    return _sent(poster, _row(poster, worker, text, slot))
 
-    `slot` is the slot that it fills; None leaves all of them to others. With review on, a text that no person
-    has seen is only held. Raises OutboxError when there is no text that may be posted, or posting is blocked.
-    """
-    config, outbox, now = poster.config, poster.outbox, poster.clock()
-    block = posting_block(outbox, poster.budget, now)
+
+def _check(poster: Poster) -> None:
+    """Raise OutboxError if nothing can be posted now, before a row is made that would wait."""
+    block = posting_block(poster.outbox, poster.budget, poster.clock())
     if block is not None:
         raise OutboxError(f"nothing can be posted now: {block.text}")
-    require_secrets(config, outbox.network)  # before a row is made that would wait for them
+    require_secrets(poster.config, poster.outbox.network)
+
+
+def _row(poster: Poster, worker: Worker, text: str | None, slot: datetime | None) -> Post:
+    """Return the row to post now: that of `text`, else the draft that waits longest, else a new one.
+
+    With review on, a text that no person has seen is only held. Raises OutboxError when there is no text that may be
+    posted.
+    """
+    config, outbox, now = poster.config, poster.outbox, poster.clock()
     review = config.settings.post.review == "on"
     mine = outbox.at(slot) if slot else None
     if mine is not None and mine.state is State.HELD and review and text is None:
@@ -85,13 +98,30 @@ def one(poster: Poster, worker: Worker, text: str | None, slot: datetime | None 
             state = State.HELD if review else State.APPROVED
             row = outbox.add([to_draft(found.verdict, slot, best_of=found.accepted)], state, now)[0]
     if row is None:
-        raise OutboxError("the outbox already has a text like that; nothing is posted twice")
+        raise OutboxError(TAKEN)
+    return row
+
+
+def _copy(poster: Poster, other: Post, slot: datetime | None) -> Post:
+    """Return the row to post now that has the text of another network's."""
+    how = (other.temperature, other.seed, other.model, other.controls, other.origin or other.id)
+    state = State.HELD if other.state is State.HELD else State.APPROVED
+    outbox, by = poster.outbox, other.approved_by or "policy"
+    (row,) = outbox.add([Draft(other.text or "", slot, *how)], state, poster.clock(), by)
+    there = (each for each in map(outbox.get, outbox.siblings(other.id)) if each.network == outbox.network)
+    row = row or next((each for each in there if each.state in PENDING and not each.attempted), None)
+    if row is None:
+        raise OutboxError(TAKEN)
+    return row
+
+
+def _sent(poster: Poster, row: Post) -> Post:
     if row.state is State.HELD:
         return row
     try:
         return poster.send(row.id)
     except BiobotError as error:
-        if outbox.get(row.id).state is not State.APPROVED:
+        if poster.outbox.get(row.id).state is not State.APPROVED:
             raise
         raise OutboxError(
             f"{error}; post {row.id} waits: `biobot run` or `biobot post` sends it, `biobot reject {row.id}` drops it"
@@ -105,16 +135,22 @@ def post_everywhere(
     text: str | None,
     slot: Callable[[Outbox], datetime | None] = lambda _: None,
 ) -> list[Post]:
-    """Make one post now, as `one` does, with the same text on every network; `slot` says which slot it fills on each.
+    """Make one post now, whatever the schedule says, with the same text on every network.
 
-    Raises OutboxError when one of several networks made no row; the others have their posts all the same.
+    It is `text`, else the draft that waits longest, else a new one. `slot` says which slot it fills on each network;
+    None leaves all of them to others. With review on, a text that no person has seen is only held. Raises OutboxError
+    when there is no text that may be posted or posting is blocked; on several networks, the others have their posts.
     """
     worker, rows, failed = Worker(config), list[Post](), list[BiobotError]()
+    text_of: Post | None = None
     for name in config.settings.post.all:
         with opened_poster(config, clock, who=who, network=name) as poster:
             try:
+                _check(poster)
                 here = slot(poster.outbox)
-                rows.append(_same(poster, rows[0], here) if rows else one(poster, worker, text, here))
+                row = _copy(poster, text_of, here) if text_of else _row(poster, worker, text, here)
+                text_of = text_of or row
+                rows.append(_sent(poster, row))
             except BiobotError as error:
                 if len(config.settings.post.all) == 1:
                     raise
@@ -123,20 +159,6 @@ def post_everywhere(
         done = [f"{row.network}: post {row.id} is {row.state}" for row in rows]
         raise OutboxError("; ".join([*map(str, failed), *done]))
     return rows
-
-
-def _same(poster: Poster, other: Post, slot: datetime | None) -> Post:
-    """Post the text of another network's row."""
-    block = posting_block(poster.outbox, poster.budget, poster.clock())
-    if block is not None:
-        raise OutboxError(f"nothing can be posted now: {block.text}")
-    how = (other.temperature, other.seed, other.model, other.controls, other.origin or other.id)
-    state = State.HELD if other.state is State.HELD else State.APPROVED
-    draft = Draft(other.text or "", slot, *how)
-    (row,) = poster.outbox.add([draft], state, poster.clock(), other.approved_by or "policy")
-    if row is None:
-        raise OutboxError("the outbox already has a text like that; nothing is posted twice")
-    return row if state is State.HELD else poster.send(row.id)
 
 
 def network_of(config: Config, post: int) -> str:

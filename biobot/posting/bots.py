@@ -6,7 +6,7 @@ what it costs them is the time that a call to it takes, at most its `timeout`, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from biobot.config import Config
@@ -19,15 +19,30 @@ from biobot.posting.poster import Poster
 class Bots:
     """The bots of all networks that are posted to, in the order of `post.networks`."""
 
-    def __init__(self, config: Config, posters: Sequence[Poster], drafter: Drafter, before: Bots | None = None) -> None:
-        """Make a bot for each poster; `before` are those with other settings whose place they take."""
+    def __init__(
+        self,
+        config: Config,
+        posters: Sequence[Poster],
+        drafter: Drafter,
+        before: Bots | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make a bot for each poster; `before` are those with other settings whose place they take.
+
+        `alive` is called after each bot's step, which may take long where a network hangs.
+        """
         known: dict[str, Bot] = {bot.outbox.network: bot for bot in before.bots} if before else {}
         self.config = config
+        self._alive = alive
         self.bots: list[Bot] = [Bot(config, poster, drafter, known.get(poster.outbox.network)) for poster in posters]
 
     def step(self, now: datetime) -> datetime:
         """Step each bot; return the moment at which there may be more to do. Raises Replaced, as `Bot.step`."""
-        return min([bot.step(now) for bot in self.bots])
+        following = []
+        for bot in self.bots:
+            following.append(bot.step(now))
+            self._alive()
+        return min(following)
 
     @property
     def outbox(self) -> Outbox:
