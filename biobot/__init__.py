@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from biobot.candidate import Candidate, KnownTexts, Match, Seen
     from biobot.filters.hookspecs import hookimpl
     from biobot.networks.errors import Kind, Refused, Unknown, Unsent
-    from biobot.networks.network import FOR_EVER, Account, Network, Opening, Tweet
+    from biobot.networks.network import FOR_EVER, Account, Engagement, Network, Opening, Tweet
     from biobot.networks.session import Session
     from biobot.text.contacts import has_email, has_phone
     from biobot.text.language import foreign, is_likely, language, letters, scripts
@@ -19,14 +19,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Candidate", "KnownTexts", "Match", "Seen", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
 __all__ += ["foreign", "is_likely", "language", "letters", "links", "scripts", "weighted_length"]
-__all__ += ["FOR_EVER", "Account", "Kind", "Network", "Opening", "Refused", "Session", "Tweet", "Unknown", "Unsent"]
+__all__ += [
+    "FOR_EVER",
+    "Account",
+    "Engagement",
+    "Kind",
+    "Network",
+    "Opening",
+    "Refused",
+    "Session",
+    "Tweet",
+    "Unknown",
+    "Unsent",
+]
 
 _HOMES = {
     "biobot.candidate": ("Candidate", "KnownTexts", "Match", "Seen"),
     "biobot.filters.hookspecs": ("hookimpl",),
     "biobot.networks.errors": ("Kind", "Refused", "Unknown", "Unsent"),
     "biobot.networks.session": ("Session",),
-    "biobot.networks.network": ("FOR_EVER", "Account", "Network", "Opening", "Tweet"),
+    "biobot.networks.network": ("FOR_EVER", "Account", "Engagement", "Network", "Opening", "Tweet"),
     "biobot.text.contacts": ("has_email", "has_phone"),
     "biobot.text.language": ("foreign", "is_likely", "language", "letters", "scripts"),
     "biobot.text.length": ("weighted_length",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -90,18 +90,17 @@ class Reactions:
     best: list[tuple[Post, dict[str, int]]]
 
 
-def reactions(config: Config, clock: Callable[[], datetime], limit: int) -> Iterator[Reactions]:
-    """Read what people did with the posts on each network that is used, keep it, and yield it."""
-    for name in config.settings.post.all:
-        with Outbox(config.home / "outbox.db", name) as outbox:
-            if engagement.recent(outbox, clock()):
-                network = open_network(config, clock, name=name)
-                try:
-                    engagement.read(network, outbox, Budget(outbox, config.settings.post), clock())
-                finally:
-                    network.close()
-            found = [(row, asdict(each)) for row, each in engagement.best(outbox, limit)]
-            yield Reactions(name, engagement.totals(outbox).get(name), found)
+def reactions(config: Config, clock: Callable[[], datetime], name: str, limit: int) -> Reactions:
+    """Read what people did with the posts on a network, keep it, and return it with the `limit` most popular posts."""
+    with Outbox(config.home / "outbox.db", name) as outbox:
+        if engagement.recent(outbox, clock()):
+            network = open_network(config, clock, name=name)
+            try:
+                engagement.read(network, outbox, Budget(outbox, config.settings.post), clock())
+            finally:
+                network.close()
+        found = [(row, asdict(each)) for row, each in engagement.best(outbox, limit)]
+        return Reactions(name, engagement.totals(outbox).get(name), found)
 
 
 def overview(config: Config) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import click
 
 from biobot.cli import Options
 from biobot.cli.common import clock
+from biobot.errors import BiobotError
 
 
 @click.command()
@@ -24,7 +25,13 @@ def command(options: Options, limit: int, as_json: bool) -> None:
     from biobot.app import health, networks
     from biobot.text.terminal import clean
 
-    for each in networks.reactions(options.config, clock, limit):
+    failed = []
+    for name in options.config.settings.post.all:
+        try:
+            each = networks.reactions(options.config, clock, name, limit)
+        except BiobotError as error:  # the others are read all the same
+            failed.append(f"{name}: {error}")
+            continue
         best = [{**health.row_json(row), "remote_id": row.remote_id, **found} for row, found in each.best]
         if as_json:
             totals = health.totals_json(each.totals) if each.totals else None
@@ -35,3 +42,5 @@ def command(options: Options, limit: int, as_json: bool) -> None:
             text = clean(post["text"].replace("\n", " ⏎ "))
             figures = f"{post['likes']:>4} likes {post['reposts']:>4} reposts {post['replies']:>4} replies"
             click.echo(f"{post['id']:>5}  {figures}  {text}")
+    if failed:
+        raise BiobotError("; ".join(failed))

@@ -129,3 +129,11 @@ def test_stats_reads_likes_and_shows_the_best_posts(run: Run, fake: FakeMastodon
     assert "reactions  mastodon: 4 likes, 2 reposts, 1 reply of 3 posts" in run("status")[1]
     assert json.loads(run("status", "--json")[1])["engagement"]["mastodon"]["likes"] == 4
     assert fake.state.calls() == calls
+
+
+def test_stats_of_a_network_that_is_down_say_so(run: Run, fake: FakeMastodon) -> None:
+    with Outbox(load(None, None).home / "outbox.db", "mastodon") as outbox:
+        outbox.add_posted([("A text.", datetime.now(UTC), "1")])
+    fake.fault("html-503", route="timeline")
+    code, _, err = run("stats")
+    assert (code, err) == (1, "biobot: mastodon: Mastodon answered HTTP 503; the request may have been done\n")
