@@ -136,4 +136,4 @@ def test_stats_of_a_network_that_is_down_say_so(run: Run, fake: FakeMastodon) ->
         outbox.add_posted([("A text.", datetime.now(UTC), "1")])
     fake.fault("html-503", route="timeline")
     code, _, err = run("stats")
-    assert (code, err) == (1, "biobot: mastodon: Mastodon answered HTTP 503; the request may have been done\n")
+    assert (code, err) == (1, "biobot: mastodon: Mastodon answered HTTP 503\n")

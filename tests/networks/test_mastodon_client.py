@@ -94,7 +94,7 @@ def test_nothing_is_sent_where_nobody_listens(stage: Stage) -> None:
         stage.client(server="http://127.0.0.1:9").me()
 
 
-def test_no_redirect_is_followed_and_the_new_address_is_named(stage: Stage) -> None:
+def test_f56_no_redirect_is_followed_and_the_new_address_is_named(stage: Stage) -> None:
     client = stage.client()
     client.me()
     stage.fake.fault("moved-301")

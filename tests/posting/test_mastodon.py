@@ -95,7 +95,7 @@ def test_after_fifty_minutes_nothing_is_sent_again(start: Start) -> None:
     ("server", "fault"),
     [("4.6", "late"), ("4.7.2", "late"), ("4.5", "replica-lag"), ("4.6", "replica-lag"), ("4.7.2", "replica-lag")],
 )
-def test_a_post_that_the_first_look_misses_is_there_once(start: Start, server: str, fault: str) -> None:
+def test_f55_a_post_that_the_first_look_misses_is_there_once(start: Start, server: str, fault: str) -> None:
     world = start(server)
     world.fake.fault(fault, seconds=90)  # so that the first look makes the bot repeat the call
     world.run(HOUR)
@@ -124,7 +124,7 @@ def test_only_an_old_server_doubles_a_post_that_came_late_and_the_owner_is_told(
     assert all(count == 1 for text, count in world.posted().items() if text != row.text)
 
 
-def test_what_a_spam_filter_drops_fails_and_three_in_a_row_open_the_breaker(start: Start) -> None:
+def test_f57_what_a_spam_filter_drops_fails_and_three_in_a_row_open_the_breaker(start: Start) -> None:
     world = start()
     world.fake.fault("silent-drop", times=99)
     world.run(3 * SLOT)

@@ -43,7 +43,8 @@ def classify(method: str, status: int, headers: Mapping[str, str], body: bytes) 
         remedy = "set `mastodon.server` to its new address, if you trust it with the token"
     elif not 400 <= status < 500 or status in (408, 425, 499):
         said = f": {detail}" if detail else ""
-        return Unknown(f"{TITLE} answered HTTP {status}{said}; the request may have been done")
+        done = "" if method == "GET" else "; the request may have been done"
+        return Unknown(f"{TITLE} answered HTTP {status}{said}{done}")
     elif status == 401:
         kind, remedy = Kind.REVOKED, f"the access token is wrong, revoked or expired: {NEW_TOKEN}"
     elif status == 403:
