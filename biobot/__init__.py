@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from biobot.text.links import Span, links
     from biobot.text.normalize import caseless, fold
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = ["Candidate", "KnownTexts", "Match", "Seen", "Span", "caseless", "fold", "has_email", "has_phone", "hookimpl"]
 __all__ += ["foreign", "is_likely", "language", "letters", "links", "scripts", "weighted_length"]
 __all__ += [

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from biobot import storage
 from biobot.app.corpus import check_opt_outs, open_store
 from biobot.app.health import open_outbox
+from biobot.app.installing import adding
 from biobot.config import Config
 from biobot.corpus.opt_outs import FINGERPRINTS
 from biobot.errors import BiobotError
@@ -34,6 +35,7 @@ OLDEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock that shows an earlier time was never set."""
 
 MIN_FREE_MIB = 100
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PROBE = "A quiet baker who collects old maps and gets lost on purpose"
 
 
@@ -188,14 +190,14 @@ def _torch(config: Config, _: datetime) -> str:
     try:
         version = metadata.version("torch")
     except metadata.PackageNotFoundError:
-        raise BiobotError("torch is not installed: pip install torch") from None
+        raise BiobotError(f"torch is not installed: {adding(['torch'])}") from None
     packages = (each.metadata["Name"] or "" for each in metadata.distributions())
     cuda = "+cpu" not in version and any(name.startswith("nvidia-") for name in packages)
     gpu = Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists()
     if cuda and not gpu and sys.platform == "linux":
         return (
             f"{version}, a CUDA build on a machine without an NVIDIA GPU: it works; the CPU build saves 2.5 GB "
-            "(pip install torch --index-url https://download.pytorch.org/whl/cpu)"
+            f"({adding(['torch'], index=CPU_INDEX)})"
         )
     if config.settings.model.device == "cuda" and not gpu:
         raise BiobotError('`model.device` is "cuda", and there is no NVIDIA GPU here: set it to "auto"')

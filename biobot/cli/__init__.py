@@ -217,8 +217,21 @@ def _drop(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the version of the build that is installed, else that of the source."""
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("biobot-lstm")
+        except PackageNotFoundError:
+            found = __version__
+        click.echo(f"biobot, version {found}")
+        context.exit()
+
+
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="biobot")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="The version.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The bot's biobot.toml.")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The folder of the bot's state.")
 @click.option("--bot", metavar="NAME", help="The bot that systemd runs as biobot@NAME; its config and its state.")

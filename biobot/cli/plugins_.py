@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
@@ -97,13 +98,16 @@ def test(
 @click.pass_obj
 def new(options: Options, name: str) -> None:
     """Create a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
+    from biobot.app.installing import adding
     from biobot.filters import loader, scaffold
 
     config = options.seen()  # as who called: a service's folder is not its own to write in
     plugin, test_file = scaffold.write_new(name, config.folder if config.file else Path(), loader.origins(config))
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
     click.echo(f"try it: biobot plugins test {name}")
-    click.echo(f"test it: python -m pytest {quote(str(test_file))}   (needs pytest: pip install pytest)")
+    click.echo(
+        f"test it: {quote(sys.executable)} -m pytest {quote(str(test_file))}   (needs pytest: {adding(['pytest'])})"
+    )
 
 
 def _read(path: Path, count: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ from biobot.storage import atomic_write
 if TYPE_CHECKING:
     from biobot.web.middleware import Origin
 
-MISSING = "the console is the extra [web]: pip install 'biobot[web]' (in a checkout: pip install '.[web]')"
+NEEDED = ("jinja2", "starlette", "uvicorn")
 
 
 @click.command()
@@ -39,7 +39,9 @@ def command(options: Options, port: int | None, again: bool, bind: str | None, b
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("starlette", "jinja2", "markupsafe", "uvicorn", "h11", "anyio"):
             raise
-        raise BiobotError(MISSING) from None
+        from biobot.app.installing import adding
+
+        raise BiobotError(f"the console needs {', '.join(NEEDED)}: {adding(NEEDED)}") from None
 
     config = options.config
     if again:

@@ -65,7 +65,7 @@ def test_counts_what_each_filter_refused_so_far(folder: Path, capsys: pytest.Cap
 
 def test_a_new_plugin_works_with_its_test_and_can_be_tried(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "plugins", "new", "too_loud")
-    assert "(needs pytest: pip install pytest)" in said
+    assert "-m pip install pytest)" in said
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_too_loud.py"],
         cwd=folder,
