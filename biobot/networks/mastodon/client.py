@@ -127,7 +127,8 @@ class MastodonClient(Network):
 
         An id that the server does not show afterwards is no post: its spam filter hands out such ids.
         """
-        self._renew()
+        if self._read is not None:
+            self._renew()
         headers = {"Idempotency-Key": key} if key else {}
         found = self._object(self._call("POST", "/api/v1/statuses", data=json.loads(request), headers=headers))
         status = _id(found, "the new post")
@@ -155,11 +156,13 @@ class MastodonClient(Network):
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
         """Return favourites, boosts and replies of own posts, read from the account's newest ones."""
         wanted, found = set(ids), {}
-        for each in islice(self._statuses(), MAX_COUNTED):
-            if (status := _id(each, "a post")) in wanted:
+        oldest = min(((len(each), each) for each in ids), default=(0, ""))
+        for each in islice(self._statuses(), MAX_COUNTED) if ids else ():
+            status = _id(each, "a post")
+            if status in wanted:
                 counts = (each.get(f"{name}_count") for name in ("favourites", "reblogs", "replies"))
                 found[status] = Engagement(*(_count(count) or 0 for count in counts))
-            if len(found) == len(wanted):
+            if len(found) == len(wanted) or (len(status), status) <= oldest:
                 break
         return found
 
