@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -143,7 +143,7 @@ def _agreement(found: Agreement) -> str:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[tuple[IO[bytes], Any]]:
+def _opened(file: Path) -> Iterator[tuple[Iterable[bytes], Any]]:
     """Open a file of marks, gzipped or not, and yield it with what reports a line that holds none."""
     skipped = 0
 
@@ -154,9 +154,9 @@ def _opened(file: Path) -> Iterator[tuple[IO[bytes], Any]]:
             click.echo(f"{file}, line {number}: skipped, {why}", err=True)
 
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-            yield lines, bad  # type: ignore[misc]
-    except (OSError, EOFError) as error:
-        raise TasteError(f"cannot read {file}: {error}") from None
+        with file.open("rb") as raw:
+            yield (gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw), bad
+    except OSError as error:
+        raise TasteError(f"cannot read {file}: {error.strerror}") from None
     if skipped > 5:
         click.echo(f"{file}: {skipped:,} lines were skipped in all", err=True)

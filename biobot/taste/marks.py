@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ _STEPS = (
     CREATE INDEX mark_folded ON mark (folded);
     """,
 )
+EXAMPLE = '{"text": "…", "mark": 2}'
+"""A line of a file of marks."""
 _COLUMNS = "text, value, worse, bits, entropy, source"
 
 
@@ -138,13 +141,20 @@ class Marks:
 
 
 def read(lines: Iterable[bytes], bad: Callable[[int, str], None]) -> Iterator[Mark]:
-    """Yield the marks of JSON lines as `biobot taste export` writes them; `bad` is told the number of any other."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield _read(json.loads(line))
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                bad(number, str(error) if isinstance(error, _Invalid) else f"not a mark ({type(error).__name__})")
+    """Yield the marks of JSON lines as `biobot taste export` writes them; `bad` is told the number of any other.
+
+    Where the lines break off, as those of a truncated gzip file do, `bad` is told that, too.
+    """
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield _read(json.loads(line.decode("utf-8-sig")))
+                except (ValueError, TypeError, RecursionError) as error:
+                    bad(number, str(error) if isinstance(error, _Invalid) else f"not an object such as {EXAMPLE}")
+    except (OSError, EOFError, zlib.error) as error:
+        bad(number + 1, f"and whatever follows cannot be read ({error})")
 
 
 class _Invalid(ValueError):
@@ -153,7 +163,7 @@ class _Invalid(ValueError):
 
 def _read(found: Any) -> Mark:
     if not isinstance(found, dict):
-        raise _Invalid('not an object such as {"text": "…", "mark": 2}')
+        raise _Invalid(f"not an object such as {EXAMPLE}")
     texts = [found.get(name) for name in (("better", "worse") if "better" in found else ("text",))]
     for text in texts:
         if not isinstance(text, str) or not text.strip():

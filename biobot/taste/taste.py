@@ -35,6 +35,8 @@ LEAST_OWN = 20
 """With fewer marks of the owner's there is nothing to cross-validate: the shipped taste is used."""
 MOST_OWN = 5_000
 """The newest marks that are learnt from: the time grows with their square."""
+LESS = 0.99
+"""The owner's taste is used when its error is smaller than this part of the shipped one's."""
 CURVE = (20, 50, 100, 200)
 """So many of the newest marks are what the learning curve is drawn from."""
 _VALIDATED = 400
@@ -268,7 +270,7 @@ def _learn(home: Path, decisions: Sequence[Mark], *, keep: bool) -> tuple[Ranker
     if len(rated) >= LEAST_OWN:
         before, after = _compare(rated, first)
         curve = tuple((size, _compare(rated[-size:], first)[1]) for size in CURVE if size < len(rated))
-        learnt = Learnt(count, before, after, OWN if after.error < before.error else "shipped", curve)
+        learnt = Learnt(count, before, after, OWN if after.error < LESS * before.error else "shipped", curve)
     if learnt.in_use == OWN:
         texts, observations = [each.candidate for each in marks], []
         for at, each in enumerate(marks):

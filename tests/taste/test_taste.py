@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +34,13 @@ ANIMALS = (
 )
 STARTS = ("Proud friend of one", "Still talking to my", "Lives with a", "I paint every", "Ask me about the")
 ENDS = ("and nothing else", "since 2009", "on weekends", "in a small town", "for a living", "with great patience", "")
+LINES = "".join(json.dumps({"text": f"A made-up text {n}", "mark": n % 7 / 2}) + "\n" for n in range(200)).encode()
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 Said = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
 def marks() -> list[Mark]:
-    import gzip
-
     with gzip.open(taste.MARKS) as file:
         return list(read(file, lambda number, why: pytest.fail(f"line {number}: {why}")))
 
@@ -230,7 +231,7 @@ def test_marks_travel_through_a_file_and_bad_lines_are_told(bot: Callable[[str],
     said = capsys.readouterr()
     assert "2 marks read, 2 of them for new texts" in said.out
     assert "line 3: skipped, the mark 9 is not between 0 and 3" in said.err
-    assert "line 4: skipped, not a mark" in said.err
+    assert "line 4: skipped, not an object such as" in said.err
     assert run("taste", "export", "out.jsonl") == 0
     assert [json.loads(each) for each in (folder / "out.jsonl").read_text().splitlines()] == [
         {"text": "A baker", "mark": 2.0},
@@ -246,6 +247,69 @@ def test_marks_travel_through_a_file_and_bad_lines_are_told(bot: Callable[[str],
     assert (found["own"], found["in_use"]) == (2, "shipped")
     assert run("taste", "reset", "--yes") == 0
     assert "2 marks deleted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "count"),
+    [
+        (gzip.compress(LINES)[:-400], "and whatever follows cannot be read", range(1, 200)),
+        (LINES[:-10], "line 200: skipped, not an object such as", range(199, 200)),
+        (LINES.replace(b"\n", b"\r\n"), "", range(200, 201)),
+        (b"\xef\xbb\xbf" + LINES, "", range(200, 201)),
+        (b"text,mark\nA baker,2\n", "holds no mark; nothing has changed", range(1)),
+        (LINES.decode().encode("utf-16"), "holds no mark; nothing has changed", range(1)),
+        (b"SQLite format 3\0" + bytes(4096), "holds no mark; nothing has changed", range(1)),
+        (b'{"text": "A baker", "mark": NaN}\n{"text": "B", "mark": true}\n' + b"[" * 90_000, "holds no mark", range(1)),
+    ],
+)
+def test_of_a_broken_or_foreign_file_every_whole_mark_is_kept_and_the_rest_is_told(
+    bot: Callable[[str], Path], capsys: Said, content: bytes, said: str, count: range
+) -> None:
+    folder = bot("")
+    (folder / "marks").write_bytes(content)
+    assert run("taste", "import", "marks") == (0 if count.stop > 1 else 1)
+    assert said in capsys.readouterr().err
+    with Marks(folder / "state" / "taste.db", read_only=True) as opened:
+        assert len(opened) in count
+
+
+def test_marks_of_two_homes_come_together_once(bot: Callable[[str], Path], capsys: Said) -> None:
+    folder = bot("")
+    (folder / "mine.jsonl").write_bytes(LINES)
+    assert run("taste", "import", "mine.jsonl") == 0
+    other = [{"text": f"A text of the other home, {number}", "mark": number % 4} for number in range(5)]
+    (folder / "theirs.jsonl").write_text("".join(json.dumps(each) + "\n" for each in other))
+    for expected in ("5 marks read, 5 of them for new texts", "5 marks read, 0 of them for new texts"):
+        assert run("taste", "import", "theirs.jsonl") == 0
+        assert expected in capsys.readouterr().out
+    assert run("taste", "export", "both.jsonl") == 0
+    lines = (folder / "both.jsonl").read_bytes().splitlines()
+    assert sorted(json.loads(each)["text"] for each in lines) == sorted(
+        json.loads(each)["text"] for each in LINES.splitlines() + [json.dumps(each).encode() for each in other]
+    )
+
+
+def test_fifty_thousand_marks_are_kept_and_the_newest_learnt_from(
+    home: Path, marks: list[Mark], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taste, "MOST_OWN", 500)
+    with Marks(home / "taste.db") as opened:
+        old = (Mark(Candidate(f"an old text, number {number}"), number % 4) for number in range(49_000))
+        opened.add(old, NOW)
+    rate(home, marks, short)
+    learnt = taste.learn(home)
+    with Marks(home / "taste.db", read_only=True) as opened:
+        assert learnt.own == len(opened) > 49_990
+    assert learnt.in_use == "own"
+
+
+def test_what_was_learnt_is_read_and_not_learnt_again(home: Path, marks: list[Mark], monkeypatch: Any) -> None:
+    rate(home, marks[:100], short)
+    learnt = taste.learn(home)
+    monkeypatch.setattr(taste, "held_out", lambda *_: pytest.fail("learnt again"))
+    assert taste.state(home) == learnt
+    assert len(learnt.curve) == 2
+    assert taste.load(home).own is not None
 
 
 def test_what_a_person_decides_about_drafts_is_learnt_and_can_be_forgotten(
