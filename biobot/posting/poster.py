@@ -130,7 +130,7 @@ class Poster:
                 review=self.config.settings.post.review == "on",
                 charge=self.budget.charge(post, "post_with_url" if links(row.text or "") else "post", now),
                 network_time=now + (self.network.clock_offset or timedelta(0)),
-                fixed=lambda row: self._fixed(row, now),
+                fixed=self._fixed(row, now) if row.key is None else None,
                 rev=row.rev,
                 not_found_at=row.rev if row.in_doubt else None,
                 resend=resend,

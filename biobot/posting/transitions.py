@@ -175,7 +175,7 @@ def claim(
     review: bool,
     charge: Callable[[sqlite3.Connection], None],
     network_time: datetime | None = None,
-    fixed: Callable[[Post], tuple[str, str]] | None = None,
+    fixed: tuple[str, str] | None = None,
     rev: int | None = None,
     not_found_at: int | None = None,
     resend: bool = False,
@@ -186,7 +186,7 @@ def claim(
     person's yes is asked for here, where nothing can come between it and the call. `not_found_at` is the revision
     at which the timeline did not show a row in doubt: without it none is sent again. `resend` is a person's word to
     send a text again whose fate was never found out. `network_time` is the network's clock (None: it never told).
-    `fixed` makes the key and the request of a row that has none yet.
+    `fixed` are the key and the request of a row that has none yet.
     """
 
     def prepare(db: sqlite3.Connection, row: Post) -> Mapping[str, Any]:
@@ -197,7 +197,7 @@ def claim(
         charge(db)
         first: dict[str, Any] = {} if row.in_doubt else {"look_from": stamp(network_time or now)}
         if fixed is not None and row.key is None:
-            key, request = fixed(row)
+            key, request = fixed
             first |= {"key": key or None, "request": None if request == row.text else request}
         return {**first, "attempted": stamp(now), "resends": row.resends + resend}
 

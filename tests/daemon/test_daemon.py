@@ -88,6 +88,23 @@ def test_the_daemon_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_daemon_that_posts_to_bluesky_stays_small() -> None:
+    script = """
+import sys
+import biobot.daemon, biobot.networks.bluesky.client
+from apscheduler.schedulers.background import BackgroundScheduler
+from datetime import UTC, datetime
+from biobot.networks.bluesky.record import record
+BackgroundScheduler(timezone=UTC).start()
+assert record("The cat is on the mat, and it is my cat: see example.com", datetime.now(UTC))["langs"] == ["en"]
+assert not {"fasttext", "numpy", "tweepy", "wcwidth", "torch"} & set(sys.modules), sorted(sys.modules)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 42 * 1024
+
+
 def test_f5_the_second_daemon_says_who_holds_the_home(tmp_path: Path, start: Start) -> None:
     first = start(*idle(tmp_path))
     line(first, "the next slot is")

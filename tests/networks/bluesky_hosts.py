@@ -12,7 +12,10 @@ from biobot.networks.bluesky.client import Bluesky
 from biobot.networks.network import Opening
 from biobot.rehearsal.bluesky import DID, HANDLE, PASSWORD, FakeBluesky
 from biobot.settings import BlueskySettings
+from biobot.text.language import language
 from tests.pds.server import Pds, TestAccount
+
+language("the cat and the dog")  # loads the model here, so that no text of the tests needs a process of its own
 
 
 class Host(ABC):

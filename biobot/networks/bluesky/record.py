@@ -11,7 +11,7 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Any
 
-from biobot.text.language import language
+from biobot.text.language import language_apart
 from biobot.text.links import links
 
 POST = "app.bsky.feed.post"
@@ -42,7 +42,7 @@ def record(text: str, now: datetime) -> dict[str, Any]:
         "text": text,
         "createdAt": now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03}Z",
     }
-    if tongue := language(text):
+    if tongue := language_apart(text):
         found["langs"] = [tongue]
     if marked := facets(text):
         found["facets"] = marked

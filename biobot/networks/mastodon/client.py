@@ -26,7 +26,7 @@ from biobot.networks.mastodon.errors import NEW_TOKEN, SCOPES, TITLE, classify
 from biobot.networks.network import Account, Engagement, Network, Opening, Tweet
 from biobot.networks.session import Session
 from biobot.settings import MastodonSettings
-from biobot.text.language import language
+from biobot.text.language import language_apart
 
 TOKEN = "BIOBOT_MASTODON_ACCESS_TOKEN"  # noqa: S105 - its name
 
@@ -108,7 +108,7 @@ class MastodonClient(Network):
         form = {"status": text, "visibility": self._settings.visibility}
         if self._settings.content_warning.strip():
             form["spoiler_text"] = self._settings.content_warning.strip()
-        if found := language(text):
+        if found := language_apart(text):
             form["language"] = found
         return json.dumps(form, ensure_ascii=False)
 
