@@ -17,7 +17,7 @@ from biobot.model import training_state
 from biobot.model.registry import Registry
 from biobot.model.training_state import TrainingState
 from biobot.networks.network import Engagement
-from biobot.posting import engagement, locks, schedule
+from biobot.posting import bot_state, engagement, locks, schedule
 from biobot.posting.budget import Budget, Left
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post, State
@@ -92,6 +92,7 @@ class QueueView:
     network: str
     review: bool
     running: bool
+    paused: bool
     review_ahead: int
     held: Sequence[Post]
     approved: Sequence[Post]
@@ -114,6 +115,7 @@ def queue(config: Config, outbox: Outbox, now: datetime, *, best_first: bool = F
         network=post.first,
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
+        paused=bot_state.read(outbox).paused is not None,
         review_ahead=post.review_ahead,
         held=by_score(held) if best_first else by_slot(held),
         approved=by_slot(approved),
@@ -139,7 +141,7 @@ def by_slot(rows: Iterable[Post]) -> list[Post]:
 
 @dataclass(frozen=True, slots=True)
 class HistoryView:
-    """A page of the history, newest first."""
+    """A page of the history, the latest first by the time that it shows."""
 
     rows: Sequence[Post]
     damaged: Sequence[str]
@@ -147,7 +149,7 @@ class HistoryView:
     counts: dict[str, int]
     state: str | None
     older: int | None
-    """Where the next page begins: below this id; None at the end."""
+    """Where the next page begins: after this row; None at the end."""
     unconfirmed: Sequence[Post]
     budget: Left
     refused: dict[str, int]
@@ -175,10 +177,12 @@ def history(config: Config, outbox: Outbox, now: datetime, state: str | None = N
 
 
 def _ids(outbox: Outbox, states: Sequence[State], limit: int, below: int = 0) -> list[int]:
-    """Return the ids of the newest rows in these states; `below` is the id that they are under, 0 at the newest."""
+    """Return the ids of the latest rows in these states by time; `below` is the row that they come after, 0: none."""
     marks = ", ".join("?" * len(states))
-    query = f"SELECT id FROM post WHERE network = ? AND state IN ({marks}) AND (? = 0 OR id < ?)"
-    found = outbox.ask(f"{query} ORDER BY id DESC LIMIT ?", outbox.network, *states, below, below, limit)
+    at = "coalesce(posted, slot, created)"
+    after = f"({at}, id) < (SELECT {at}, id FROM post WHERE id = ?)"
+    query = f"SELECT id FROM post WHERE network = ? AND state IN ({marks}) AND (? = 0 OR {after})"
+    found = outbox.ask(f"{query} ORDER BY {at} DESC, id DESC LIMIT ?", outbox.network, *states, below, below, limit)
     return [post for (post,) in found]
 
 
@@ -256,7 +260,13 @@ def _number(value: float | None) -> float | None:
 
 
 def learning_curves(shown: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> dict[str, Any]:
-    """Return named learning curves, as model cards have them, in the shape that the page's plot wants."""
+    """Return named learning curves, as model cards have them, in the shape that the page's plot wants.
+
+    The starter's is cut off where the others end, or its hundred megabytes would squeeze them into a corner.
+    """
+    own = max((curve[-1][1] for name, curve in shown if name != "starter" and curve), default=None)
+    if own is not None:
+        shown = [(name, [at for at in curve if name != "starter" or at[1] <= 1.5 * own]) for name, curve in shown]
     points = [{x / 1e6: _number(dev) for _, x, _, dev in curve if math.isfinite(x)} for _, curve in shown]
     x = sorted({each for found in points for each in found})
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -52,7 +54,8 @@ def command(options: Options, port: int | None, again: bool, bind: str | None, b
     # uvicorn raises the signal again after its shutdown; ending on request is not a failure
     signal.signal(signal.SIGTERM, lambda *_: None)
     number = serve.PORT if port is None else port
-    with serve.console(config, address=bind, port=number, public=behind_tls, clock=_now) as running:
+    tunnel = bind == "127.0.0.1" or "SSH_CONNECTION" in os.environ
+    with serve.console(config, address=bind, port=number, public=behind_tls, tunnel=tunnel, clock=_now) as running:
         _say(serve.runtime(config) / "link", running.origin, running.token)
         running.run()
 
@@ -66,6 +69,10 @@ def _say(file: Path, origin: Origin, token: str) -> None:
     link = f"{origin.url}/?token={token}"
     if sys.stdout.isatty():
         click.echo(f"the console: {link}")
+        if reached := os.environ.get("SSH_CONNECTION", "").split():
+            host, _, port = origin.host.rpartition(":")
+            tunnel = f"ssh -L {port}:{host}:{port} {getpass.getuser()}@{reached[2]}"
+            click.echo(f"on your own machine: {tunnel}\nand there open: http://localhost:{port}/?token={token}")
         click.echo("the link works once, within ten minutes; `biobot web --link` makes a new one", err=True)
     else:
         with atomic_write(file) as written:

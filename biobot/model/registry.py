@@ -61,7 +61,7 @@ class Registry:
             return self._starter()
         if re.fullmatch(r"[\w.-]+", name) and (self.folder / name / "model.safetensors").is_file():
             return ModelFolder(name, self.folder / name)
-        beginning = [each for each in self.list() if each.id.startswith(name)]
+        beginning = [each for each in self.list() if name and each.id.startswith(name)]
         if len(beginning) == 1:
             return beginning[0]
         path = Path(name)

@@ -31,6 +31,7 @@ from biobot.posting.post import (
     slot_key,
     stamp,
 )
+from biobot.text.humanize import when
 from biobot.text.normalize import fold
 
 
@@ -314,7 +315,9 @@ class Outbox:
             for row, where in moves:
                 key = slot_key(where) if where else None
                 db.execute("UPDATE post SET slot = ? WHERE id = ?", (key, row.id))
-                self.note(db, row.id, row.state, row.state, now, "policy", f"moved to {key or 'no slot'}")
+                self.note(
+                    db, row.id, row.state, row.state, now, "policy", f"moved to {when(where) if where else 'no slot'}"
+                )
 
     def release_missed(self, now: datetime) -> None:
         """Release the slots that were marked as missed and lie ahead: the clock had run fast, and was put back."""

@@ -29,7 +29,7 @@ def application(
     config: Config, origin: Origin, links: Links, clock: Callable[[], datetime]
 ) -> tuple[ASGIApp, Callable[[], None]]:
     """Return the console's application, and what ends its streams and workers."""
-    from biobot.web import history, lab, queue, rate, training
+    from biobot.web import control, history, lab, queue, rate, training
 
     weighted_length("bio.example")  # compiles slow patterns: at the start rather than in the first request
     assets = Assets()
@@ -50,6 +50,7 @@ def application(
     routes = [
         Route("/static/{mark}/{name}", assets.serve),
         Route("/sign-out", sign_out, methods=["POST"]),
+        *control.routes(context),
         *queue.routes(context),
         *rate.routes(context),
         *lab.routes(context),

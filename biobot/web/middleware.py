@@ -45,14 +45,23 @@ SignedOut = Callable[[Request], Response]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where browsers reach the console: "http://127.1.2.3:4280", or "https://bot.example.org" behind TLS."""
+    """Where browsers reach the console: "http://127.1.2.3:4280", or "https://bot.example.org" behind TLS.
+
+    With `tunnel` also as localhost: the near end of an SSH tunnel.
+    """
 
     url: str
+    tunnel: bool = False
 
     @property
     def host(self) -> str:
-        """Return the only Host header that is ours."""
+        """Return the Host header that is ours."""
         return self.url.partition("://")[2]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the Host headers that are ours."""
+        return (self.host, f"localhost:{self.host.rpartition(':')[2]}") if self.tunnel else (self.host,)
 
     @property
     def tls(self) -> bool:
@@ -119,7 +128,7 @@ class AccessMiddleware:
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that may not pass; None for one that may."""
         headers = request.headers
-        if headers.getlist("host") != [self.origin.host]:
+        if headers.getlist("host") not in ([each] for each in self.origin.hosts):
             return _refuse(421, f"this console has another address: open {self.origin.url}")
         if self.origin.tls and headers.get("x-forwarded-proto") != "https":
             return _refuse(403, "the proxy in front must use TLS and set X-Forwarded-Proto: https")
@@ -142,7 +151,7 @@ class AccessMiddleware:
     def _foreign(self, request: Request) -> bool:
         """Return whether another site, or another port of this address, made the browser send this."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-        if origin is not None and origin != self.origin.url:
+        if origin is not None and origin != f"{self.origin.url.partition('://')[0]}://{request.headers['host']}":
             return True
         if request.method == "POST":
             return site != "same-origin" if site is not None else origin is None

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -167,9 +167,10 @@ def console(
     address: str | None = None,
     port: int = PORT,
     public: str | None = None,
+    tunnel: bool = False,
     clock: Callable[[], datetime],
 ) -> Iterator[Running]:
-    """Yield a bot's console, ready to be served; each bot can have only one.
+    """Yield a bot's console, ready to be served; each bot can have only one. With `tunnel` it is localhost, too.
 
     Raises ConfigError for an address that must not be used, BiobotError for one that cannot be.
     """
@@ -182,7 +183,7 @@ def console(
             raise LockHeld(f"{error}; `biobot web --link` makes a new link to it") from None
         make_folder(runtime(config))
         listener = stack.enter_context(_listen(address, port))
-        origin = choose_origin(address, listener.getsockname()[1], public)
+        origin = replace(choose_origin(address, listener.getsockname()[1], public), tunnel=tunnel and public is None)
         links = Links(runtime(config) / "links")
         app, closing = application(config, origin, links, clock)
         settings = uvicorn.Config(
