@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from biobot.storage import atomic_write, make_folder
 from biobot.text.humanize import counted
 
 if TYPE_CHECKING:
+    from biobot.evaluation import audit
     from biobot.model.checkpoint import Checkpoint
     from biobot.model.evaluate import Bytes, Score
     from biobot.model.training import Progress, Trainer
@@ -80,6 +81,7 @@ MAX_HELD_OUT = 5000
 
 _GATE = 0.15, 2.0  # the share of --max-minutes, and the most minutes, reserved for index, report and gate
 _GATE_BYTES = 300_000  # how much of dev is measured when the time is limited
+_AUDITED = 1000  # training bios, and held-out ones, whose memorisation is measured
 REPORT_SAMPLES = 400
 """Bios that the report draws at each temperature."""
 
@@ -256,7 +258,7 @@ def _finish(
     record: training_record.Record,
 ) -> Iterator[Note | Done]:
     """Register the best model of a training, measure it, and make it active if the gate allows it."""
-    from biobot.evaluation import gate, plots, report
+    from biobot.evaluation import audit, gate, plots, report
     from biobot.model import checkpoint, evaluate
     from biobot.sampling.sampler import Sampler, device
 
@@ -289,6 +291,8 @@ def _finish(
     real, _ = report.verbatim(dev, known)
     card |= {"dev_bits_per_byte": bits, "verbatim_rate": verbatim, "real_verbatim_rate": real}
     card["report"] = [row.as_dict() for row in rows]
+    memorised = [each.as_dict() for each in _audit(best, trainer, dev)]
+    card["audit"] = memorised
 
     try:
         current: ModelFolder | None = registry.current()
@@ -297,16 +301,16 @@ def _finish(
     old, compared, new = None, 0, bits
     if current is not None:
         theirs = index.Index.open(current.index)
-        fair = [bio for bio in dev if not _holds(theirs, bio) and not _holds(known, bio)]
+        fair = [bio for bio in dev if not resembles(theirs, bio) and not resembles(known, bio)]
         compared = len(fair)
         new, old = (evaluate.score(each, fair).bits_per_byte for each in (best, checkpoint.load(current.weights, on)))
         card["compared"] = {"with": current.id, "bios": compared, "new": new, "old": old}
-    decision = gate.decide(model, new, old, compared, verbatim, real)
+    decision = gate.decide(model, new, old, compared, verbatim, real, audit.refusal(memorised))
     best.card = card
     checkpoint.save(folder.weights, best, "bfloat16")
     with atomic_write(folder.path / "curve.png") as file:
         file.write(plots.png(plots.learning_curve(card["curve"], model)))
-    for line in report.table(card["report"]):
+    for line in [*report.table(card["report"]), *audit.table(memorised)]:
         yield Note(line)
     record.at("promote")
     promote = decision.promote and options.promote
@@ -317,7 +321,19 @@ def _finish(
     yield Done(model, card, promote, why)
 
 
-def _holds(known: index.Index, bio: str) -> bool:
+def _audit(best: Checkpoint, trainer: Trainer, dev: Sequence[str]) -> list[audit.Row]:
+    """Return what a model has memorised of a sample of its training bios, at T = 0.8 and 1; nothing without such."""
+    from biobot.evaluation import audit
+    from biobot.evaluation.report import MIN_BYTES
+
+    every = max(1, len(trainer.bios) // _AUDITED)
+    training = (_text(trainer.bios[place]) for place in range(0, len(trainer.bios), every))
+    texts = list(training), dev[:_AUDITED]
+    long = [[each for each in some if len(each.encode()) >= MIN_BYTES] for some in texts]
+    return audit.measure(best, (long[0], long[1]), (0.8, 1.0)) if all(long) else []
+
+
+def resembles(known: index.Index, bio: str) -> bool:
     """Return whether an index holds a bio, or one so similar that `groups.apart` would have left it out."""
     found = known.matches(bio)
     return any(each.layer == "exact" or (each.layer == "near" and each.amount >= groups.ALIKE) for each in found)

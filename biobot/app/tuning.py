@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biobot.config import Config
-from biobot.errors import ConfigError, SampleError
+from biobot.errors import ConfigError
 from biobot.model.registry import Registry
 from biobot.storage import atomic_write
 
@@ -20,11 +20,7 @@ def draw(config: Config, rows: Sequence[Row], chosen: Sequence[float], file: Pat
     from biobot.evaluation import plots
 
     name = Registry(config.home).find(model or config.settings.model.name).id
-    try:
-        with atomic_write(file) as written:
-            written.write(plots.png(plots.sweep(rows, chosen, name)))
-    except OSError as error:
-        raise SampleError(f"cannot write {file}: {error.strerror}") from None
+    plots.save(plots.sweep(rows, chosen, name), file)
 
 
 def write(config: Config, temperatures: Sequence[float]) -> Path:

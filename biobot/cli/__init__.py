@@ -30,6 +30,7 @@ COMMANDS = {
     "check": "Run the filters on given texts.",
     "rate": "Mark drafts from 0 to 3; the bot learns your taste.",
     "taste": "Show, learn, import and export your taste.",
+    "audit": "Measure what a model has memorised of its training bios.",
     "tune": "Sweep temperatures and recommend some.",
     "run": "Run the daemon.",
     "reload": "Have the daemon read biobot.toml again, now.",

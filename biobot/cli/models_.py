@@ -63,7 +63,7 @@ def list_(options: Options, as_json: bool) -> None:
 def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
     """Show a model: its figures, its learning curve, how much it copies, and samples."""
     from biobot.app import models, training
-    from biobot.evaluation import plots, report
+    from biobot.evaluation import audit, plots, report
     from biobot.model.registry import Registry
 
     folder = Registry(options.config.home).find(model)
@@ -78,12 +78,12 @@ def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:
         f"{header.size / 1e6:.1f} MB"
     )
     for key, value in card.items():
-        if key not in ("id", "curve", "report") and value is not None:
+        if key not in ("id", "curve", "report", "audit") and value is not None:
             moment = models.created(card) if key == "created" else None
             click.echo(f"  {_words(key) + ':':<26} {when(moment) if moment else _plain(value)}")
     for line in plots.sketch(models.curve(card)):
         click.echo(line)
-    for line in report.table(models.report(card)):
+    for line in [*report.table(models.report(card)), *audit.table(card.get("audit", []))]:
         click.echo(line)
     if not no_samples:
         for temperature, text in training.samples(options.config, folder.path):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from biobot.app.training import Done, Note, StepDone
 
 _SAMPLE_EVERY = 20.0  # seconds
+_QUIET = 0.85  # the share of its time that a training is on a core where nothing else wants the cores, at least
 
 
 @click.command()
@@ -165,8 +166,9 @@ def _bar() -> Iterator[Any]:
             elif isinstance(event, StepDone):
                 now = event.progress
                 eta = "" if now.eta is None else f" · {now.eta // 60:.0f}:{now.eta % 60:02.0f} to go"
+                busy = "" if now.on_core > _QUIET else f" (machine busy: {now.on_core:.0%} of the time on a core)"
                 description = (
-                    f"epoch {now.epoch + 1} · {now.bytes_per_second / 1000:.1f} KB/s · "
+                    f"epoch {now.epoch + 1} · {now.bytes_per_second / 1000:.1f} KB/s{busy} · "
                     f"{now.train_bits:.3f} bits per byte{eta}"
                 )
                 bar.update(task, completed=now.step, total=now.steps, description=description, visible=True)

@@ -22,16 +22,27 @@ class Decision:
     why: str
 
 
-def decide(model: str, new: float, old: float | None, compared: int, verbatim: float, real_verbatim: float) -> Decision:
+def decide(
+    model: str,
+    new: float,
+    old: float | None,
+    compared: int,
+    verbatim: float,
+    real_verbatim: float,
+    memorised: str | None = None,
+) -> Decision:
     """Return the decision on `model`, from its bits per byte and those of the active model (None: there is none).
 
     Both were measured on `compared` held-out bios, which are in neither model's index. `verbatim` is the share of
     copies among the model's own bios, `real_verbatim` that among real ones.
+    `memorised` is why an audit refuses the model (None: it does not).
     """
     overrule = f"; `biobot models use {model}` makes it active all the same"
     limit = real_verbatim + MAX_EXCESS_COPIES
     if verbatim > limit:
         return Decision(False, f"{verbatim:.1%} of its bios are copies (limit {limit:.1%}){overrule}")
+    if memorised is not None:
+        return Decision(False, f"{memorised}{overrule}")
     if old is None:
         return Decision(True, f"there was no active model to compare it with ({new:.3f} bits per byte)")
     if compared < MIN_COMPARED:

@@ -9,12 +9,17 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from biobot.errors import SampleError
+from biobot.storage import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from biobot.evaluation import audit
     from biobot.evaluation.tune import Row
     from biobot.taste.taste import Agreement
 
@@ -89,6 +94,24 @@ def learning_curve(curve: Curve, model: str) -> Figure:
     return figure
 
 
+def memorised(rows: Sequence[audit.Row], model: str) -> Figure:
+    """Return the figure of how many bits training bios and unseen ones take, at each temperature."""
+    from biobot.evaluation.audit import EXTRACTABLE_BITS
+
+    figure = _figure(8, 1 + 3 * len(rows))
+    most = max(float(bits.max()) for row in rows for bits in (row.training, row.unseen))
+    bins = [most * k / 100 for k in range(101)]
+    for number, row in enumerate(rows):
+        axes = figure.add_subplot(len(rows), 1, number + 1)
+        for bits, name, colour in ((row.training, "training bios", _ORANGE), (row.unseen, "unseen bios", _BLUE)):
+            weights = [1 / len(bits)] * len(bits)
+            axes.hist(bits, bins, weights=weights, histtype="step", color=colour, label=name)
+        axes.axvline(EXTRACTABLE_BITS, color=_GREY, linestyle=":", label="emitted by a million samples")
+        axes.set(title=f"What {model} has memorised, T = {row.temperature:g}", xlabel="bits of a bio", ylabel="share")
+        axes.legend(frameon=False)
+    return figure
+
+
 def taste_curve(curve: Sequence[tuple[int, Agreement]], shipped: Agreement) -> Figure:
     """Return the figure of how well an owner's taste predicts marks by the number of marks it learnt from."""
     figure = _figure(8, 4.5)
@@ -110,6 +133,15 @@ def png(figure: Figure) -> bytes:
         warnings.simplefilter("ignore")  # a filter's name may have characters that the font lacks
         figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
     return file.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure to a PNG file; raises SampleError."""
+    try:
+        with atomic_write(path) as file:
+            file.write(png(figure))
+    except OSError as error:
+        raise SampleError(f"cannot write {path}: {error.strerror}") from None
 
 
 def sketch(curve: Curve, width: int = 60, height: int = 12) -> list[str]:

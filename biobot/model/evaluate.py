@@ -8,12 +8,13 @@ skips it, so what follows is predicted as if that byte were not there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -60,23 +61,38 @@ def score(checkpoint: Checkpoint, bios: Iterable[str]) -> Score:
     """Measure bits per byte on `bios`, in bounded memory however many and long they are."""
     total = Score()
     bios = iter(bios)
-    while some := [bio.encode() for bio in islice(bios, _GROUP)]:
-        lengths = np.array([len(bio) for bio in some])
-        for ids in cut(np.arange(len(some)), lengths, _BATCH_BYTES):
-            total += _score(checkpoint, [some[index] for index in ids])
+    while some := list(islice(bios, _GROUP)):
+        raw = [bio.encode() for bio in some]
+        unseen = sum(len(each.translate(None, checkpoint.codec.values)) for each in raw)
+        total += Score(float(text_bits(checkpoint, some).sum()), len(some), sum(map(len, raw)), unseen)
     return total
 
 
 @torch.inference_mode()
-def _score(checkpoint: Checkpoint, bios: list[bytes]) -> Score:
-    inputs, targets = pack((np.frombuffer(bio, np.uint8) for bio in bios), checkpoint.codec)
-    known = int((targets > 0).sum())
-    size = sum(map(len, bios))
-    nats = sum(
-        float(functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PADDING, reduction="sum"))
-        for logits, target in _predictions(checkpoint, inputs, targets)
-    )
-    return Score(nats / math.log(2) + UNSEEN_BITS * (size - known), len(bios), size, size - known)
+def text_bits(
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    temperatures: Sequence[float] = (1.0,),
+    tick: Callable[[int], object] = lambda _: None,
+) -> NDArray[np.float64]:
+    """Return the bits of each text and its stop at each temperature, (temperatures, texts).
+
+    `tick` is called with the number of texts that have been measured since its last call.
+    """
+    raw = [np.frombuffer(each.encode(), np.uint8) for each in texts]
+    bits = np.zeros((len(temperatures), len(raw)))
+    for ids in cut(np.arange(len(raw)), np.array([len(each) for each in raw], np.int64), _BATCH_BYTES):
+        inputs, targets = pack((raw[each] for each in ids), checkpoint.codec)
+        sizes = np.array([len(raw[each]) + 1 for each in ids])
+        bits[:, ids] += UNSEEN_BITS * (sizes - (targets != PADDING).sum(0).numpy())
+        for logits, target in _predictions(checkpoint, inputs, targets):
+            for row, temperature in zip(bits, temperatures, strict=True):
+                each = functional.cross_entropy(
+                    (logits / temperature).flatten(0, 1), target.flatten(), ignore_index=PADDING, reduction="none"
+                )
+                row[ids] += each.view_as(target).double().sum(0).cpu().numpy() / math.log(2)
+        tick(len(ids))
+    return bits
 
 
 def per_byte(checkpoint: Checkpoint, bio: str) -> Bytes:

@@ -49,7 +49,10 @@ _FINE_TUNING = 1 / 8  # learning-rate factor for a model that goes on, against f
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training stands after a step; bits are per byte, stops included, `dev_bits` only after an evaluation."""
+    """Where a training stands after a step; bits are per byte, stops included, `dev_bits` only after an evaluation.
+
+    `on_core` is the share of the last half minute's work that ran on a core: the rest waited for other processes.
+    """
 
     step: int
     steps: int | None
@@ -57,6 +60,7 @@ class Progress:
     seen_bytes: int
     seconds: float
     bytes_per_second: float
+    on_core: float
     train_bits: float
     dev_bits: float | None
     eta: float | None
@@ -169,14 +173,14 @@ class Trainer:
         state = self.state
         began, saved = self.clock() - state.seconds, self.clock()
         order = batches(self.bios, state.seed, lambda step: state.plan.batch_bytes(step), state.position, state.step)
-        self._speed.add(0)
+        self._speed.add(0, self.workers)
         try:
             while not state.finished:
                 ids, position = next(order)
                 bits, count = self.train_step(ids)
                 state.train_bits = bits if math.isnan(state.train_bits) else 0.98 * state.train_bits + 0.02 * bits
                 state.step, state.position, state.seen = state.step + 1, position, state.seen + count
-                self._speed.add(count)
+                self._speed.add(count, self.workers)
                 state.seconds = self.clock() - began
                 if self._late:
                     state.plan = state.plan.replanned(state.step, 0)
@@ -317,6 +321,7 @@ class Trainer:
             seen_bytes=state.seen,
             seconds=state.seconds,
             bytes_per_second=self._speed.bytes_per_second,
+            on_core=self._speed.on_core,
             train_bits=state.train_bits,
             dev_bits=dev_bits,
             eta=None if state.steps is None else self._eta(),
@@ -324,24 +329,33 @@ class Trainer:
 
 
 class Speed:
-    """The bytes per second of wall time over the last half minute."""
+    """What happened over the last half minute of wall time."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._points: deque[tuple[float, int]] = deque()  # when, and how many bytes were done by then
+        self._clock, self._done = clock, 0
+        # when, and by then: bytes done, seconds of work, seconds of it on a core
+        self._points: deque[tuple[float, float, float, float]] = deque()
 
-    def add(self, count: int) -> None:
-        """Note that `count` bytes more are done now."""
-        now, done = self._clock(), self._points[-1][1] if self._points else 0
-        self._points.append((now, done + count))
+    def add(self, count: int, workers: Workers) -> None:
+        """Note that `count` bytes more are done now, by workers that have worked so long."""
+        now, self._done = self._clock(), self._done + count
+        self._points.append((now, self._done, workers.worked, workers.on_core))
         while len(self._points) > 2 and self._points[1][0] <= now - _WINDOW:
             self._points.popleft()
 
     @property
     def bytes_per_second(self) -> float:
-        """Return the speed; nan before there are two points in time."""
-        (start, before), (now, done) = self._points[0], self._points[-1]
-        return (done - before) / max(now - start, 1e-9)
+        """Return the bytes per second; 0 before there are two points in time."""
+        return self._ratio(1, 0)
+
+    @property
+    def on_core(self) -> float:
+        """Return the share of the work that ran on a core."""
+        return self._ratio(3, 2)
+
+    def _ratio(self, one: int, other: int) -> float:
+        first, last = self._points[0], self._points[-1]
+        return (last[one] - first[one]) / max(last[other] - first[other], 1e-9)
 
 
 def steps_for_epochs(recipe: Recipe, bios: ByteFile) -> int:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from biobot.model.recipe import Plan
 from biobot.model.shape import Shape
 from biobot.model.training import Trainer, fresh, widen
 from biobot.model.training_state import Position
+from biobot.model.workers import Workers
 from tests.model.conftest import SMALL, sentences
 
 Begin = Callable[..., Trainer]
@@ -254,6 +255,14 @@ def test_the_shown_speed_and_time_to_go_follow_the_last_half_minute(training: Be
             assert progress.bytes_per_second == pytest.approx(300, rel=0.1)
             ends = progress.seconds + (progress.eta or 0)
             assert ends == pytest.approx(60 + (40 * (len(run.bios.text) + 100) - 60_000) / 300, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_the_progress_says_how_much_of_the_time_the_training_was_on_a_core(training: Begin, share: float) -> None:
+    wall, run = count(), training()
+    run.workers = Workers(1, wall=lambda: float(next(wall)), cpu=lambda: share * next(wall))
+    *_, last = run.run()
+    assert last.on_core == pytest.approx(share, rel=0.05)
 
 
 def test_the_rate_climbs_stays_and_falls_to_zero_and_batches_grow() -> None:
