@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from biobot.errors import SecretsError
+from biobot.networks.bluesky.errors import EXPIRED, NAMES
 from biobot.networks.bluesky.record import facets, key, record, tid
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Engagement
@@ -394,3 +395,11 @@ def test_likes_are_read_of_many_posts_at_once(fake: FakeHost, tmp_path: Path) ->
     assert found[uris[29]] == Engagement(0, 0, 0)
     assert set(found) == set(uris) - {uris[4]}
     client.close()
+
+
+def test_every_name_of_an_error_has_its_row_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    table = page.partition("## Bluesky")[2].partition("## ")[0]
+    for name, (kind, _) in NAMES.items():
+        row = next(line for line in table.splitlines() if f"`{name}`" in line)
+        assert f"| `{kind.value}` |" in row or name in EXPIRED, name

@@ -11,7 +11,7 @@ import pytest
 
 from biobot.app.networks import open_network
 from biobot.config import Config, load
-from biobot.errors import SecretsError
+from biobot.errors import PluginError, SecretsError
 from biobot.networks.stdout import Stdout
 from biobot.networks.x.client import XClient
 from biobot.rehearsal.network import Rehearsal
@@ -88,3 +88,50 @@ def test_every_network_has_a_name_and_all_that_the_protocol_asks_for(bot: Bot) -
         network = open_network(config_for(bot, name), lambda: NOW)
         assert network.name == name
         network.close()
+
+
+NETWORK = """
+from biobot import Account, Network, hookimpl
+
+class Diary(Network):
+    name = "{name}"
+    def __init__(self, opening): self.opening = opening
+    def me(self): return Account("1", "me")
+    def post(self, request, key=""): return "1"
+    def timeline(self, since, limit=20): return []
+    def delete(self, id): pass
+
+@hookimpl
+def biobot_network():
+    return Diary
+"""
+
+
+def test_only_the_plugin_that_is_posted_to_is_loaded(bot: Bot) -> None:
+    folder = bot('[post]\nnetwork = "diary"\n')
+    (folder / "plugins").mkdir(exist_ok=True)
+    (folder / "plugins" / "diary.py").write_text(NETWORK.format(name="diary"))
+    (folder / "plugins" / "other.py").write_text("raise SystemExit('nobody asked for this plugin')")
+    network = open_network(load(environ={}), lambda: NOW)
+    assert network.me().handle == "me"
+    assert network.objection("x" * 501) == "too long for diary: 501 of 500 characters"
+    assert network.key_lasts is None
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (NETWORK.format(name="dairy"), "the name of its network must be 'diary'"),
+        ("from biobot import hookimpl\n@hookimpl\ndef biobot_network():\n    return 7\n", "a subclass of Network"),
+        (
+            "from biobot import hookimpl\n@hookimpl\ndef biobot_filter(candidate):\n    return None\n",
+            "a subclass of Net",
+        ),
+    ],
+)
+def test_a_plugin_that_is_no_network_is_an_error_that_says_so(bot: Bot, code: str, says: str) -> None:
+    folder = bot('[post]\nnetwork = "diary"\n')
+    (folder / "plugins").mkdir(exist_ok=True)
+    (folder / "plugins" / "diary.py").write_text(code)
+    with pytest.raises(PluginError, match=says):
+        open_network(load(environ={}), lambda: NOW)
