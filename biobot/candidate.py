@@ -91,7 +91,7 @@ class DraftResult:
     """What came of a request: the verdict on the chosen candidate, or None where all of them were refused.
 
     `tries` is how many candidates were drawn, `refused` how many of them each filter refused; one may fall to several.
-    The verdict is the best of `accepted` ones.
+    The verdict is the best of `accepted` ones; the first candidate had the seed `seed`.
     """
 
     request: str
@@ -99,6 +99,7 @@ class DraftResult:
     tries: int
     refused: Mapping[str, int]
     accepted: int = 0
+    seed: int | None = None
 
     @property
     def reason(self) -> str:

@@ -26,7 +26,7 @@ from biobot.posting.post import PENDING, Post, State, slot_key, stamp
 from biobot.text.humanize import counted, when
 from biobot.text.terminal import clean
 from biobot.worker.client import Worker
-from biobot.worker.protocol import Explain, Replay
+from biobot.worker.protocol import Choice, Explain, Replay
 
 EFFECTS = 5
 """Words and features that `why` names on either side."""
@@ -273,9 +273,21 @@ def _taste(config: Config, row: Post) -> dict[str, Any] | None:
         "score": found.score,
         "score_when_chosen": record.score,
         "best_of": record.best_of,
+        **_choice(config, row, record),
         "for": [name for name, effect in found.effects.items() if effect > 0][:EFFECTS],
         "against": [name for name, effect in found.effects.items() if effect < 0][:EFFECTS],
     }
+
+
+def _choice(config: Config, row: Post, record: SamplingRecord) -> dict[str, Any]:
+    """Return where a row's text stands among those drawn with it, when they are all drawn, judged and scored again."""
+    if row.edited or row.model is None or row.temperature is None or record.first_seed is None or not record.tries:
+        return {}
+    asked = Choice(row.model, row.temperature, record.first_seed, record.tries, str(row.id), record.numerics)
+    found = Worker(config).answer(asked).accepted
+    rank = next((place for place, each in enumerate(found, 1) if each.text == row.text), None)
+    best = [{"text": each.text, "score": round(each.score, 4)} for each in found[:EFFECTS]]
+    return {"rank": rank, "of": len(found), "best": best}
 
 
 def story_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -287,6 +299,9 @@ def story_lines(found: dict[str, Any]) -> Iterator[str]:
     if taste := found["taste"]:
         chosen = f", the best of {taste['best_of']} accepted bios" if taste["best_of"] else ""
         yield f"score {taste['score']:.2f}{chosen}"
+        if taste.get("rank"):
+            yield f"drawn again, number {taste['rank']} of {taste['of']} accepted ones by score alone; the best:"
+            yield from (f"  {each['score']:.2f} {clean(each['text'])}" for each in taste["best"])
         for side in ("for", "against"):
             yield f"  {side}: {clean(', '.join(taste[side]))}"
     for each in found["story"]:

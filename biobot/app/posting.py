@@ -96,7 +96,7 @@ def _row(poster: Poster, worker: Worker, text: str | None, slot: datetime | None
             if found.verdict is None:
                 raise OutboxError(f"there is nothing to post: {found.reason}")
             state = State.HELD if review else State.APPROVED
-            row = outbox.add([to_draft(found.verdict, slot, best_of=found.accepted)], state, now)[0]
+            row = outbox.add([to_draft(found.verdict, slot, drawn=found)], state, now)[0]
     if row is None:
         raise OutboxError(TAKEN)
     return row

@@ -448,9 +448,7 @@ class Bot:
         if found:
             poster.failpoint("drawn")
             state = State.HELD if self._review else State.APPROVED
-            drafts = [
-                to_draft(each.verdict, moment(each.request), best_of=each.accepted) for each in found if each.verdict
-            ]
+            drafts = [to_draft(each.verdict, moment(each.request), drawn=each) for each in found if each.verdict]
             added = self.outbox.add(list(self._placed(drafts, now)), state, now)
             if self._review and any(added):
                 held = len(self.outbox.posts(State.HELD))

@@ -38,15 +38,16 @@ def request(config: Config, name: str, slot: datetime | None, *salt: object) -> 
 
 
 def to_draft(
-    verdict: Verdict, slot: datetime | None, controls: Controls | None = None, best_of: int | None = None
+    verdict: Verdict, slot: datetime | None, controls: Controls | None = None, drawn: DraftResult | None = None
 ) -> Draft:
     """Return an accepted candidate as a text that may become a row.
 
-    `controls` are those it was drawn with; it is the best of `best_of` accepted ones.
+    `controls` are those it was drawn with, `drawn` is what it was chosen from.
     """
     candidate = verdict.candidate
     figures = (candidate.bits, candidate.bits_per_byte, candidate.entropy, verdict.score)
-    record = SamplingRecord(controls or Controls(), candidate.numerics, *figures, best_of)
+    choice = (drawn.accepted, drawn.seed, drawn.tries) if drawn else ()
+    record = SamplingRecord(controls or Controls(), candidate.numerics, *figures, *choice)
     return Draft(candidate.text, slot, candidate.temperature, candidate.seed, candidate.model, record.write())
 
 
@@ -55,7 +56,8 @@ class SamplingRecord:
     """How a row's text was drawn, in addition to model, seed and temperature.
 
     `controls` and `numerics` (None: not recorded) decide, with those, what the text is. `bits`, `bits_per_byte` and
-    `entropy` are the candidate's; its `score` was the best of `best_of` accepted ones, but for variety.
+    `entropy` are the candidate's; its `score` was the best of `best_of` accepted ones, but for variety. They
+    were accepted out of `tries`, the first with the seed `first_seed`.
     """
 
     controls: Controls = field(default_factory=Controls)
@@ -65,6 +67,8 @@ class SamplingRecord:
     entropy: float | None = None
     score: float | None = None
     best_of: int | None = None
+    first_seed: int | None = None
+    tries: int | None = None
 
     def write(self) -> str:
         """Return the record as the JSON of the column `controls`."""
@@ -80,6 +84,8 @@ class SamplingRecord:
             "entropy": self.entropy,
             "score": self.score,
             "best_of": self.best_of,
+            "first_seed": self.first_seed,
+            "tries": self.tries,
         }
         return json.dumps({name: value for name, value in facts.items() if value is not None})
 
@@ -90,7 +96,7 @@ class SamplingRecord:
             facts = json.loads(text)
             given = {name: facts[name] for name in ("top_p", "min_p", "max_bytes") if name in facts}
             controls = Controls(prefix=facts.get("prefix", "").encode(errors="surrogateescape"), **given)
-            figures = ("bits", "bits_per_byte", "entropy", "score", "best_of")
+            figures = ("bits", "bits_per_byte", "entropy", "score", "best_of", "first_seed", "tries")
             return cls(controls, facts.get("kind"), *(facts.get(name) for name in figures))
         except (ValueError, TypeError, AttributeError, SampleError) as error:
             raise OutboxError(f"the row does not say how its text was drawn: {error}") from None

@@ -45,6 +45,8 @@ class FakeWorker(Worker):
                 yield from (self._verdict(Candidate(each.text), each.row) for each in texts)
             case protocol.Replay():
                 yield self._bio(request.temperature, request.seed)
+            case protocol.Choice():
+                yield protocol.Chosen(())
             case protocol.LearnTaste():
                 yield protocol.Learnt("The shipped taste is in use.")
             case protocol.Preview(temperatures, count, seed):

@@ -104,6 +104,34 @@ class Explain(Request[Explanation]):
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """A text and its score."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Those that the filters accept of what was drawn for a draft, the best first."""
+
+    accepted: tuple[Scored, ...]
+
+
+@dataclass(frozen=True)
+class Choice(Request[Chosen]):
+    """Draw again all `tries` bios that the draft of the row `row` was chosen from, the first with the seed `seed`."""
+
+    doing = "drawing the others again"
+    model: str
+    temperature: float
+    seed: int
+    tries: int
+    row: str
+    numerics: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Learnt:
     """What came of the owner's marks, as a sentence."""
 
@@ -149,7 +177,7 @@ class LoadPlugins(Request[Loaded]):
     doing = "loading the plugins"
 
 
-AnyRequest = Draw | Preview | Judge | Replay | Explain | LearnTaste | Sweep | LoadPlugins
+AnyRequest = Draw | Preview | Judge | Replay | Choice | Explain | LearnTaste | Sweep | LoadPlugins
 
 
 # -- what surrounds them -------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
             yield from verdicts(config, texts, model, score)
         case protocol.Replay():
             yield replay(config, request)
+        case protocol.Choice():
+            yield choice(config, request)
         case protocol.Explain(candidate):
             yield explain(config, candidate)
         case protocol.LearnTaste():
@@ -124,7 +126,7 @@ def _draft(
                 _check_filters([reasons[name] for name, count in failures.items() if count == tries], tries)
     worth = [(each.score or 0.0) - likeness(each.candidate.text) for each in accepted]
     best = accepted[worth.index(max(worth))] if accepted else None  # of equals the earliest
-    return DraftResult(request.id, best, tries, refused, len(accepted))
+    return DraftResult(request.id, best, tries, refused, len(accepted), request.seed)
 
 
 def _check_filters(broken: list[str], tries: int) -> None:
@@ -205,6 +207,18 @@ def replay(config: Config, request: protocol.Replay) -> Candidate:
     sampler = open_sampler(config, request.model, rows=1, numerics=request.numerics)
     (candidate,) = sampler.draw([Request(request.seed, request.temperature)], request.controls)
     return candidate
+
+
+def choice(config: Config, request: protocol.Choice) -> protocol.Chosen:
+    """Return how those drawn for a draft score, by today's filters and taste."""
+    sampler = open_sampler(config, request.model, rows=MAX_DRAFT_ROWS, numerics=request.numerics)
+    known = known_texts(config, Registry(config.home).find(request.model)).without(request.row)
+    judge = Judge(loader.load(config), known, config.settings.filters.timeout, open_taste(config))
+    drawn = sampler.draw(seeds(request.temperature, request.tries, request.seed), Controls())
+    verdicts = (judge.score(judge.judge(replace(each, probabilities=(), entropies=()))) for each in drawn)
+    scores = {each.candidate.text: each.score for each in verdicts if each.score is not None}
+    ranked = sorted(scores, key=lambda text: -scores[text])
+    return protocol.Chosen(tuple(protocol.Scored(text, scores[text]) for text in ranked))
 
 
 def explain(config: Config, candidate: Candidate) -> protocol.Explanation:

@@ -15,7 +15,7 @@ from biobot.app import health
 from biobot.config import Config, load
 from biobot.errors import OutboxError
 from biobot.posting import transitions
-from biobot.posting.drafts import SamplingRecord, to_draft
+from biobot.posting.drafts import SamplingRecord, request, to_draft
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
 from biobot.sampling.controls import Controls
@@ -54,6 +54,20 @@ def test_a_draft_with_prefix_and_top_p_is_drawn_again_bit_for_bit(config: Config
     assert record.controls == CONTROLS
     assert str(record.numerics).count(",") == 2
     assert record.bits_per_byte == pytest.approx(float(record.bits or 0) / (len(draft.text.encode()) + 1))
+
+
+def test_the_choice_of_a_draft_is_made_again(bot: Callable[[str], Path]) -> None:
+    bot("[sample]\nbest_of = 8\n[taste]\nvariety = 0\n")
+    config = load()
+    (found,) = Worker(config).draw([request(config, "manual 1", None)])
+    assert found.verdict is not None
+    row = add(config, to_draft(found.verdict, None, drawn=found))
+    told = health.why(config, row)
+    taste = told["taste"]
+    assert (taste["rank"], taste["of"]) == (1, found.accepted)
+    assert taste["best"][0]["text"] == found.verdict.candidate.text
+    assert taste["best"][0]["score"] == pytest.approx(found.verdict.score, abs=1e-3)
+    assert "drawn again, number 1 of 8 accepted ones by score alone; the best:" in list(health.story_lines(told))
 
 
 def test_other_arithmetic_is_named_and_nothing_is_guessed(config: Config) -> None:

@@ -29,6 +29,7 @@ MESSAGES: list[Any] = [
     ),
     *(VERDICT, VERDICT.candidate, Verdict(Candidate(""))),
     *(DraftResult("a", VERDICT, 3, {"length": 2}), DraftResult("b", None, 400, {})),
+    protocol.Chosen((protocol.Scored("a", 1.5),)),
     protocol.Learnt("The shipped taste is in use."),
     protocol.Figures({"temperature": 0.8, "objections": {"length": 0.5}, "tries": None}),
     *(
@@ -40,6 +41,7 @@ MESSAGES: list[Any] = [
             protocol.Judge((protocol.Text("a"), protocol.Text("b\udcff", "7")), score=True),
             protocol.Replay("m", 0.0, 0),
             protocol.Explain(Candidate("a", bits=1.5)),
+            protocol.Choice("m", 0.8, 7, 160, "3"),
             protocol.LearnTaste(),
             protocol.Sweep(),
             protocol.LoadPlugins(),
