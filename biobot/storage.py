@@ -318,6 +318,8 @@ def errors_as(kind: type[BiobotError], path: Path) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError:
         raise
+    except UnicodeDecodeError as error:  # from Python's own reading of what SQLite says about a damaged file
+        raise kind(f"{path} {_REMEDIES[sqlite3.SQLITE_CORRUPT]} ({error})") from error
     except WrongFile as error:
         raise kind(f"{path} {error}") from error
     except (sqlite3.Error, OSError) as error:

@@ -75,7 +75,7 @@ def totals(outbox: Outbox) -> dict[str, Totals]:
     """Return the figures of each network that has any."""
     rows = outbox.ask(
         "SELECT network, count(*), sum(likes), sum(reposts), sum(replies), max(at) FROM engagement "
-        "JOIN post ON id = post WHERE state = 'posted' GROUP BY network ORDER BY network"
+        "CROSS JOIN post ON id = post WHERE state = 'posted' GROUP BY network ORDER BY network"
     )
     return {
         network: Totals(posts, likes, reposts, replies, moment(at))
@@ -114,7 +114,7 @@ def doubled(network: Network, outbox: Outbox, now: datetime) -> list[tuple[Post,
     That can only be where a post was sent again under a key that the server had not stored yet. Raises NetworkError.
     """
     repeated = "EXISTS (SELECT 1 FROM audit WHERE post = post.id AND state = 'posted' AND reason LIKE 'sent again%')"
-    query = f"SELECT id FROM post WHERE network = ? AND state = 'posted' AND posted > ? AND {repeated}"
+    query = f"SELECT id FROM post WHERE network = ? AND +state = 'posted' AND posted > ? AND {repeated}"
     if network.key_lasts == FOR_EVER:
         return []
     rows = [outbox.get(post) for (post,) in outbox.ask(query, outbox.network, stamp(now - 2 * EVERY))]
@@ -128,6 +128,4 @@ def doubled(network: Network, outbox: Outbox, now: datetime) -> list[tuple[Post,
 
 def recent(outbox: Outbox, now: datetime) -> list[Post]:
     """Return the posts whose figures are read, the newest first."""
-    query = "SELECT id FROM post WHERE network = ? AND state = 'posted' AND posted > ? ORDER BY posted DESC LIMIT ?"
-    rows = outbox.ask(query, outbox.network, stamp(now - RECENT), MAX_POSTS)
-    return [outbox.get(post) for (post,) in rows]
+    return outbox.posted_since(now - RECENT, MAX_POSTS)

@@ -104,7 +104,7 @@ class Outbox:
 
     def counts(self) -> dict[str, int]:
         """Count this network's rows by state; every state is there."""
-        found = dict(self.ask("SELECT state, count(*) FROM post WHERE network = ? GROUP BY state", self.network))
+        found = dict(self.ask("SELECT state, number FROM tally WHERE network = ?", self.network))
         return {str(state): found.get(state, 0) for state in State}
 
     def at(self, slot: datetime) -> Post | None:
@@ -147,7 +147,16 @@ class Outbox:
 
     def undone(self) -> list[Post]:
         """Return the posts that a person wants deleted, and that are not known to be."""
-        return self._posts("network = ? AND undone IS NOT NULL AND state = 'posted'", self.network)
+        # the + keeps SQLite from reading all that was posted: few are undone
+        undone = "id IN (SELECT id FROM post WHERE undone IS NOT NULL)"
+        return self._posts(f"{undone} AND +network = ? AND +state = 'posted'", self.network)
+
+    def posted_since(self, since: datetime, limit: int) -> list[Post]:
+        """Return the posts of this network that are there and were made after `since`, the newest `limit` first."""
+        order = "ORDER BY posted DESC LIMIT ?"
+        return self._posts(
+            f"network = ? AND +state = 'posted' AND posted > ? {order}", self.network, stamp(since), limit
+        )
 
     def last_posted(self) -> Post | None:
         """Return the post that was made last, deleted or not."""
@@ -346,13 +355,13 @@ class Outbox:
         old = (stamp(before),)
         with self.transaction() as db:
             db.execute(
-                "DELETE FROM audit WHERE at < ? AND (post IS NULL OR post IN (SELECT id FROM post WHERE state IN "
-                "('posted', 'deleted', 'failed', 'rejected', 'skipped')))",
+                "DELETE FROM audit WHERE at < ? AND (post IS NULL OR (SELECT state FROM post WHERE id = audit.post) IN "
+                "('posted', 'deleted', 'failed', 'rejected', 'skipped'))",
                 old,
             )
             db.execute(
-                "DELETE FROM post WHERE state = 'skipped' AND created < ? AND id NOT IN "
-                "(SELECT post FROM audit WHERE post IS NOT NULL)",
+                "DELETE FROM post WHERE state = 'skipped' AND created < ? AND NOT EXISTS "
+                "(SELECT 1 FROM audit WHERE audit.post = post.id)",
                 old,
             )
 

@@ -1,4 +1,4 @@
-"""The hands of a storm, a process each: a daemon, three post, two review, one reconciles, one sends again.
+"""The hands of a storm, a process each: a daemon, three post, two send again, two review, one reconciles.
 
 Arguments: the bot's folder, and for how many seconds a timeline may lag. Each line on standard input names a role and a
 seed; the process forked for it runs until it is killed, and its pid is printed. `folder/clock` holds how many seconds
@@ -30,7 +30,7 @@ from biobot.posting.poster import Poster
 from biobot.rehearsal.server import KEYS
 from biobot.worker.double import FakeWorker
 
-ROLES = ("daemon", "post", "post", "post", "reconcile", "resend", "review", "review")
+ROLES = ("daemon", "post", "post", "post", "reconcile", "resend", "resend", "review", "review")
 REFUSED = 0.03
 """How often the filters object to a text that they let pass before."""
 
@@ -75,8 +75,8 @@ class Hand:
         poster.reconcile(self.draw.choice([None, *rows]))
 
     def resend(self, poster: Poster) -> None:
-        rows = poster.outbox.posts(State.UNCONFIRMED, State.FAILED, State.SENDING, State.POSTED, limit=100)
-        rows = [row for row in rows if row.in_doubt] or rows
+        rows = [row for row in poster.outbox.posts(State.UNCONFIRMED, State.FAILED) if row.in_doubt]
+        rows += poster.outbox.posts(State.SENDING, State.POSTED, limit=1)
         if rows:
             poster.send(self.draw.choice(rows).id, resend=True)
 

@@ -1,6 +1,6 @@
 """F2, F3, F46, F48, F49, F50: everything at once, with a fake X that counts what it was sent twice.
 
-A daemon, three who post, one who reconciles, one who sends again and two who review with right and wrong revisions work
+A daemon, three who post, one who reconciles, two who send again and two who review with right and wrong revisions work
 on one home. A third of all calls fail in some way, and half of those calls did their work before. The timeline lags,
 the clock jumps by up to five minutes, and processes are stopped, continued and killed.
 """
