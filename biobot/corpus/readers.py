@@ -215,7 +215,7 @@ def _table(text: Text, names: Names) -> Found:
     if not names.field and not found.bios:
         raise BadFile(f"{text.path} {_no_header(header)}")
     wanted = names.field or found.bios[0]
-    numbers = tuple(name for name in header if re.search(r"id(_?str)?$", name, re.IGNORECASE))
+    numbers = tuple(name for name in header if re.search(r"id(_?str)?\W*$", name, re.IGNORECASE))
     handle = (names.handle,) if names.handle else found.handles
 
     def somebodys(cells: dict[str, str], own: dict[str, str]) -> bool | None:
