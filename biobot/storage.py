@@ -28,8 +28,13 @@ def atomic_write(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     """Yield a file that takes the place of `path`, whole, when the block ends; after an error nothing has changed.
 
     The bytes reach the disk before the new name does, and the name before this returns: after a power cut there
-    is the old file or the new one. A missing folder is made. Raises OSError.
+    is the old file or the new one. A missing folder is made; a device or a pipe is written to. Raises OSError.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))  # a link stays one
     if not path.parent.is_dir():
         make_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
@@ -119,12 +124,12 @@ def open_read_write(path: Path, steps: Sequence[str], *, backup: bool = False) -
     older version is put beside it first. Raises sqlite3.Error and OSError.
     """
     make_folder(path.parent)
+    if not path.exists():
+        _make_database(path, steps)
+    _check_size(path)
     make_file(path)
-    db = sqlite3.connect(path, timeout=SQLITE_TIMEOUT, isolation_level=None)
+    db = _connect(path)
     try:
-        # TRUNCATE, not WAL: Debian 12's SQLite has the WAL-reset bug, and a bot needs no thousands of commits
-        for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
-            db.execute(f"PRAGMA {pragma}")
         found = _check_version(db, steps)
         if 0 < found < len(steps) and backup:
             copy = path.with_name(f"{path.name}.{found}.backup")
@@ -138,6 +143,34 @@ def open_read_write(path: Path, steps: Sequence[str], *, backup: bool = False) -
         db.close()
         raise
     return db
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=SQLITE_TIMEOUT, isolation_level=None)
+    try:
+        # TRUNCATE, not WAL: Debian 12's SQLite has the WAL-reset bug, and a bot needs no thousands of commits
+        for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
+            db.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make_database(path: Path, steps: Sequence[str]) -> None:
+    """Make a database under another name first, so that a file of 0 bytes is one that has lost everything."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        new = Path(folder) / path.name
+        make_file(new)
+        with closing(_connect(new)) as db, transaction(db):
+            migrate(db, steps)
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            pass  # another process was faster
+        except OSError:  # a file system without links
+            new.rename(path)
+    _sync_folder(path.parent)
 
 
 def open_read_only(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
@@ -190,8 +223,9 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _read_in_place(path: Path) -> sqlite3.Connection:
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
         return sqlite3.connect(":memory:", isolation_level=None)
+    _check_size(path)
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=SQLITE_TIMEOUT, isolation_level=None)
     try:
         version(db)  # connecting reads nothing yet
@@ -264,6 +298,24 @@ def migrate(db: sqlite3.Connection, steps: Sequence[str]) -> None:
         db.execute(f"PRAGMA user_version = {number + 1}")
 
 
+def _check_size(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise WrongFile(f"is empty (0 bytes), so all that it held is gone; restore a backup{_cost(path)}")
+
+
+def _cost(path: Path) -> str:
+    """Return what it means to go on without a file."""
+    cost = _COSTS.get(path.name)
+    return f": {cost}" if cost else ""
+
+
+_COSTS = {
+    "outbox.db": "without it the bot knows none of its posts, and may post the same again",
+    "corpus.db": "without it the bot knows no bios, and nobody who opted out",
+    "marks.db": "without it the bot no longer knows your taste",
+}
+
+
 def _check_version(db: sqlite3.Connection, steps: Sequence[str]) -> int:
     has_tables = db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None  # before the version:
     found = version(db)  # another process may be making both
@@ -287,9 +339,9 @@ def _statements(script: str) -> Iterator[str]:
 # -- errors ------------------------------------------------------------------------------------------
 
 _REMEDIES = {
-    sqlite3.SQLITE_BUSY: "is in use by another process; wait until that is done, then try again",
+    sqlite3.SQLITE_BUSY: "is held by another program (a database browser, a backup); close that, then try again",
     sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup",
-    sqlite3.SQLITE_NOTADB: "is no SQLite database; move it away, or choose another --home",
+    sqlite3.SQLITE_NOTADB: "is no SQLite database; restore a backup",
     sqlite3.SQLITE_FULL: "does not fit on the disk; free some space, then try again",
     sqlite3.SQLITE_READONLY_DBMOVED: "was replaced or deleted while it was open; start this process again",
     sqlite3.SQLITE_READONLY: "cannot be written; correct its permissions and its folder's, or choose another --home",
@@ -325,7 +377,28 @@ def errors_as(kind: type[BiobotError], path: Path) -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         code = _code(error)
         remedy = _REMEDIES.get(code) or _REMEDIES.get(code & 0xFF, "cannot be used")
+        if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            remedy += _cost(path)
+        elif code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            remedy = _barrier(path) or remedy
         raise kind(f"{path} {remedy} ({error})") from error
+
+
+def _barrier(path: Path) -> str | None:
+    """Return why a file cannot be opened or written where its permissions are not what is wrong."""
+    import pwd
+
+    try:
+        there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK))
+        if os.statvfs(there).f_flag & os.ST_RDONLY:
+            return "lies on a disk that can only be read; mount it for writing, or choose another --home"
+        owner = there.stat().st_uid
+        if owner != os.geteuid() and (there == path or not os.access(there, os.W_OK | os.X_OK)):
+            name = pwd.getpwuid(owner).pw_name
+            return f"belongs to {name}; act as that user (sudo -u {name} biobot ...), or choose another --home"
+    except (OSError, KeyError):
+        pass  # not even that can be seen
+    return None
 
 
 def _code(error: sqlite3.Error | OSError) -> int:

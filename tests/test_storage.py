@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -157,7 +160,7 @@ def test_a_locked_database_asks_for_patience(notes: Path, monkeypatch: pytest.Mo
     with closing(sqlite3.connect(notes, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         said = remedy(notes)
-    assert "is in use by another process; wait" in said
+    assert "is held by another program (a database browser, a backup); close that, then try again" in said
     assert "move it away" not in said
 
 
@@ -170,7 +173,43 @@ def test_a_damaged_database_asks_for_a_backup(notes: Path) -> None:
 
 def test_a_file_of_another_kind_is_not_taken_for_a_damaged_one(notes: Path) -> None:
     notes.write_text("Dear diary, " * 100, encoding="utf-8")
-    assert "is no SQLite database; move it away" in remedy(notes)
+    said = remedy(notes)
+    assert "is no SQLite database; restore a backup" in said
+    assert "move it away" not in said
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_empty_file_is_not_taken_for_a_new_one(notes: Path, read_only: bool) -> None:
+    path = notes.with_name("outbox.db")
+    path.touch()
+    said = remedy(path, read_only=read_only)
+    assert "is empty (0 bytes), so all that it held is gone; restore a backup" in said
+    assert "may post the same again" in said
+    assert path.stat().st_size == 0
+
+
+def test_a_kill_while_a_database_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(storage, "migrate", kill)
+    with pytest.raises(Killed):
+        storage.open_read_write(tmp_path / "outbox.db", STEPS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_processes_that_make_a_database_at_once_both_get_the_same(tmp_path: Path) -> None:
+    def make(number: int) -> None:
+        with closing(storage.open_read_write(tmp_path / "outbox.db", STEPS)) as db:
+            db.execute("INSERT INTO note (text) VALUES (?)", (f"{number}",))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(8)))
+    with closing(storage.open_read_only(tmp_path / "outbox.db", STEPS)) as db:
+        assert sorted(texts(db)) == [str(number) for number in range(8)]
 
 
 def test_the_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
@@ -195,6 +234,28 @@ def test_a_full_disk_asks_for_space(notes: Path) -> None:
 def test_a_database_that_is_replaced_while_it_is_open_asks_for_a_new_start(notes: Path) -> None:
     said = remedy(notes, "INSERT INTO note (text) VALUES (replaced())")
     assert "was replaced or deleted while it was open; start this process again" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_a_database_of_somebody_else_says_whose_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with closing(storage.open_read_write(home / "outbox.db", STEPS)):
+        pass
+    for path in (tmp_path, *tmp_path.parents):
+        if path == tmp_path or path.name.startswith("pytest"):
+            path.chmod(0o755)
+    program = (
+        "import os, sys; from pathlib import Path; from biobot import storage; from biobot.errors import OutboxError\n"
+        "path = Path(sys.argv[1]); os.setresuid(65534, 65534, 65534)\n"
+        "with storage.errors_as(OutboxError, path): storage.open_read_write(path, ())"
+    )
+    for access in (0o755, 0o700):
+        home.chmod(access)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(home / "outbox.db")], capture_output=True, text=True, check=False
+        )
+        assert done.stderr.splitlines()[-1].startswith("biobot.errors.OutboxError"), done.stderr
+        assert "belongs to root; act as that user (sudo -u root biobot ...)" in done.stderr
 
 
 def test_a_database_that_may_only_be_read_asks_for_permissions(notes: Path) -> None:

@@ -154,14 +154,14 @@ def test_root_acts_on_the_services_state_and_leaves_nothing_that_the_service_can
     machine("echo A retired pirate with seagulls > /tmp/a.txt && biobot --bot kept corpus import /tmp/a.txt")
     machine("systemctl start biobot@kept")
     assert roots(machine, "kept") == ""  # what was there before the first start is the service's since
-    assert "\nrunning: the daemon" in machine("biobot --bot kept status")
+    assert re.search(r"\nrunning:?\s+the daemon", machine("biobot --bot kept status"))
     assert "posted 1 as" in machine("biobot --bot kept post --text 'A lighthouse keeper who collects old maps'")
     held = re.search(r"(\d+)  held ", machine.until("biobot --bot kept queue list", "held ", 30))
     assert held
     assert f"approved {held[1]}" in machine(f"biobot --bot kept approve {held[1]}")
     assert "outbox" in machine("biobot --bot kept doctor")
     assert "paused" in machine("cd /etc/biobot/kept && biobot pause")
-    assert "\npaused: the daemon" in machine("biobot --bot kept status")  # no phantom beside the config
+    assert re.search(r"\npaused:?\s+the daemon", machine("biobot --bot kept status"))  # no phantom beside the config
     assert "state" not in machine("ls /etc/biobot/kept")
     assert roots(machine, "kept") == ""
     refused = machine("setpriv --reuid=nobody --clear-groups biobot --bot kept pause", fails=True)

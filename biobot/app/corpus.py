@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from biobot.config import Config
 from biobot.corpus import readers
@@ -91,14 +90,14 @@ def import_file(
     total.stored += store.add(good(), now)
 
 
-def export(store: Store, file: IO[str]) -> int:
+def export(store: Store, write: Callable[[str], object]) -> int:
     """Write every stored row as a JSON line that `corpus import` reads back; return how many."""
     count = 0
     for bio in store.rows():
         count += 1
         record = {"bio": escape(bio.text), "user_id": bio.author, "handle": bio.handle, "source": bio.source}
-        file.write(json.dumps({key: value for key, value in record.items() if value is not None}, ensure_ascii=False))
-        file.write("\n")
+        write(json.dumps({key: value for key, value in record.items() if value is not None}, ensure_ascii=False))
+        write("\n")
     return count
 
 

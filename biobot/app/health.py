@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from biobot.app import running, training_record
@@ -13,7 +14,7 @@ from biobot.app.models import created
 from biobot.candidate import Candidate
 from biobot.collect.ledger import month_spend
 from biobot.config import Config
-from biobot.errors import BiobotError, ModelError
+from biobot.errors import BiobotError, CorpusError, ModelError, OutboxError
 from biobot.model.registry import Registry
 from biobot.posting import engagement, locks, schedule
 from biobot.posting.blocks import PROBLEMS, posting_block
@@ -55,20 +56,26 @@ class NetworkStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the bot is: `daemon` says who runs it, and `refused` counts candidates by filter."""
+    """How the bot is: `daemon` says who runs it, and `refused` counts candidates by filter.
+
+    Where the outbox could not be read it is `unread`, and only what does not come from there is true.
+    """
 
     daemon: str | None
     networks: list[NetworkStatus]
     refused: dict[str, int]
-    collect_usd: float
+    collect_usd: float | None
     training: dict[str, Any] | None
     model: str | None
     problems: list[str]
     engagement: dict[str, Totals]
+    unread: bool = False
 
     @property
     def state(self) -> str:
         """The bot's state; it is blocked only if no network is posted to."""
+        if self.unread:
+            return "blocked"
         states = [each.state for each in self.networks]
         return next((state for state in ("running", "stopped") if state in states), states[0])
 
@@ -94,11 +101,19 @@ class Status:
 
 
 def status(config: Config, now: datetime) -> Status:
-    """Return how the bot is."""
+    """Return how the bot is; of what cannot be read, why."""
+    try:
+        return _status(config, config.home / "outbox.db", now)
+    except OutboxError as error:
+        found = _status(config, config.home / "no-outbox.db", now)  # which reads as an empty one
+        return replace(found, problems=[str(error), *found.problems], unread=True)
+
+
+def _status(config: Config, path: Path, now: datetime) -> Status:
     daemon = locks.holder(config.home, locks.DAEMON)
     names = config.settings.post.all
-    networks = [_network(config, name, daemon, now) for name in names]
-    with open_outbox(config) as outbox:
+    networks = [_network(config, path, name, daemon, now) for name in names]
+    with Outbox(path, config.settings.post.first, read_only=True) as outbox:
         # what blocks posting is known better from the outbox as it is now, daemon or not
         known = {name.rpartition(": ")[2]: text for name, text in problems(outbox).items()}
         found = [text for name, text in known.items() if name not in (*PROBLEMS, REVIEW)]
@@ -113,12 +128,16 @@ def status(config: Config, now: datetime) -> Status:
     changed = running.difference(config)
     if changed is not None:
         found = [changed, *(each for each in found if each != changed)]
-    spent, training = month_spend(config.home / "corpus.db", now), training_record.last(config.home)
+    spent, training = None, training_record.last(config.home)
+    try:
+        spent = month_spend(config.home / "corpus.db", now)
+    except CorpusError as error:
+        found.append(str(error))
     return Status(daemon, networks, refused, spent, training, model, found, engaged)
 
 
-def _network(config: Config, name: str, daemon: str | None, now: datetime) -> NetworkStatus:
-    with Outbox(config.home / "outbox.db", name, read_only=True) as outbox:
+def _network(config: Config, path: Path, name: str, daemon: str | None, now: datetime) -> NetworkStatus:
+    with Outbox(path, name, read_only=True) as outbox:
         budget = Budget(outbox, config.settings.post)
         left = budget.left(now)
         block = posting_block(outbox, budget, now)
@@ -141,9 +160,10 @@ def status_json(config: Config, found: Status) -> dict[str, Any]:
     post = config.settings.post
     return {
         **_json(found, config),
+        **({"queue": {}, "unconfirmed": None, "budget": None} if found.unread else {}),
         "filters": found.refused,
         "collect": {
-            "usd_this_month": round(found.collect_usd, 6),
+            "usd_this_month": None if found.collect_usd is None else round(found.collect_usd, 6),
             "usd_per_month": config.settings.collect.usd_per_month,
         },
         "training": found.training,
@@ -151,7 +171,9 @@ def status_json(config: Config, found: Status) -> dict[str, Any]:
         "problems": found.problems,
         "engagement": {name: totals_json(each) for name, each in found.engagement.items()},
         "network": post.first,
-        "networks": {each.name: {**_json(each, config), "problem": each.problem} for each in found.networks},
+        "networks": {
+            each.name: {**_json(each, config), "problem": each.problem} for each in found.networks if not found.unread
+        },
         "review": post.review,
         "daemon": found.daemon,
         "home": str(config.home),

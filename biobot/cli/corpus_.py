@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import click
 from biobot.cli import Group, Options
 from biobot.cli.collect_ import bounds, run
 from biobot.corpus.readers import Names, Skipped
-from biobot.errors import BadFile
+from biobot.errors import BadFile, CorpusError
+from biobot.storage import atomic_write
 from biobot.text.humanize import counted
 from biobot.text.terminal import clean
 
@@ -127,9 +129,17 @@ def export(options: Options, file: Path) -> None:
     """Write all bios to FILE (- for standard output) as JSON lines, which `import` can read."""
     from biobot.app import corpus
 
-    store = corpus.open_store(options.config, read_only=True)
-    with store, click.open_file(str(file), "w", "utf-8", atomic=True) as out:
-        count = corpus.export(store, out)
+    try:
+        with corpus.open_store(options.config, read_only=True) as store:
+            if str(file) == "-":
+                count = corpus.export(store, sys.stdout.write)
+            else:
+                with atomic_write(file) as out:
+                    count = corpus.export(store, codecs.getwriter("utf-8")(out).write)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CorpusError(f"cannot write {file}: {error.strerror}") from None
     click.echo(f"{counted(count, 'bio')} written to {file}", err=True)
 
 

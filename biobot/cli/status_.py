@@ -43,19 +43,20 @@ def _rows(config: Config, found: Status) -> Iterator[tuple[str, str]]:
     left, post = found.left, config.settings.post
     yield found.state, found.daemon or ""
     yield "network", f"{', '.join(post.all)}, review {post.review}, model {found.model}"
-    yield "last post", at(found.last_post, "none yet")
-    yield "next slot", at(found.next_slot, "none")
-    yield "queue", ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
-    yield "refused", ", ".join(f"{name} {count}" for name, count in found.refused.items()) or "none yet"
-    yield (
-        "budget",
-        f"{left.posts_today} of {left.posts_per_day} posts today, "
-        f"${left.usd_month:.2f} of ${left.usd_per_month:.2f} this month",
-    )
+    if not found.unread:
+        yield "last post", at(found.last_post, "none yet")
+        yield "next slot", at(found.next_slot, "none")
+        yield "queue", ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
+        yield "refused", ", ".join(f"{name} {count}" for name, count in found.refused.items()) or "none yet"
+        yield (
+            "budget",
+            f"{left.posts_today} of {left.posts_per_day} posts today, "
+            f"${left.usd_month:.2f} of ${left.usd_per_month:.2f} this month",
+        )
     yield "training", _training(found.training)
     for name, each in found.engagement.items():
         yield "reactions", f"{name}: {totals_line(each)}"
-    for other in found.networks if len(found.networks) > 1 else ():
+    for other in found.networks if len(found.networks) > 1 and not found.unread else ():
         used = f"{other.left.posts_today} of {other.left.posts_per_day} posts today, ${other.left.usd_month:.2f}"
         done = f"last post {at(other.last_post, 'none yet')}, {other.queue['unconfirmed']} unconfirmed"
         yield f"  {other.name}", f"{other.state}, {used}, {done}"

@@ -109,10 +109,14 @@ def write_new(name: str, folder: Path, taken: Mapping[str, str]) -> tuple[Path, 
     for path, _ in files:
         if path.exists():
             raise PluginError(f"{path} is already there; choose another name")
-    for path, text in files:
-        make_folder(path.parent, 0o755)  # a plugin that others could write is not loaded
-        with atomic_write(path, 0o644) as file:
-            file.write(text.format(name=name).encode())
+    try:
+        for path, text in files:
+            make_folder(path.parent, 0o755)  # a plugin that others could write is not loaded
+            with atomic_write(path, 0o644) as file:
+                file.write(text.format(name=name).encode())
+    except OSError as error:
+        files[0][0].unlink(missing_ok=True)  # both or none
+        raise PluginError(f"cannot write {path}: {error.strerror}") from None
     return files[0][0], files[1][0]
 
 
