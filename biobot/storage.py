@@ -37,16 +37,16 @@ def atomic_write(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     path = Path(os.path.realpath(path))  # a link stays one
     if not path.parent.is_dir():
         make_folder(path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    name = path.with_name(f".{path.name}-{os.urandom(6).hex()}")  # known before it exists: Ctrl-C may come at once
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 
