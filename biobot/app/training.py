@@ -102,6 +102,23 @@ class Options:
     promote: bool = True
 
 
+MAX_ALIKE, MIN_HELD_OUT = 0.1, 50
+"""Where more than this share of the bios are too much like those held out, fewer are: but at least so many."""
+
+WHY = {
+    groups.NEAR: "too much like a held-out one, which would make it easy to predict",
+    "url": 'with a link (`train.url = "keep"` trains on them)',
+    "email": 'with an e-mail address (`train.email = "keep"`)',
+    "phone": 'with a phone number (`train.phone = "keep"`)',
+    "languages": "in a language that `train.languages` does not name",
+    "min_bytes": "shorter than `train.min_bytes`",
+    "max_bytes": "longer than `train.max_bytes`",
+    "forgotten": "whose authors have opted out",
+    "skipped": "that cannot be read",
+}
+"""Why bios are left out, in words, and what changes that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A line for the person waiting."""
@@ -226,13 +243,20 @@ def _write_bios(config: Config, options: Options, folder: Path) -> Iterator[Note
             yield from clean.clean(bios, config.settings.train, left_out, store.forgotten().covers)
 
     dev = list(cleaned(options.dev)) if options.dev else None
-    if dev is None:
-        dev = groups.hold_out(cleaned(options.corpus), share=HELD_OUT, most=MAX_HELD_OUT)
-    left_out.clear()
-    ByteFile.build(folder / "dev", (bio.encode() for bio in dev))
-    ByteFile.build(folder / "bios", (bio.encode() for bio in groups.apart(cleaned(options.corpus), dev, left_out)))
+    held = groups.hold_out(cleaned(options.corpus), share=HELD_OUT, most=MAX_HELD_OUT) if dev is None else dev
+    while True:
+        left_out.clear()
+        ByteFile.build(folder / "dev", (bio.encode() for bio in held))
+        ByteFile.build(folder / "bios", (bio.encode() for bio in groups.apart(cleaned(options.corpus), held, left_out)))
+        alike, learnt = left_out[groups.NEAR], len(ByteFile(folder / "bios"))
+        if dev is not None or alike <= MAX_ALIKE * (alike + learnt):
+            break
+        # bios of one pattern, of which each that is held out costs many others: hold out the least alike ones
+        pool = groups.hold_out(cleaned(options.corpus), share=5 * HELD_OUT, most=MAX_HELD_OUT)
+        cost = int(MAX_ALIKE * (alike + learnt))
+        dev = held = groups.fewest_relatives(cleaned(options.corpus), pool, cost, MIN_HELD_OUT)[: len(held)]
     if left_out:
-        yield Note("left out: " + ", ".join(f"{count:,} {why}" for why, count in left_out.most_common()))
+        yield Note("left out: " + "; ".join(f"{count:,} {WHY.get(why, why)}" for why, count in left_out.most_common()))
 
 
 def _peek(trainer: Trainer) -> str:
@@ -317,7 +341,8 @@ def _finish(
     if promote:
         registry.promote(model)
         registry.prune(config.settings.model.keep)
-    why = decision.why if options.promote else f"--no-promote ({decision.why})"
+    beside = gate.beside(card, {} if current is None else current.header().card)
+    why = f"{decision.why}{beside}" if options.promote else f"--no-promote ({decision.why}{beside})"
     yield Done(model, card, promote, why)
 
 

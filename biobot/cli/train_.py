@@ -21,6 +21,9 @@ from biobot.model import runtime
 if TYPE_CHECKING:
     from biobot.app.training import Done, Note, StepDone
 
+ENOUGH = 30e6
+"""Bytes of training after which a model from nothing writes whole sentences."""
+
 _SAMPLE_EVERY = 20.0  # seconds
 _QUIET = 0.85  # the share of its time that a training is on a core where nothing else wants the cores, at least
 
@@ -186,5 +189,11 @@ def _bar() -> Iterator[Any]:
                     f"{card['seen_bytes'] / 1e6:.1f} MB trained on in {card['seconds']:.0f} s",
                     highlight=False,
                 )
+                if not event.promoted and card["seen_bytes"] < ENOUGH:
+                    bar.console.print(
+                        f"{card['seen_bytes'] / 1e6:.1f} MB teach words, hardly sentences; next: "
+                        "`biobot train --from starter`, which knows both, or an hour: `biobot train --max-minutes 60`",
+                        highlight=False,
+                    )
 
         yield show

@@ -25,6 +25,9 @@ BATCH = 8192
 KEY_SLOTS = ((34, 127), (10, 56), (73, 68), (84, 194), (134, 22), (110, 91), (55, 39))
 """Pairs of MinHashes to look texts up by: those whose values the fewest bios share (measured)."""
 
+NEAR = "near_held_out"
+"""Why a text was left out that resembles a held-out one."""
+
 ALIKE = 0.5
 """The estimated share of common 3-grams from which two bios count as near-duplicates."""
 
@@ -56,7 +59,7 @@ def group(text: str, seed: int = 0) -> int:
 
 
 def apart(texts: Iterable[str], held_out: list[str], left_out: Counter[str] | None = None) -> Iterator[str]:
-    """Yield the texts that resemble none of `held_out`, in their order; count the others as "near_held_out"."""
+    """Yield the texts that resemble none of `held_out`, in their order; count the others as `NEAR`."""
     table = _Table(held_out)
     texts = iter(texts)
     while batch := list(islice(texts, BATCH)):
@@ -64,7 +67,18 @@ def apart(texts: Iterable[str], held_out: list[str], left_out: Counter[str] | No
             if not near:
                 yield text
             elif left_out is not None:
-                left_out["near_held_out"] += 1
+                left_out[NEAR] += 1
+
+
+def fewest_relatives(texts: Iterable[str], candidates: list[str], cost: int, least: int) -> list[str]:
+    """Choose the candidates that the fewest texts resemble, as long as these are at most `cost`; at least `least`."""
+    table, texts = _Table(candidates), iter(texts)
+    relatives = np.zeros(len(candidates), dtype=np.int64)
+    while batch := list(islice(texts, BATCH)):
+        relatives += table.relatives(batch)
+    order = np.argsort(relatives, kind="stable")
+    affordable = int(np.searchsorted(np.cumsum(relatives[order]), cost, "right"))
+    return [candidates[each] for each in order[: max(affordable, least)]]
 
 
 class _Table:
@@ -79,17 +93,30 @@ class _Table:
         """Return for each text whether it is equal to, or nearly equal to, one in the table: bool (n)."""
         exact, sketches, comparable, keys = _near(texts)
         found = np.isin(exact, self._exact)
+        for one, _ in self._alike(sketches, comparable & ~found, keys):
+            found[one] = True
+        return found
+
+    def relatives(self, texts: list[str]) -> Array:
+        """Return for each text in the table how many of `texts` are nearly equal to it: int (n)."""
+        _, sketches, comparable, keys = _near(texts)
+        pairs = [one * len(self._comparable) + other for one, other in self._alike(sketches, comparable, keys)]
+        found = np.unique(np.concatenate(pairs)) % len(self._comparable)
+        return np.bincount(found, minlength=len(self._comparable))
+
+    def _alike(self, sketches: Array, asked: Array, keys: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield, for one pair of MinHashes after the other, the texts that are `asked` for and those they resemble."""
         for order, known, column in zip(self._orders, self._sorted, keys, strict=True):
             begin = np.searchsorted(known, column, "left")
             counts = np.searchsorted(known, column, "right") - begin
-            counts[~comparable | found] = 0
-            one = np.repeat(np.arange(len(texts)), counts)
+            counts[~asked] = 0
+            one = np.repeat(np.arange(len(asked)), counts)
             step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
             other = order[np.repeat(begin, counts) + step]
             unequal = np.bitwise_count(sketches[one] ^ self._sketches[other]).sum(axis=1)
             # of two sketches (1 + J) / 2 of the bits agree where J of the 3-grams do
-            found[one[(1 - unequal / (fingerprint.MINHASH_SLOTS / 2) >= ALIKE) & self._comparable[other]]] = True
-        return found
+            alike = (1 - unequal / (fingerprint.MINHASH_SLOTS / 2) >= ALIKE) & self._comparable[other]
+            yield one[alike], other[alike]
 
 
 def _near(texts: list[str]) -> tuple[Array, Array, Array, Array]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 MAX_EXCESS_COPIES = 0.02
 """How much larger a model's share of copies may be than that of held-out real bios."""
@@ -55,3 +57,23 @@ def decide(
     if new > old:
         return Decision(False, f"{new:.3f} bits per byte, but the active model has {old:.3f}{overrule}")
     return Decision(True, f"{new:.3f} bits per byte; the model before it has {old:.3f}")
+
+
+def beside(card: Mapping[str, Any], active: Mapping[str, Any]) -> str:
+    """Return in what else a model is worse than the active one, by their cards: copies, and bios that pass."""
+    copies, before = card.get("verbatim_rate"), active.get("verbatim_rate")
+    worse = []
+    if copies is not None and before is not None and copies > before:
+        worse.append(f"it copies more ({copies:.1%}, the active model {before:.1%})")
+    passing, passed = _passing(card), _passing(active)
+    if passing is not None and passed is not None and passing < passed:
+        worse.append(f"fewer of its bios pass the filters ({passing:.1%}, the active model {passed:.1%})")
+    return f"; but {', and '.join(worse)}" if worse else ""
+
+
+def _passing(card: Mapping[str, Any]) -> float | None:
+    """Return the share of bios at T = 0.8 that pass the filters; None where the card does not say."""
+    try:
+        return next((float(row["accepted"]) for row in card["report"] if row["temperature"] == 0.8), None)
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from biobot.dedupe import index
 from biobot.evaluation import report
-from biobot.evaluation.gate import MIN_COMPARED, decide
+from biobot.evaluation.gate import MIN_COMPARED, beside, decide
 
 
 def test_a_better_model_goes_live_and_a_worse_one_does_not() -> None:
@@ -52,3 +52,16 @@ def test_copies_are_equal_texts_and_runs_of_forty_characters_that_at_most_two_bi
     assert share(f"{thrice} ann") == 1
     assert report.verbatim(["he/him", once], seen) == (1, len(once))  # of fewer than 40 bytes, nobody's
     assert report.verbatim([], seen) == (0.0, 0)
+
+
+def test_a_model_that_copies_more_or_passes_less_says_so_even_when_it_becomes_active() -> None:
+    def card(copies: float, passing: float) -> dict[str, object]:
+        report = [{"temperature": 0.6, "accepted": 1.0}, {"temperature": 0.8, "accepted": passing}]
+        return {"verbatim_rate": copies, "report": report}
+
+    said = beside(card(0.231, 0.265), card(0.127, 0.435))
+    assert "copies more (23.1%, the active model 12.7%)" in said
+    assert "fewer of its bios pass the filters (26.5%, the active model 43.5%)" in said
+    assert beside(card(0.1, 0.5), card(0.2, 0.4)) == ""
+    assert beside(card(0.1, 0.5), {}) == ""
+    assert beside(card(0.1, 0.5), {"verbatim_rate": 0.2, "report": "nonsense"}) == ""
