@@ -17,7 +17,7 @@ from biobot.config import load
 from biobot.posting import locks
 from biobot.posting.notices import Notices
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import Draft, State
+from biobot.posting.post import Draft, State, stamp
 from biobot.rehearsal.state import State as FakeState
 from biobot.worker.client import Call, Worker
 from biobot.worker.double import FakeWorker
@@ -289,6 +289,9 @@ def test_f49_what_may_be_on_the_network_is_not_rejected_but_undone(run: Run, bot
     fake.script("lag-timeout", "post", 1, 600.0)
     fake.script("429-missing", "post", 1, 0.0)
     assert run("post", "--text", "some nice words about warm bread")[0] == 1
+    with Outbox(home / "outbox.db", "rehearsal") as outbox:  # so long ago that the timeline lags no more
+        long_ago = stamp(datetime.now(UTC) - timedelta(minutes=20))
+        outbox.ask("UPDATE post SET attempted = ?, look_from = ?", long_ago, long_ago)
     assert "is waiting" in run("reconcile", "1", "--resend")[2]
     assert rows(run)[0]["state"] == "approved"
     said = run("reject", "1")[1]
