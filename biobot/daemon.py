@@ -226,8 +226,8 @@ def _has_terminal() -> bool:
 def _greet(config: Config, bot: Bots, now: datetime) -> None:
     if config.settings.post.first == "rehearsal":
         log.info(
-            "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put X's keys into %s, "
-            'set post.network = "x" in biobot.toml, and ask `biobot doctor --online`',
+            "rehearsing: posts go to the built-in fake X, kept in %s; to go live, put a network's keys into %s, "
+            'set post.network = "bluesky", "mastodon" or "x" in biobot.toml, and ask `biobot doctor --online`',
             config.home / "rehearsal.db",
             config.keys,
         )
