@@ -84,8 +84,9 @@ def import_(
 def _print_counts(total: corpus.Imported, counts: dict[str, int]) -> None:
     stored = total.stored
     if stored.duplicates and not (stored.added or stored.updated):
-        found = f"the {counted(stored.duplicates, 'bio')} found" if total.skipped or stored.forgotten else "every bio"
-        click.echo(f"nothing new: {found} {'were' if found[-1] == 's' else 'was'} already stored")
+        some = f"{counted(stored.duplicates, 'bio')} already stored"
+        every = not total.skipped and not stored.forgotten
+        click.echo("nothing new: every bio was already stored" if every else f"nothing new: {some}")
     elif stored.forgotten and not stored.added:
         click.echo("nothing added: all bios found are of people or texts that opted out")
     for key, number in counts.items():

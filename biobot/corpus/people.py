@@ -60,7 +60,7 @@ _INNER = (
 )
 """Where a record may hold people: the API's answers (v1.1, v2, GraphQL), twarc, snscrape, twscrape, X's archives."""
 
-MAX_DEPTH = 12
+MAX_DEPTH = 24
 
 
 @lru_cache(maxsize=4096)
@@ -91,10 +91,12 @@ def columns(names: tuple[str, ...]) -> Columns:
 
 def people(record: Any, names: Names, depth: int = 0) -> Iterator[Bio]:
     """Yield every user's bio in a JSON value: a plain record, a user, a tweet, a page of an API, or a list of these."""
+    if depth > MAX_DEPTH:
+        return
     if isinstance(record, list):
         for each in record:
-            yield from people(each, names, depth)
-    elif isinstance(record, dict) and depth < MAX_DEPTH:
+            yield from people(each, names, depth + 1)
+    elif isinstance(record, dict):
         if names.field:
             holder, key = _down(record, names.field)
             if isinstance(holder.get(key), str):
@@ -113,18 +115,19 @@ def people(record: Any, names: Names, depth: int = 0) -> Iterator[Bio]:
 
 def ids(record: Any, depth: int = 0) -> Iterator[int]:
     """Yield the ids of the people in a JSON value: of its users, or of a list of bare ids."""
-    if isinstance(record, list) and depth < MAX_DEPTH:
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(record, list):
         for each in record:
             yield from ids(each, depth + 1)
-    elif isinstance(record, dict) and depth < MAX_DEPTH:
+    elif isinstance(record, dict):
         record = _flat(record)
         found = columns(tuple(record))
         known = first_id(record, (*found.ids, *found.bare))
         if known is not None:
             yield known
-        for name in (
-            (*_INNER, "ids") if known is None or "referenced_tweets" in record or "retweeted_status" in record else ()
-        ):
+        deeper = known is None or "referenced_tweets" in record or "retweeted_status" in record
+        for name in (*_INNER, "ids") if deeper else ():
             if isinstance(record.get(name), dict | list):
                 yield from ids(record[name], depth + 1)
     elif (known := user_id(record)) is not None:
@@ -144,7 +147,7 @@ def person(
         name = next(filter(None, (handle(record.get(each)) for each in found.handles)), None)
     if name is not None and author is None and name.isdecimal() and not names.handle:
         author, name = user_id(name), None  # a column `author` of ids
-    source = record.get("source")
+    source = None if found.tweet else record.get("source")  # that of a tweet is an app
     return Bio(text, author, name, source if isinstance(source, str) and source else None)
 
 

@@ -152,8 +152,8 @@ def _found(text: Text, names: Names) -> Found:
         return _json(text, names)
     if kind == "table":
         return _table(text, names)
-    if named := names.field or names.author or names.handle:
-        raise BadFile(f"{text.path} has no fields; leave out {named}")
+    if names != ANY:
+        raise BadFile(f"{text.path} has no fields; leave out --field, --author and --handle")
     return ((number, Bio(line)) for number, line in _lines(text) if line)
 
 

@@ -494,6 +494,13 @@ def test_a_large_array_or_object_is_streamed_in_bounded_memory(tmp_path: Path) -
         assert peak < 8 * readers.MAX_LINE
 
 
+def test_values_that_are_nested_too_deep_hold_nobody_and_break_nothing(tmp_path: Path) -> None:
+    for deep in ("[" * 900 + "]" * 900, '{"data":' * 400 + "1" + "}" * 400, '{"data":[' * 300 + "]}" * 300):
+        path = file(tmp_path, "a.jsonl", f'{{"bio": "Baker"}}\n{deep}\n')
+        assert people(path) == [("Baker", None, None)]
+        assert list(readers.ids(path)) == []
+
+
 def test_a_broken_element_of_an_array_costs_only_itself(tmp_path: Path) -> None:
     records = [
         {"id": str(n), "screen_name": f"h_{n}", "description": f"bio {n}", "list": [{"a": n}]} for n in range(1, 7)
@@ -521,7 +528,7 @@ def test_the_last_line_never_claims_what_did_not_happen(corpus: Run, tmp_path: P
     assert "0.csv is empty" in corpus.errors  # type: ignore[attr-defined]
     path = file(tmp_path, "d.jsonl", '{"bio": "Baker"}\nnonsense\n')
     corpus("import", str(path))
-    assert corpus("import", str(path)).startswith("nothing new: the 1 bio found was already stored")
+    assert corpus("import", str(path)).startswith("nothing new: 1 bio already stored")
     corpus("forget", "--text", "baker")
     said = corpus("import", str(path))
     assert said.startswith("nothing added: all bios found are of people or texts that opted out")
