@@ -27,7 +27,7 @@ def write(folder: Path, bios: list[str]) -> tuple[list[str], int, int]:
 
 
 def test_bios_of_one_pattern_do_not_lose_a_third_to_those_held_out(bot: Callable[[str], Path]) -> None:
-    bios = made_up_bios(3000)
+    bios = [bio.replace("\n", " ") for bio in made_up_bios(3000)]
     said, learnt, held = write(bot(""), bios)
     assert learnt > 0.8 * len(bios)
     assert held >= training.MIN_HELD_OUT
