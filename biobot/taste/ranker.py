@@ -32,6 +32,8 @@ PARTS = ("terms", "meanings", "topic", "form", "topic and form")
 """The components of the kernel, each with a variance; after them come the linear effects."""
 LINEAR = ("constant", "shipped", *FORM, *SENSES)
 """What an owner's departure may depend on linearly, each with a variance."""
+NAMES = (*FORM, *(f"{sense} words" for sense in SENSES))
+"""What people call the linear effects, but for the first two."""
 SHIPPED = np.array([0.2, 0.0, 0.38, 0.04, 0.38] + [0.0] * len(LINEAR))
 """Variances of the shipped taste's components, chosen by cross-validation; the noise has the same as all of them."""
 OWN = np.array([0.5, 1.0, 0.2, 0.2, 0.1] + [0.3, 0.1] + [0.02] * len(FORM) + [0.003] * len(SENSES))
@@ -172,8 +174,11 @@ class Ranker:
         values = _smooth(self.smooth, away, (self.topics, self.forms)) @ self.weights
         effects = self.linear[2:] * np.concatenate([form[0], text.senses[0]])
         effects[: len(FORM)] += values[-1] - values[:-1]
-        names = [*FORM, *(f"{sense} words" for sense in SENSES)]
-        return dict(zip(names, effects.tolist(), strict=True))
+        return dict(zip(NAMES, effects.tolist(), strict=True))
+
+    def leanings(self) -> dict[str, float]:
+        """Return what the score gains from one standard deviation of each number of the form, and from each sense."""
+        return dict(zip(NAMES, self.linear[2:].tolist(), strict=True))
 
     def save(self, path: Path) -> None:
         """Write the ranker to `path`, whole or not at all."""

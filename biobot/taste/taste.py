@@ -27,7 +27,7 @@ MARKS = Path(__file__).with_name("marks.jsonl.gz")
 """The marks that the shipped taste was learnt from."""
 BASE, BLIND, OWN = "base", "blind", "own"
 """Names of what `save` wrote: a taste to begin with, the same for texts without figures, an owner's departure."""
-VERSION = 2
+VERSION = 3
 """Changes with the features: what was learnt with others is learnt again."""
 GOOD = 2.0
 """A text with this mark or a higher one is good."""
@@ -39,6 +39,8 @@ LESS = 0.99
 """The owner's taste is used when its error is smaller than this part of the shipped one's."""
 CURVE = (20, 50, 100, 200)
 """So many of the newest marks are what the learning curve is drawn from."""
+MOST_NAMED, LEAST_NAMED = 3, 0.1
+"""So many things that an owner likes, or does not like, are named, if they change a score by so much."""
 _VALIDATED = 400
 _FOLDS = 5
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
@@ -67,6 +69,7 @@ class Agreement:
 class Learnt:
     """What came of an owner's marks: how well both tastes predict them, and which is in use, "shipped" or "own".
 
+    `likes` and `dislikes` name what the owner's taste gives more or less for than the shipped one, the most first.
     `curve` has, for some numbers of the newest marks, how well the owner's taste predicts when learnt from these.
     """
 
@@ -75,13 +78,16 @@ class Learnt:
     owned: Agreement | None = None
     in_use: str = "shipped"
     curve: tuple[tuple[int, Agreement], ...] = ()
+    likes: tuple[str, ...] = ()
+    dislikes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
         """Return it from the object that `asdict` made of it; raises KeyError, TypeError or ValueError."""
         shipped, owned = (None if found[name] is None else Agreement(**found[name]) for name in ("shipped", "owned"))
         curve = tuple((int(size), Agreement(**each)) for size, each in found["curve"])
-        return cls(int(found["own"]), shipped, owned, str(found["in_use"]), curve)
+        lists = (tuple(map(str, found[name])) for name in ("likes", "dislikes"))
+        return cls(int(found["own"]), shipped, owned, str(found["in_use"]), curve, *lists)
 
     @property
     def why(self) -> str:
@@ -90,9 +96,12 @@ class Learnt:
             return f"The shipped taste is in use: yours needs {LEAST_OWN} marks, and there are {self.own}."
         gain = f"typical error {self.owned.error:.2f} instead of {self.shipped.error:.2f}"
         if self.in_use == OWN:
-            return (
+            said = (
                 f"Your own taste is in use: it predicts your {self.own:,} marks better than the shipped one ({gain})."
             )
+            for verb, names in (("more", self.likes), ("less", self.dislikes)):
+                said += f" You like {verb}: {', '.join(names)}." if names else ""
+            return said
         return (
             f"The shipped taste is in use: after {self.own:,} marks yours does not predict your marks better ({gain})."
         )
@@ -281,6 +290,10 @@ def _learn(home: Path, decisions: Sequence[Mark], *, keep: bool) -> tuple[Ranker
                 observations.append(Observation(at, each.value))
         found = features(texts)
         ranker = fit(found, observations, first.scores(found))
+        leanings = sorted(ranker.leanings().items(), key=lambda each: each[1])
+        likes = tuple(name for name, effect in leanings[: -MOST_NAMED - 1 : -1] if effect > LEAST_NAMED)
+        dislikes = tuple(name for name, effect in leanings[:MOST_NAMED] if effect < -LEAST_NAMED)
+        learnt = replace(learnt, likes=likes, dislikes=dislikes)
     if keep:
         folder = home / "taste"
         with storage.errors_as(TasteError, folder):

@@ -95,6 +95,7 @@ def test_a_taste_follows_its_owner_and_says_how_well(home: Path, marks: list[Mar
     assert learnt.owned is not None
     assert learnt.shipped is not None
     assert learnt.owned.spearman > learnt.shipped.spearman
+    assert "You like less: characters" in learnt.why
     rest = [each.candidate for each in marks[200:]]
     scores = np.array(taste.load(home).scores(rest))
     top = np.argsort(-scores)[: len(rest) // 10]
@@ -112,7 +113,9 @@ def test_a_taste_finds_out_what_its_owner_likes_to_read_about(home: Path, marks:
     with Marks(home / "taste.db") as opened:
         texts = learnt + others[: 100 - len(learnt)]
         opened.add([Mark(Candidate(each), about_animals(each), source="rate") for each in texts], NOW)
-    assert taste.learn(home).in_use == "own"
+    found = taste.learn(home)
+    assert found.in_use == "own"
+    assert "You like more: animal words" in found.why
     rest = unseen + others[200 : 200 + 9 * len(unseen)]
     scores = np.array(taste.load(home).scores([Candidate(each) for each in rest]))
     best = [rest[at] for at in np.argsort(-scores)[: len(rest) // 10]]
