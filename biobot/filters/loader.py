@@ -161,6 +161,9 @@ def _sources(config: Config) -> dict[str, _Source]:
                 f"({found[point.name].origin}); remove one of them"
             )
         found[point.name] = _Source(point.name, f"package {package}", point.load)
+    for name, source in found.items():
+        if not name.isprintable():
+            raise PluginError(f"the plugin {source.origin!r} cannot have that name; rename the file")
     for name in RESERVED:
         if name in found:
             raise PluginError(f"the plugin {found[name].origin} cannot be called {name!r}; give it another name")

@@ -9,6 +9,7 @@ from typing import Any
 
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import By, moment, stamp
+from biobot.text.terminal import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ def note_restored(outbox: Outbox, now: datetime) -> None:
 
 def _change(outbox: Outbox, now: datetime, by: By, told: str | None, reason: str | None, **columns: Any) -> None:
     """Set columns, and put `told` into the audit (None: it is nothing that a person asks about)."""
+    reason = clean(reason) if reason else None
     values = [stamp(value) if isinstance(value, datetime) else value for value in columns.values()]
+    values = [clean(value) if isinstance(value, str) else value for value in values]
     with outbox.transaction() as db:
         _row(db, outbox)
         names = ", ".join(f"{name} = ?" for name in columns)

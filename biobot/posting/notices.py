@@ -13,6 +13,7 @@ from biobot.config import Config
 from biobot.errors import OutboxError
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import moment, stamp
+from biobot.text.terminal import clean
 
 log = logging.getLogger("biobot")
 
@@ -38,7 +39,7 @@ class Notices:
 
     def say(self, problem: str, text: str, now: datetime) -> None:
         """Report a problem, unless it was reported and is not over; `problem` names it, `text` may change."""
-        problem, text = self.prefix + problem, self.prefix + text
+        problem, text = self.prefix + problem, clean(self.prefix + text)
         known = self._known.get(problem)
         if known == text:
             return

@@ -33,6 +33,7 @@ from biobot.posting.post import (
 )
 from biobot.text.humanize import when
 from biobot.text.normalize import fold
+from biobot.text.terminal import clean
 
 
 class Taken(OutboxError):
@@ -284,7 +285,7 @@ class Outbox:
 
     def skip(self, slots: Iterable[datetime], reason: str, now: datetime, *, missed: bool = False) -> None:
         """Account for slots that get no text, in one transaction; those that belong to a row stay as they are."""
-        slots = list(slots)
+        slots, reason = list(slots), clean(reason)
         if not slots:
             return
         with self.transaction() as db:

@@ -28,6 +28,7 @@ from typing import Any
 from biobot.errors import OutboxError
 from biobot.posting.outbox import Outbox, Taken, folded
 from biobot.posting.post import By, Post, State, stamp
+from biobot.text.terminal import clean
 
 Prepare = Callable[[sqlite3.Connection, Post], Mapping[str, Any]]
 """Runs inside the transaction of a change: returns columns to set, or forbids the change by raising."""
@@ -307,6 +308,7 @@ def _move(
     sets: Mapping[str, Any] | None = None,
 ) -> Post:
     """Change one row's state: the only place where that happens. `rev` is the revision that the decider saw."""
+    reason = clean(reason) if reason else None
     with outbox.transaction() as db:
         row = outbox.get(post)
         if rev is not None and row.rev != rev:

@@ -22,6 +22,7 @@ from typing import Generic, TypeVar
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, PluginError, SampleError
+from biobot.text.terminal import clean
 from biobot.worker import protocol
 from biobot.worker.protocol import Done, Draw, Failed, Judge, Loaded, LoadPlugins, Log, Request, Task, Text
 
@@ -161,7 +162,7 @@ class Call(Generic[A]):
 
     def _failure(self, what: str, kind: type[BiobotError] = SampleError) -> BiobotError:
         self.close()
-        return kind(f"{self._doing} {what}")
+        return kind(clean(f"{self._doing} {what}"))
 
     def _death(self) -> str:
         """Return how a child ended, if it did not report that itself."""

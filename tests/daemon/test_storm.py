@@ -148,7 +148,9 @@ class Storm:
                 if row.in_doubt:
                     poster.reconcile(row.id)
             assert outbox.ask("PRAGMA integrity_check") == [("ok",)]
-            return outbox.posts()
+            rows = outbox.posts()
+            assert Counter(str(row.state) for row in rows) == Counter(outbox.counts())
+            return rows
 
     @staticmethod
     def _signal(pid: int, number: int) -> None:

@@ -85,6 +85,15 @@ def test_the_alarm_of_others_rings_on_after_a_hang(plugin: Plugin) -> None:
         signal.setitimer(signal.ITIMER_REAL, *old)
 
 
+def test_a_plugin_whose_name_nobody_can_write_stops_everything(folder: Folder, check: Check) -> None:
+    path = folder("") / "plugins" / os.fsdecode(b"caf\xe9.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    failed = check(FINE)
+    assert failed["code"] == 1
+    assert "cannot have that name; rename the file" in failed["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

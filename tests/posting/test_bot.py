@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from biobot.networks.network import Account
 from biobot.posting import bot_state, locks, poster, schedule, transitions
 from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request
+from biobot.posting.notices import problems
 from biobot.posting.outbox import Outbox, Replaced
 from biobot.posting.post import State, moment
 from tests.posting.world import START, World
@@ -419,6 +420,25 @@ def test_a_sampler_that_fails_is_said_once_and_what_is_queued_is_posted(
     assert [record.getMessage() for record in caplog.records].count("no memory for it") == 1
     assert len(world.asked) < 20
     assert any("no memory for it" in (row.reason or "") for row in world.rows(State.SKIPPED))
+
+
+def test_half_a_character_in_whatever_others_say_stops_nothing(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    draw = world.draw
+
+    def fail(_: object) -> Iterable[DraftResult]:
+        raise SampleError("the plugin caf\udce9 cannot be loaded: \ud83d")
+
+    world.draw = fail
+    world.net.faults = [Unsent("no way to x\udce9"), Refused(Kind.SUSPENDED, 403, "sus\ud83d")]
+    world.run(MINUTE)
+    assert any("caf" in text for text in problems(world.outbox).values())
+    world.draw = draw
+    world.run(3 * HOUR)
+    assert any("sus" in text for text in problems(world.outbox).values())
+    bot_state.resume(world.outbox, world.now)
+    world.run(HOUR)
+    assert len(world.net.texts) == 1
 
 
 def test_drafts_that_come_too_late_for_their_slots_get_later_ones(home: Path) -> None:
