@@ -475,11 +475,12 @@ class Bot:
 
     def _ask(self, now: datetime, block: PostingBlock | None) -> None:
         """Ask for the drafts of slots ahead, when it is time to."""
-        if self.drafter.busy or self._drafting.lasts(now):
-            return
-        if block is not None and block.until is None:
+        busy, alone = self.drafter.busy or self._drafting.lasts(now), len(self.config.settings.post.all) == 1
+        if (block is not None and block.until is None) or (busy and alone):
             return
         slots = [slot for slot in self._undrafted(now) if not self._shared(slot, now)]
+        if busy:
+            return
         tries = {slot: self.outbox.tries(slot) for slot in slots}
         spent = [slot for slot in slots if tries[slot] >= MAX_TEXTS]
         if spent:

@@ -152,3 +152,17 @@ def test_the_rows_of_one_text_know_each_other(world: Several) -> None:
     ids = {one.id, other.id}
     assert set(world.outbox.siblings(one.id)) == set(world.outbox.siblings(other.id)) == ids
     assert world.outbox.decisions() == []
+
+
+def test_a_text_is_shared_while_the_next_ones_are_still_being_drawn(world: Several, monkeypatch: Any) -> None:
+    fetch = Drafter.fetch
+
+    def forever(self: Drafter) -> Any:
+        found, ended = fetch(self)
+        self.busy = self.busy or bool(found)
+        return found, ended
+
+    monkeypatch.setattr(Drafter, "fetch", forever)
+    world.run(timedelta(minutes=30))
+    assert len(world.nets["x"].texts) == 1
+    assert world.nets["bluesky"].texts == world.nets["x"].texts
