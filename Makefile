@@ -5,7 +5,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test soak lint format bench pds shots dist clean
+.PHONY: help demo test soak lint format bench pds reference docs man shots dist clean
 help:
 	@echo "make demo    see it work, in half a minute, with no account and no network"
 	@echo "make test    the whole suite"
@@ -14,6 +14,8 @@ help:
 	@echo "make soak    the long proofs: hundreds of kills, hundreds of thousands of samples"
 	@echo "make pds     a real Bluesky server for the tests, from npm (needs node 18 or 20, and a C++ compiler)"
 	@echo "make shots   screenshots of every page of the console"
+	@echo "make docs    the site of the documentation, in site/"
+	@echo "make man     a man page for each command, in man/"
 	@echo "make clean   forget all that was built"
 
 .venv/bin/python:
@@ -65,6 +67,19 @@ tests/pds/node_modules/.done: tests/pds/package.json
 	@ls tests/pds/node_modules/better-sqlite3/build/Release/better_sqlite3.node >/dev/null
 	@touch $@
 
+reference: .venv/dev
+	@$(BIN)/python docs/generate.py
+
+# mkdocs-material is used by nothing else, so it has an environment of its own.
+docs: reference
+	@test -x .venv/docs/bin/mkdocs || { $(PYTHON) -m venv .venv/docs && .venv/docs/bin/python -m pip install --quiet 'mkdocs-material>=9.6,<10'; }
+	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --strict --quiet
+	@echo "the site: site/index.html (offline, searchable)"
+
+man: .venv/dev
+	@$(BIN)/python docs/generate.py --man man
+	@echo "man pages: man/*.1; read one with: man -l man/biobot-status.1"
+
 shots: .venv/dev
 	@$(BIN)/python -m tests.web.shots
 
@@ -72,5 +87,5 @@ dist: .venv/dev
 	@$(BIN)/python -m pip wheel --quiet --no-deps -w dist .
 
 clean:
-	rm -rf .venv tests/pds/node_modules dist build shots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv tests/pds/node_modules site man dist build shots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from biobot.candidate import Verdict
 
 
+NOTABLE = 0.001
+"""The share of the probability that is masked from which it is worth a word."""
+
+
 @click.command()
 @click.option(
     "-t",
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     "temperatures",
     type=float,
     multiple=True,
-    help="0: the argmax; may be repeated.",
+    help="0: always the likeliest byte; may be repeated.",
 )
 @click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Bios per temperature.")
 @click.option("--best", type=click.IntRange(1), help="Only this many of each temperature: the best accepted ones.")
@@ -125,10 +129,10 @@ def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
         text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
         click.echo(text, file=terminal.painted(stdout), color=colour)  # `draft` has cleaned it
         shown, accepted, masked = shown + 1, accepted + verdict.accepted, masked + (bio.masked or 0.0)
-    click.echo(
-        (f"{accepted} of {shown} accepted · " if judged else "")
-        + f"{masked / shown:.2%} of the probability masked"
-        + (f" · entropy {terminal.legend()}" if colour else ""),
-        color=colour,
-        file=terminal.painted(sys.stderr),
-    )
+    said = [f"{accepted} of {shown} accepted"] if judged else []
+    if masked / shown >= NOTABLE:
+        said.append(f"{masked / shown:.2%} of the probability fell on bytes that no text may hold")
+    if colour:
+        said.append(f"entropy {terminal.legend()}")
+    if said:
+        click.echo(" · ".join(said), color=colour, file=terminal.painted(sys.stderr))
