@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import click
 
-from biobot.candidate import Candidate
+from biobot.candidate import Candidate, Verdict
 from biobot.cli import Options
 from biobot.cli.common import clock
 from biobot.config import Config
@@ -16,8 +18,8 @@ from biobot.errors import SampleError
 
 KEYS = "0 to 3: not at all, so-so, good, excellent · u: undo · s: skip · q: quit"
 LEARN_EVERY = 20
-BATCH = 48
-"""Bios of each temperature that are drawn at once: half of them are accepted, enough for some minutes."""
+FIRST_BATCH, BATCH = 8, 32
+"""Bios of each temperature that are drawn at once, half of which are accepted: few at first, so that it begins soon."""
 
 
 @click.command()
@@ -34,8 +36,8 @@ def command(options: Options, count: int, seed: int | None) -> None:
 
     home = options.config.home
     shown: list[Candidate] = []
-    with taste.open_marks(home) as marks:
-        drafts = _drafts(options, secrets.randbits(40) if seed is None else seed)
+    first = secrets.randbits(40) if seed is None else seed
+    with taste.open_marks(home) as marks, closing(_drafts(options, first)) as drafts:
         marked, candidate = 0, next(drafts, None)
         click.echo(KEYS)
         while marked < count and candidate is not None:
@@ -84,18 +86,26 @@ def _ask(candidate: Candidate, marked: int, count: int) -> str:
         click.echo(KEYS)
 
 
-def _drafts(options: Options, seed: int) -> Iterator[Candidate]:
-    """Yield accepted drafts of all temperatures in turn, drawn by a worker while the owner thinks."""
+def _drafts(options: Options, seed: int) -> Generator[Candidate, None, None]:
+    """Yield accepted drafts of all temperatures in turn; the next ones are drawn while the owner thinks."""
     from biobot.worker.client import Worker
     from biobot.worker.protocol import Preview
 
     temperatures = tuple(options.config.settings.sample.temperatures)
     worker = Worker(options.config)
-    while True:
-        verdicts = list(worker.ask(Preview(temperatures, BATCH, seed)))
-        accepted = [each.candidate for each in verdicts if each.accepted]
-        if not accepted:
-            raise SampleError(f"the filters refuse all of {len(verdicts)} bios; `biobot preview` shows why")
-        # one temperature after the other would let the owner compare like with like only
-        yield from sorted(accepted, key=lambda each: (each.seed or 0, each.temperature or 0.0))
-        seed += BATCH
+    click.echo("drawing drafts …", err=True)
+    with ThreadPoolExecutor(1) as thread:
+        call = worker.ask(Preview(temperatures, FIRST_BATCH, seed))
+        drawn, seed = thread.submit(list, call), seed + FIRST_BATCH
+        try:
+            while True:
+                verdicts: list[Verdict] = drawn.result()
+                accepted = [each.candidate for each in verdicts if each.accepted]
+                if not accepted:
+                    raise SampleError(f"the filters refuse all of {len(verdicts)} bios; `biobot preview` shows why")
+                call = worker.ask(Preview(temperatures, BATCH, seed))
+                drawn, seed = thread.submit(list, call), seed + BATCH
+                # one temperature after the other would let the owner compare like with like only
+                yield from sorted(accepted, key=lambda each: (each.seed or 0, each.temperature or 0.0))
+        finally:
+            call.close()
