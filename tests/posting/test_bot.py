@@ -281,6 +281,17 @@ def test_f1_a_429_is_waited_out_without_a_call(home: Path) -> None:
     assert world.slots(State.POSTED) == ["22 18:00"]
 
 
+def test_f1_a_text_that_x_wants_later_waits_though_a_person_resumes_the_bot(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.net.faults = [Refused(Kind.RATE_LIMIT, 429, wait=10 * MINUTE)]
+    world.run(2 * MINUTE)
+    bot_state.resume(world.outbox, world.now)
+    world.run(5 * MINUTE)
+    assert world.net.calls == 1
+    world.run(10 * MINUTE)
+    assert (world.net.calls, len(world.net.texts)) == (2, 1)
+
+
 @pytest.mark.parametrize("kind", [Kind.SUSPENDED, Kind.LOCKED, Kind.REVOKED, Kind.NO_CREDITS, Kind.USAGE_CAP])
 def test_f17_an_account_that_cannot_post_blocks_is_said_once_and_keeps_the_queue(
     home: Path, kind: Kind, caplog: pytest.LogCaptureFixture
