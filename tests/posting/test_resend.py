@@ -11,6 +11,7 @@ import pytest
 from biobot.errors import NetworkError, OutboxError
 from biobot.networks.errors import Kind, Refused, Unknown
 from biobot.posting import reconcile, transitions
+from biobot.posting.notices import problems
 from biobot.posting.post import Draft, Post, State
 from biobot.posting.poster import Poster
 from tests.posting.world import World
@@ -313,6 +314,24 @@ def test_a_row_that_changed_while_it_was_looked_for_is_not_sent_again(home: Path
     with pytest.raises(OutboxError, match="has changed since"):
         world.poster.send(row.id, resend=True)
     assert world.net.calls == 1
+
+
+def test_a_look_says_nothing_about_an_attempt_that_came_after_it(home: Path) -> None:
+    world, row = lost(home, arrived=False)
+    real = world.net.timeline
+
+    def slow(since: datetime, limit: int = 20) -> Any:
+        world.net.timeline = real  # type: ignore[method-assign]
+        shown = real(since, limit)
+        world.net.faults = [("after", LOST)]
+        another(world).send(row.id, resend=True)
+        return shown
+
+    world.net.timeline = slow  # type: ignore[method-assign]
+    world.run(2 * MINUTE)
+    found = world.outbox.get(row.id)
+    assert (found.state, found.resends, found.looked, found.reconcile_misses) == (State.UNCONFIRMED, 1, None, 0)
+    assert problems(world.outbox) == {}
 
 
 @pytest.mark.parametrize("how", ["filters", "person"])
