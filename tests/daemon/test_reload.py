@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -147,3 +149,26 @@ def test_status_and_commands_have_what_the_daemon_runs_with(bot: Daemon) -> None
     config = load(bot.file, bot.home)
     assert running.current(config).settings.schedule.every in (timedelta(seconds=1), timedelta(days=7))
     bot.wait(lambda: running.current(config).settings.schedule.every == timedelta(days=7))
+
+
+def test_reload_has_the_daemon_read_the_file_at_once_and_says_so(tmp_path: Path) -> None:
+    file, home = tmp_path / "biobot.toml", tmp_path / "state"
+    file.write_text('[schedule]\nevery = "24h"\n[filters]\nrequired = []\n')
+    biobot = [sys.executable, "-m", "biobot", "--config", str(file), "--home", str(home)]
+
+    def reload() -> tuple[int, str]:
+        done = subprocess.run([*biobot, "reload"], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = reload()
+    assert (code, "no daemon runs in" in said) == (1, True)
+    with subprocess.Popen([*biobot, "run"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("the next slot is" in line for line in process.stderr)
+        code, said = reload()
+        assert (code, f"(pid {process.pid}" in said, "again" in said) == (0, True, True), said
+        file.write_text("[schedule]\nevery = 3\n")
+        code, said = reload()
+        assert (code, "schedule.every" in said) == (2, True)
+        process.terminate()
+        assert process.wait(30) == 0
