@@ -136,6 +136,15 @@ def test_an_empty_timeline_is_empty_whatever_its_shape(real: XClient, data: Any)
             assert real.timeline(datetime(2026, 1, 1, tzinfo=UTC)) == []
 
 
+def test_a_timeline_without_end_is_not_read_for_ever_and_concludes_nothing(real: XClient) -> None:
+    with responses.RequestsMock() as mock:
+        mock.get(f"{BASE}/2/users/me", json={"data": {"id": "1"}})
+        mock.get(f"{BASE}/2/users/1/tweets", json={"meta": {"next_token": "more"}})
+        with pytest.raises(Unknown, match="does not come to an end"):
+            real.timeline(datetime(2026, 1, 1, tzinfo=UTC))
+        assert len(mock.calls) < 30
+
+
 USER = {
     "id": "12",
     "username": "somebody",

@@ -121,7 +121,7 @@ class XClient(Network):
         """Read the own posts made since then, newest first, at most `limit` of them."""
         tweets: list[Tweet] = []
         token = None
-        while len(tweets) < limit:
+        for _ in range(limit // 50 + 20):  # pages may come short, or empty
             document = self._as_account(
                 self._tweepy.get_users_tweets,
                 id=self.me().id,
@@ -131,12 +131,10 @@ class XClient(Network):
                 pagination_token=token,
             )
             tweets += [_tweet(each) for each in _listed(document, "data")]
-            before, token = token, _meta(document).get("next_token")
-            if not token:
-                break
-            if token == before:
-                raise Unknown("X does not come to an end of the timeline")
-        return tweets[:limit]
+            token = _meta(document).get("next_token")
+            if not token or len(tweets) >= limit:
+                return tweets[:limit]
+        raise Unknown("X does not come to an end of the timeline")
 
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
         """Return likes, reposts and replies of at most 100 own posts; nothing unless `x.engagement` is "on"."""
