@@ -143,10 +143,14 @@ def test_a_training_of_format_1_goes_on_bit_for_bit(training: Begin) -> None:
     assert same(weights(whole.model), weights(again.model))
 
 
-def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before_it(training: Begin, tmp_path: Path) -> None:  # F31
-    whole = training("whole")
+@pytest.mark.parametrize(("killed", "resumed"), [(1, 2), (3, 1), (2, 3)])
+def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before_it(  # F31
+    training: Begin, tmp_path: Path, killed: int, resumed: int
+) -> None:
+    """Whatever the number of workers, before and after."""
+    whole = training("whole", recipe=WIDE)
     list(whole.run())
-    begun = training("parts")
+    begun = training("parts", recipe=WIDE)
     run_for(begun, 6)
     script = f"""
 import os, sys, torch
@@ -155,11 +159,10 @@ from pathlib import Path
 from biobot.model import checkpoint, training_state
 from biobot.model.bytefile import ByteFile
 from biobot.model.training import Trainer
-torch.set_num_threads(1)
 here = Path({str(tmp_path)!r})
 clock = iter(range(10 ** 6))
 training = Trainer.resume(here / "parts", ByteFile(here / "bios"), ByteFile(here / "dev"),
-                           clock=lambda: float(next(clock)), save_every=4.0)
+                           clock=lambda: float(next(clock)), save_every=4.0, workers={killed})
 def killed(source, target):
     if target.name == "state.safetensors" and training.state.step > 10:
         os.truncate(source, 1000)
@@ -171,7 +174,7 @@ for progress in training.run():
 """
     dead = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=120)
     assert dead.returncode == -signal.SIGKILL, dead.stderr.decode()
-    second = training("parts", resume=True)
+    second = training("parts", resume=True, workers=resumed)
     assert 6 <= second.state.step <= 10
     list(second.run())
     assert same(weights(whole.model), weights(second.model))
