@@ -49,27 +49,31 @@ def audit(config: Config, options: Options, progress: Callable[[int, int], objec
             texts = clean.clean(bios, config.settings.train, Counter(), store.forgotten().covers)
             return [each for each in texts if len(each.encode()) >= MIN_BYTES]
 
-    at_hand = cleaned(options.corpus)
+    at_hand = _shuffled(cleaned(options.corpus))
     training: list[str] = []
     others: list[str] = []
     for text in at_hand:
         (training if known.verbatim(text)[0] else others).append(text)
+        if options.most and len(training) >= options.most and (options.dev or len(others) >= options.most):
+            break
     if not training:
         raise CorpusError(
             f"an audit needs bios that {folder.id} was trained on, and its index holds none of the {len(at_hand):,} at "
             f"hand of {MIN_BYTES} bytes or more; `biobot corpus import` them, or name their file: --corpus FILE"
         )
-    unseen = [each for each in (cleaned(options.dev) if options.dev else others) if not resembles(known, each)]
+    candidates = _shuffled(cleaned(options.dev)) if options.dev else others
+    unseen = [each for each in candidates[: options.most] if not resembles(known, each)]
     if not unseen:
         raise CorpusError(
             f"an audit needs bios that {folder.id} was not trained on, to compare with; name a file of some: --dev FILE"
         )
-    chosen = (_shuffled(training)[: options.most], _shuffled(unseen)[: options.most])
     from biobot.evaluation.audit import measure
 
-    return folder.id, measure(open_model(config, str(folder.path))[1], chosen, options.temperatures, progress)
+    return folder.id, measure(
+        open_model(config, str(folder.path))[1], (training[: options.most], unseen), options.temperatures, progress
+    )
 
 
 def _shuffled(texts: Iterable[str]) -> list[str]:
     """Return distinct texts in an order that depends on them alone."""
-    return [text for _, text in sorted({groups.group(text): text for text in texts}.items())]
+    return [text for _, text in sorted({groups.group(text, 1): text for text in texts}.items())]

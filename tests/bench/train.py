@@ -5,7 +5,8 @@
 All three learn made-up bios with the same sizes. The blog's loop is written from its description: packed
 sequences of one-hot floats, batches of 64 bios as they come, Adam, and a Python loop that masks the padding.
 First comes the rate, as the median over steps after a warm-up; ratios within a run hold better than the figures
-do. Then the time until a bio costs so many bits per byte, with the sizes of the preset `small`.
+do. Then the rate beside one and two busy processes, as shares of that alone, and the time until a bio costs so many
+bits per byte, with the sizes of the preset `small`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import argparse
 import math
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -75,6 +78,21 @@ def pace(step: Step, steps: int) -> float:
         count, _ = step()
         rates.append(count / (time.perf_counter() - start))
     return median(rates[WARM_UP:])
+
+
+def beside(step: Step, busy: int, seconds: float) -> float:
+    """Return the bytes a second of wall time beside some processes that keep a core busy each."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+    try:
+        step()
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            count += step()[0]
+        return count / (time.perf_counter() - start)
+    finally:
+        for each in others:
+            each.kill()
+            each.wait()
 
 
 def until(step: Step, bits: float, most: float) -> tuple[float, float]:
@@ -160,6 +178,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--bits", type=float, default=5.5)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--beside", type=float, default=20, help="seconds of each measurement beside busy processes")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     recipe = replace(PRESETS[given.preset], batch=(12288, 12288))
@@ -179,6 +198,11 @@ def main() -> None:
                 f"{name:>6}: {value:>9,.0f} bytes/s  {value / limit:>6.1%} of the bf16 limit  "
                 f"{value / rates['blog']:>6.1f} x the blog's loop"
             )
+        base = ours(replace(PRESETS["base"], batch=(6144, 6144)), text)
+        alone = beside(base, 0, given.beside)
+        print(f"ours, base, batches of 6 KB: {alone:,.0f} bytes/s")
+        for busy in (1, 2):
+            print(f"  beside {busy} busy: {beside(base, busy, given.beside) / alone:.0%} of that")
         small = replace(PRESETS["small"], batch=(4096, 4096))
         for loop in loops:
             seconds, bits = until(loop(small, text), given.bits, given.seconds)
