@@ -19,7 +19,7 @@ from itertools import islice
 
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
-from biobot.errors import BiobotError, LockHeld, NetworkError, say
+from biobot.errors import BiobotError, LockHeld, NetworkError, OutboxError, say
 from biobot.posting import bot_state, engagement, locks, poster, reconcile, schedule, transitions
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, may_send, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
@@ -46,6 +46,9 @@ MAX_TEXTS = 3
 
 MAX_MISSED = 1000
 """How many missed slots get a row each; of a longer gap, one row stands for the rest."""
+
+RETRY = timedelta(seconds=5)
+"""When to look again at an outbox that cannot be read."""
 
 STALL = timedelta(minutes=1)
 """A step that comes later than this finds slots that nobody could fill."""
@@ -161,6 +164,11 @@ class Bot:
         self._again = False
         block: PostingBlock | None = None
         self.outbox.check_file()
+        try:
+            self.outbox.counts()
+        except OutboxError as error:  # another program holds it, or the disk fails: nothing can be done meanwhile
+            self._failed("outbox", error, str(error), now, None)
+            return now + RETRY
         if self._following is not None and now - self._following > STALL:
             self._because = f"the machine slept, or the daemon was held up, from {when(self._following)} on"
         with self._part("outbox", now):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sqlite3
 import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from biobot import storage
 from biobot.app import health, posting
 from biobot.candidate import DraftRequest, DraftResult, Objection
 from biobot.errors import LockHeld, OutboxError, PluginError, SampleError
@@ -640,6 +643,27 @@ def test_f12_an_outbox_that_cannot_be_read_posts_nothing(home: Path) -> None:
     (home / "outbox.db").write_bytes(b"this was the outbox" * 400)
     with pytest.raises(OutboxError, match="is no SQLite database"):
         World(home, hourly(review="on"))
+
+
+def test_a_database_that_another_program_holds_is_waited_for_like_a_full_disk(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(storage, "SQLITE_TIMEOUT", 0.01)
+    world = World(home, {"schedule": {"every": "10s"}})
+    world.run(MINUTE)
+    posted = len(world.net.texts)
+    with closing(sqlite3.connect(home / "outbox.db", isolation_level=None)) as browser:
+        browser.execute("BEGIN EXCLUSIVE")
+        caplog.clear()
+        for _ in range(30):
+            following = world.bot.step(world.now)
+            assert following > world.now
+            world.now = following
+        assert len(world.net.texts) == posted
+        assert len([each for each in caplog.messages if "is held by another program" in each]) == 1
+    world.run(5 * MINUTE)
+    assert len(world.net.texts) > posted
+    assert len(set(world.net.texts)) == len(world.net.texts)
 
 
 def test_f16_a_draft_that_waited_too_long_is_dropped(home: Path) -> None:
