@@ -62,7 +62,7 @@ def test_bios_become_the_active_model_and_a_worse_one_does_not(bot: Bot, corpus:
     assert done["promoted"], done["why"]
     registry = Registry(home)
     assert registry.current().id == done["model"]
-    for reason in ("1 skipped", "1 email", "1 max_bytes"):
+    for reason in ("1 that cannot be read", "1 with an e-mail address", "1 longer than `train.max_bytes`"):
         assert reason in first.stderr
     model = registry.current()
     assert model.index.exists()
