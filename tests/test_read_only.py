@@ -47,7 +47,7 @@ SLOW_COMMANDS = (["check", "--text", "hello there"], ["preview", "-n", "1", "--j
 PAGES = (
     *("/", "/queue/live", "/queue/14", "/queue/14/edit"),
     *("/history", "/history?state=posted", "/history/rows?below=9", "/history/1", "/history/corpus"),
-    *("/lab", "/lab/live", "/training", "/training/live"),
+    *("/lab", "/lab/live", "/rate", "/training", "/training/live"),
 )
 SLOW_PAGES = (
     "/queue/verdicts?posts=14:1",
