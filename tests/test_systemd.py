@@ -143,7 +143,7 @@ def test_an_installed_unit_loads_keys_in_the_words_of_the_systemd_that_is_here(
 def test_service_install_keeps_what_is_there_but_renews_the_units(services: Path) -> None:
     list(service.install("mybot"))
     place = services / "etc" / "mybot"
-    assert {path.name for path in place.iterdir()} == {"biobot.toml", "plugins", "credentials"}
+    assert {path.name for path in place.iterdir()} == {"biobot.toml", ".gitignore", "plugins", "credentials"}
     assert (place / "credentials").stat().st_mode & 0o777 == 0o700
     (place / "biobot.toml").write_text("# mine\n")
     (services / "units" / UNITS[0]).write_text("# of an older version\n")
