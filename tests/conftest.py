@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
@@ -14,6 +15,8 @@ from biobot.model import runtime
 from biobot.text.humanize import show_times_in
 
 runtime.prepare()  # before any test imports torch
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: processes of tests would ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WHO = ["baker", "gardener", "retired pirate", "mother of two cats", "nurse", "cloud watcher", "drummer", "beekeeper"]
 WHAT = [

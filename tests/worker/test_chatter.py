@@ -61,7 +61,7 @@ def test_check_preview_plugins_and_post_print_what_they_print_without_it(folder:
     done = biobot(folder, "plugins", "list", "--json")
     assert "chatty" in [json.loads(line)["name"] for line in done.stdout.splitlines()]
     done = biobot(folder, "post")
-    assert done.stdout.startswith("posted 1 as ")
+    assert done.stdout.splitlines()[1].startswith("posted 1 as ")  # after the line that names the bot
     assert "hello from" not in done.stdout
     assert "late\n" not in done.stdout
     assert said(done.stderr) == SAID
