@@ -15,7 +15,7 @@ from biobot.model import runtime
 from biobot.text.humanize import show_times_in
 
 runtime.prepare()  # before any test imports torch
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: processes of tests would ignore Ctrl-C
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background: no Ctrl-C would reach a child
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WHO = ["baker", "gardener", "retired pirate", "mother of two cats", "nurse", "cloud watcher", "drummer", "beekeeper"]
