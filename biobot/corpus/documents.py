@@ -17,6 +17,9 @@ CONTEXT = 256
 BROKEN = object()
 """Stands for what is no JSON."""
 
+BLANK = object()
+"""Stands for a blank line."""
+
 _BETWEEN = re.compile(r"[\s,\[\]:}\x1e\ufeff]*")
 _HEAD = re.compile(r'[\s\ufeff]*(\[\s*["\[{\]]|\{\s*["}])')
 _RECORD = re.compile(r'[\s\ufeff]*\[?\s*\{\s*"(?:[^"\\\n]|\\.)*"\s*:')
@@ -40,10 +43,11 @@ def one_a_line(sample: str) -> bool:
 
 
 def by_line(text: Text) -> Iterator[tuple[int, Any]]:
-    """Yield (line, value) of JSON lines; None for a blank line, BROKEN for one that is no JSON."""
+    """Yield (line, value) of JSON lines; BLANK for a blank line, BROKEN for one that is no JSON."""
     for number, line in text.lines():
         line = line.strip("\ufeff\x1e \t\r\n")
         if not line:
+            yield number, BLANK
             continue
         try:
             yield number, json.loads(line)

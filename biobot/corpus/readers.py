@@ -22,6 +22,8 @@ __all__ = ["MAX_BIO", "MAX_LINE", "Bio", "Names", "Skipped", "Watch", "ids", "mo
 
 NOT_UTF8 = "not UTF-8"
 
+BLANK = "blank"
+
 NAME_ONE = "name one with `biobot corpus import --field NAME`"
 
 ANY = Names()
@@ -154,7 +156,7 @@ def _found(text: Text, names: Names) -> Found:
         return _table(text, names)
     if names != ANY:
         raise BadFile(f"{text.path} has no fields; leave out --field, --author and --handle")
-    return ((number, Bio(line)) for number, line in _lines(text) if line)
+    return ((number, Bio(line) if line else BLANK) for number, line in _lines(text))
 
 
 def _lines(text: Text) -> Iterator[tuple[int, str]]:
@@ -185,8 +187,8 @@ def _json(text: Text, names: Names) -> Found:
         raise BadFile(f"{text.path} is the part {archive!r} of a Twitter archive; only profile.js holds a bio")
     keys, any_bio = None, False
     for number, value in _values(text):
-        if value is documents.BROKEN:
-            yield number, "not JSON"
+        if value is documents.BROKEN or value is documents.BLANK:
+            yield number, BLANK if value is documents.BLANK else "not JSON"
             continue
         bio = None
         for bio in [Bio(value)] if isinstance(value, str) else people.people(value, names):

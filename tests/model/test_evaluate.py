@@ -76,9 +76,9 @@ def test_the_command_prints_the_contracts_keys(
     assert list(facts) == ["bits_per_byte", "bios", "bytes", "unseen", "model"]
     assert (facts["bios"], facts["bytes"], facts["model"]) == (2, 16, "tiny")
     assert facts["unseen"] >= 2  # \r and the snowman's bytes, as they stand
-    assert err == f"1 line of {file} without a bio skipped\n"
+    assert err == f"2 lines of {file} without a bio skipped\n"
     code, out, err = run(capsys, *here, "--per-byte")
-    assert err == f"1 line of {file} without a bio skipped\n"
+    assert err == f"2 lines of {file} without a bio skipped\n"
     first, second = map(json.loads, out.splitlines())
     assert first["bio"] == "Baker\r\nfrom ☃"
     assert len(first["probabilities"]) == len(first["entropies"]) == 16
