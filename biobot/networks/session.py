@@ -20,7 +20,7 @@ from requests.utils import get_environ_proxies
 
 from biobot.errors import NetworkError
 from biobot.networks import rate_limits, redact, watchdog
-from biobot.networks.errors import by_status, classify_failure
+from biobot.networks.errors import Unknown, by_status, classify_failure, parse
 from biobot.networks.watchdog import Call
 
 CONNECT = timedelta(seconds=10)
@@ -73,6 +73,18 @@ class Session(requests.Session):
     def refusal(self, response: requests.Response) -> NetworkError:
         """Sort an answer that is not 2xx: by its status, where a network does not know better."""
         return by_status(response.status_code, self.answered, response.content, self.title, self.key)
+
+    def document(self, response: requests.Response) -> dict[str, Any]:
+        """Return an answer's JSON object; raise Unknown for one without: a 2xx that says nothing proves nothing."""
+        document = parse(response.content)
+        if not isinstance(document, dict):
+            status = response.status_code
+            raise Unknown(f"{self.title} answered HTTP {status} without JSON of its own; it may have been done")
+        return document
+
+    def ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Make one call and return its answer's JSON object; raise as `call` and `document` do."""
+        return self.document(self.call(method, path, **options))
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Make one call and return its 2xx answer, read whole; raise Unsent, Refused or Unknown for all else."""

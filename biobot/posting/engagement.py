@@ -113,10 +113,10 @@ def doubled(network: Network, outbox: Outbox, now: datetime) -> list[tuple[Post,
 
     That can only be where a post was sent again under a key that the server had not stored yet. Raises NetworkError.
     """
-    repeated = "EXISTS (SELECT 1 FROM audit WHERE post = post.id AND state = 'posted' AND reason LIKE 'sent again%')"
-    query = f"SELECT id FROM post WHERE network = ? AND +state = 'posted' AND posted > ? AND {repeated}"
     if network.key_lasts == FOR_EVER:
         return []
+    repeated = "EXISTS (SELECT 1 FROM audit WHERE post = post.id AND state = 'posted' AND reason LIKE 'sent again%')"
+    query = f"SELECT id FROM post WHERE network = ? AND +state = 'posted' AND posted > ? AND {repeated}"
     rows = [outbox.get(post) for (post,) in outbox.ask(query, outbox.network, stamp(now - 2 * EVERY))]
     if not rows:
         return []

@@ -182,7 +182,7 @@ class Bluesky(Network):
     def _read(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Make a public call; where the server hides the whole account, say why."""
         try:
-            return self._json(self.session.call("GET", f"/xrpc/{method}", params=params))
+            return self.session.ask("GET", f"/xrpc/{method}", params=params)
         except Refused as error:
             if error.kind is Kind.INVALID:
                 self._check_active(self._did)
@@ -208,7 +208,7 @@ class Bluesky(Network):
         self, verb: str, method: str, token: str, body: Mapping[str, Any] | None = None, **options: Any
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"}
-        return self._json(self.session.call(verb, f"/xrpc/{method}", headers=headers, json=body, **options))
+        return self.session.ask(verb, f"/xrpc/{method}", headers=headers, json=body, **options)
 
     def _renew(self, tokens: Mapping[str, str]) -> dict[str, str]:
         """Refresh a session; log in again when it is too old for that."""
@@ -225,9 +225,7 @@ class Bluesky(Network):
         needed.require(self._secrets)
         body = {"identifier": self._handle, "password": self._secrets["BIOBOT_BLUESKY_APP_PASSWORD"]}
         try:
-            return self._keep(
-                self._json(self.session.call("POST", "/xrpc/com.atproto.server.createSession", json=body))
-            )
+            return self._keep(self.session.ask("POST", "/xrpc/com.atproto.server.createSession", json=body))
         except Unknown as error:
             raise Unsent(str(error)) from error
         except Refused as error:
@@ -238,7 +236,7 @@ class Bluesky(Network):
     def _known_did(self) -> str | None:
         try:
             asked = {"handle": self._handle}
-            found = self._json(self.session.call("GET", "/xrpc/com.atproto.identity.resolveHandle", params=asked))
+            found = self.session.ask("GET", "/xrpc/com.atproto.identity.resolveHandle", params=asked)
         except NetworkError:
             return None
         return found["did"] if isinstance(found.get("did"), str) else None
@@ -246,7 +244,7 @@ class Bluesky(Network):
     def _check_active(self, did: str | None) -> None:
         """Raise Refused if the server says that the account is not active; it may also say nothing."""
         try:
-            found = self._json(self.session.call("GET", "/xrpc/com.atproto.sync.getRepoStatus", params={"did": did}))
+            found = self.session.ask("GET", "/xrpc/com.atproto.sync.getRepoStatus", params={"did": did})
         except Refused as error:
             if error.kind is Kind.GONE and did:
                 raise
@@ -269,15 +267,6 @@ class Bluesky(Network):
         except OSError as error:
             raise Unsent(f"cannot write {self._file}: {error}") from error
         return self._tokens
-
-    @staticmethod
-    def _json(response: requests.Response) -> dict[str, Any]:
-        document = parse(response.content)
-        if not isinstance(document, dict):
-            raise Unknown(
-                f"{TITLE} answered HTTP {response.status_code} without JSON of its own; it may have been done"
-            )
-        return document
 
 
 def _kept(file: Path, origin: Mapping[str, str]) -> dict[str, str] | None:

@@ -86,7 +86,7 @@ class MastodonClient(Network):
         self._url_length = URL_LENGTH
         self._version = ""
         self._read: datetime | None = None
-        self._me: Account | None = None
+        self._found: dict[str, Any] | None = None
 
     @property
     def clock_offset(self) -> timedelta | None:
@@ -115,12 +115,10 @@ class MastodonClient(Network):
     # -- calls ---------------------------------------------------------------------------------------
 
     def me(self) -> Account:
-        """Return whose token this is, asked once; read the server's limits, too."""
-        if self._me is None:
-            found = self._object(self._call("GET", "/api/v1/accounts/verify_credentials"))
-            self._me = Account(_id(found, "the account"), str(found.get("acct") or ""))
+        """Return whose token this is; read the server's limits, too."""
+        found = self._profile()
         self._renew()
-        return self._me
+        return Account(_id(found, "the account"), str(found.get("acct") or ""))
 
     def post(self, request: str, key: str = "") -> str:
         """Post what `compose` made, and return its id.
@@ -130,7 +128,7 @@ class MastodonClient(Network):
         if self._read is not None:
             self._renew()
         headers = {"Idempotency-Key": key} if key else {}
-        found = self._object(self._call("POST", "/api/v1/statuses", data=json.loads(request), headers=headers))
+        found = self.session.document(self._call("POST", "/api/v1/statuses", data=json.loads(request), headers=headers))
         status = _id(found, "the new post")
         try:
             self._call("GET", f"/api/v1/statuses/{status}")
@@ -172,7 +170,6 @@ class MastodonClient(Network):
 
     def check(self) -> Iterator[str]:
         """Yield whose account it is, what the server is, and what is missing; raise what keeps the bot from posting."""
-        found = self._object(self._call("GET", "/api/v1/accounts/verify_credentials"))
         me = self.me()
         yield f"@{me.handle} ({me.id}) on {self._settings.server}"
         if missing := self._missing_scopes():
@@ -185,18 +182,28 @@ class MastodonClient(Network):
             if self.key_lasts
             else "it does not honour keys, so that a post whose answer was lost is only looked for"
         )
-        if found.get("bot") is not True:
+        if not self._is_marked():
             yield MARK
 
     def label(self) -> str:
         """Return whether the account is marked as a bot's; the token is not allowed to do it."""
-        found = self._object(self._call("GET", "/api/v1/accounts/verify_credentials"))
-        return "the account is marked as a bot's" if found.get("bot") is True else MARK
+        return "the account is marked as a bot's" if self._is_marked() else MARK
+
+    def _is_marked(self) -> bool:
+        return self._profile().get("bot") is True
+
+    def _profile(self) -> dict[str, Any]:
+        """Return the account that the token belongs to, as the server describes it: asked once."""
+        if self._found is None:
+            found = self.session.document(self._call("GET", "/api/v1/accounts/verify_credentials"))
+            _id(found, "the account")  # an answer without one is not remembered
+            self._found = found
+        return self._found
 
     def _missing_scopes(self) -> list[str]:
         """Return the scopes that the token's application lacks, as far as the server tells."""
         try:
-            scopes = self._object(self._call("GET", "/api/v1/apps/verify_credentials")).get("scopes")
+            scopes = self.session.document(self._call("GET", "/api/v1/apps/verify_credentials")).get("scopes")
         except (Refused, Unknown):
             return []
         if not isinstance(scopes, list):
@@ -217,21 +224,13 @@ class MastodonClient(Network):
         authorization = {"Authorization": f"Bearer {self._secrets[TOKEN]}"}
         return self.session.call(method, path, headers={**authorization, **(headers or {})}, **options)
 
-    def _object(self, response: requests.Response) -> dict[str, Any]:
-        document = parse(response.content)
-        if not isinstance(document, dict):
-            raise Unknown(
-                f"{TITLE} answered HTTP {response.status_code} without JSON of its own; it may have been done"
-            )
-        return document
-
     def _renew(self) -> None:
         """Read what the server says of itself, unless that was done today; when it fails, old limits do as well."""
         now = self._clock()
         if self._read is not None and abs(now - self._read) < RENEWED:
             return
         try:
-            found = self._object(self._call("GET", "/api/v2/instance"))
+            found = self.session.document(self._call("GET", "/api/v2/instance"))
         except NetworkError as error:
             if self._read is not None:
                 return
@@ -264,7 +263,7 @@ class MastodonClient(Network):
         """Return a post as it was written: without HTML, and with the domains of mentions, which HTML lacks."""
         if status.get("mentions"):
             with suppress(Refused):
-                source = self._object(self._call("GET", f"/api/v1/statuses/{_id(status, 'a post')}/source"))
+                source = self.session.document(self._call("GET", f"/api/v1/statuses/{_id(status, 'a post')}/source"))
                 return str(source.get("text") or "")
         return html.unescape(_TAG.sub("", _BREAK.sub("\n", str(status.get("content") or "")))).strip()
 

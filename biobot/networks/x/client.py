@@ -18,7 +18,7 @@ from typing import Any, Self
 import requests
 import tweepy
 
-from biobot.networks.errors import Unknown, classify_failure, moment, parse
+from biobot.networks.errors import Unknown, classify_failure, moment
 from biobot.networks.network import Account, Engagement, Network, Opening, Tweet
 from biobot.networks.secrets import COLLECTING, POSTING, PREFIX, Secrets, of_x
 from biobot.networks.session import Clock
@@ -220,10 +220,7 @@ class XClient(Network):
             response = method(*given, **named)
         except Exception as error:  # tweepy lets anything through; all of it is sorted
             raise classify_failure(error, self.session.begun) from error
-        document = parse(response.content)
-        if not isinstance(document, dict):
-            raise Unknown(f"X answered HTTP {response.status_code} without JSON of its own; it may have been done")
-        return document
+        return self.session.document(response)
 
     @staticmethod
     def _data(document: dict[str, Any]) -> dict[str, Any]:
