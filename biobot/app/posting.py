@@ -18,7 +18,7 @@ from biobot.posting.drafts import request, to_draft
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Draft, Post, State, stamp
 from biobot.posting.poster import Clock, Poster
-from biobot.taste.marks import Mark, Marks
+from biobot.taste.marks import Mark, open_marks
 from biobot.worker.client import Worker
 
 
@@ -194,6 +194,6 @@ def edit(config: Config, outbox: Outbox, post: int, text: str, now: datetime, re
         raise OutboxError(f"the new text is refused: {'; '.join(said)}")
     before = outbox.get(post).text or ""
     row = transitions.edit(outbox, post, text, now, seen)
-    with suppress(TasteError), Marks(config.home / "taste.db") as marks:  # the edit is what was asked for
+    with suppress(TasteError), open_marks(config.home) as marks:  # the edit is what was asked for
         marks.add([Mark(Candidate(text), worse=before, source="edit")], now)
     return row

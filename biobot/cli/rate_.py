@@ -31,13 +31,12 @@ def command(options: Options, count: int, seed: int | None) -> None:
 
     The bot posts the best of many drafts; from your marks it learns what you find good. Every mark is kept at once.
     """
-    from biobot.taste import taste
-    from biobot.taste.marks import Mark
+    from biobot.taste.marks import Mark, open_marks
 
     home = options.config.home
     shown: list[Candidate] = []
     first = secrets.randbits(40) if seed is None else seed
-    with taste.open_marks(home) as marks, closing(_drafts(options, first)) as drafts:
+    with open_marks(home) as marks, closing(_drafts(options, first)) as drafts:
         marked, candidate = 0, next(drafts, None)
         click.echo(KEYS)
         while marked < count and candidate is not None:

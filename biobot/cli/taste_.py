@@ -98,7 +98,7 @@ def import_(options: Options, file: Path) -> None:
         found = list(marks.read(lines, bad))
     if not found:
         raise TasteError(f"{file} holds no mark; nothing has changed")
-    with taste.open_marks(options.config.home) as opened:
+    with marks.open_marks(options.config.home) as opened:
         before = len(opened)
         opened.add(found, clock())
         click.echo(f"{len(found):,} marks read, {len(opened) - before:,} of them for new texts")
@@ -111,9 +111,9 @@ def import_(options: Options, file: Path) -> None:
 def export(options: Options, file: Path) -> None:
     """Write your marks to FILE (- for standard output), as `biobot taste import` reads them."""
     from biobot.storage import atomic_write
-    from biobot.taste import taste
+    from biobot.taste.marks import open_marks
 
-    with taste.open_marks(options.config.home, read_only=True) as opened:
+    with open_marks(options.config.home, read_only=True) as opened:
         lines = "".join(json.dumps(each.as_dict(), ensure_ascii=False) + "\n" for each in opened.newest())
     if str(file) == "-":
         click.echo(lines, nl=False)

@@ -188,3 +188,8 @@ def _number(value: Any) -> float:
 def _mark(row: tuple[Any, ...]) -> Mark:
     text, value, worse, bits, entropy, source = row
     return Mark(Candidate(text, bits=bits, entropy=entropy), value, worse, source)
+
+
+def open_marks(home: Path, *, read_only: bool = False) -> Marks:
+    """Open the marks of the bot whose home that is."""
+    return Marks(home / "taste.db", read_only=read_only)

@@ -19,7 +19,7 @@ from biobot.candidate import Candidate
 from biobot.errors import TasteError
 from biobot.taste.features import Features, features, term_names
 from biobot.taste.lexicon import words
-from biobot.taste.marks import EDIT, Mark, Marks
+from biobot.taste.marks import EDIT, Mark, Marks, open_marks
 from biobot.taste.ranker import Observation, Ranker, fit, held_out
 from biobot.text.language import language
 
@@ -227,11 +227,6 @@ def state(home: Path, decisions: Sequence[Mark] = (), *, may_write: bool = False
     with open_marks(home, read_only=True) as marks:
         kept = _kept(home, _revision(marks, decisions, base(home)[0]))
     return kept or _learn(home, decisions, keep=may_write)[1]
-
-
-def open_marks(home: Path, *, read_only: bool = False) -> Marks:
-    """Open the owner's marks."""
-    return Marks(home / "taste.db", read_only=read_only)
 
 
 def reset(home: Path) -> int:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from biobot.candidate import Candidate
 from biobot.errors import BiobotError, TasteError
-from biobot.taste.marks import BEST, Mark, Marks
+from biobot.taste.marks import BEST, Mark, Marks, open_marks
 from biobot.web.page_context import PageContext, form, number
 from biobot.worker.protocol import LearnTaste, Preview
 
@@ -49,7 +49,7 @@ class Rate:
 
     async def page(self, _request: Request) -> Response:
         """Answer with the whole page."""
-        with self._marks(read_only=True) as marks:
+        with open_marks(self.context.config.home, read_only=True) as marks:
             count = len(marks)
         return await self.context.page("rate.html", "Rate", lambda _: {"marks": count})
 
@@ -104,13 +104,10 @@ class Rate:
             return self._trouble(error)
         return HTMLResponse(self.render.part(PARTS, "learnt", found.why))
 
-    def _marks(self, *, read_only: bool = False) -> Marks:
-        return Marks(self.context.config.home / "taste.db", read_only=read_only)
-
     async def _change(self, make: Callable[[Marks], str]) -> Response:
         def open_and_make() -> Response:
             try:
-                with self._marks() as marks:
+                with open_marks(self.context.config.home) as marks:
                     return HTMLResponse(make(marks))
             except TasteError as error:
                 return self._trouble(error)
