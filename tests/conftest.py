@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -11,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from biobot.cli import main
 from biobot.model import runtime
 from biobot.text.humanize import show_times_in
+from tests.pds import server
 
 runtime.prepare()  # before any test imports torch
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background: no Ctrl-C would reach a child
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs a command: its exit code, and what it wrote to standard output and to standard error."""
 
 WHO = ["baker", "gardener", "retired pirate", "mother of two cats", "nurse", "cloud watcher", "drummer", "beekeeper"]
 WHAT = [
@@ -80,6 +86,29 @@ def bot(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `biobot` with these words."""
+
+    def command(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(list(words))
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Pds]:
+    """A real PDS of Bluesky's; each test makes an account of its own there."""
+    if why := server.missing():
+        assert not os.environ.get("CI"), why
+        pytest.skip(why)
+    with server.Pds(tmp_path_factory.mktemp("pds")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,10 @@ import pytest
 
 from biobot import storage
 from biobot.app import doctor
-from biobot.cli import main
 from biobot.testing import fill_outbox
-from tests.conftest import made_up_bios
+from tests.conftest import Run, made_up_bios
 
 Bot = Callable[[str], Path]
-Run = Callable[..., tuple[int, str, str]]
 TROUBLE = {
     "held": "is held by another program (a database browser, a backup); close that, then try again",
     "garbage": "is no SQLite database; restore a backup",
@@ -31,16 +29,9 @@ TROUBLE = {
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(storage, "SQLITE_TIMEOUT", 0.05)
-
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(list(words))
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return command
+    return run
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from biobot.cli import main
 from biobot.config import load
 from biobot.posting.outbox import Outbox
 from biobot.rehearsal.mastodon import ACCOUNT, TOKEN, FakeMastodon
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.conftest import Run
 
 
 @pytest.fixture
@@ -24,19 +22,10 @@ def fake() -> Iterator[FakeMastodon]:
 
 
 @pytest.fixture
-def run(
-    bot: Callable[[str], Path], fake: FakeMastodon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(run: Run, bot: Callable[[str], Path], fake: FakeMastodon, monkeypatch: pytest.MonkeyPatch) -> Run:
     bot(f'[post]\nnetwork = "mastodon"\n[mastodon]\nserver = "{fake.address}"\n')
     monkeypatch.setenv("BIOBOT_MASTODON_ACCESS_TOKEN", TOKEN)
-
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(list(words))
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return command
+    return run
 
 
 def test_networks_are_listed_with_their_limits_and_without_a_call(run: Run, fake: FakeMastodon) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import struct
@@ -20,7 +19,6 @@ import pytest
 from biobot.posting.post import State
 from tests.daemon.test_kills import Victim
 from tests.networks.bluesky_hosts import FakeHost, Host, PdsHost
-from tests.pds.server import Pds, missing
 
 POINTS = ["locked", "claimed", "unanswered", "answered", "settled", "repeated"]
 SETTINGS = """
@@ -127,15 +125,6 @@ class BlueskyVictim(Victim):
         assert not states[State.SENDING]
         assert states[State.POSTED] == len(records)
         return self.accounts(rows, len(records))
-
-
-@pytest.fixture(scope="module")
-def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pds]:
-    if why := missing():
-        assert not os.environ.get("CI"), why
-        pytest.skip(why)
-    with Pds(tmp_path_factory.mktemp("pds")) as running:
-        yield running
 
 
 @pytest.fixture(params=["fake", "pds"])

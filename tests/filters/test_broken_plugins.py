@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from biobot.cli import main
 from biobot.config import load
 from biobot.errors import BiobotError
 from biobot.filters import loader
+from tests.conftest import Run
 
 HOOK = "from biobot import hookimpl\n@hookimpl\ndef biobot_filter(candidate):\n    return 'never'\n"
 ODD = "class Odd(Exception):\n    def __str__(self):\n        raise ValueError('no text')\n"
@@ -55,23 +55,11 @@ BROKEN = {
 }
 
 Folder = Callable[[str], Path]
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def own(bot: Folder) -> Path:
     return bot('[filters]\ntimeout = "0.1s"\n') / "plugins"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(list(words))
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return command
 
 
 @pytest.mark.parametrize("what", BROKEN)

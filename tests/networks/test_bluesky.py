@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import stat
 import struct
@@ -28,15 +27,6 @@ from tests.pds.server import Pds, missing
 
 NOW = datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
 TEXT = "A patient baker from Lisbon. Mends rivers for the fun of it. 🥖"
-
-
-@pytest.fixture(scope="session")
-def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pds]:
-    if why := missing():
-        assert not os.environ.get("CI"), why
-        pytest.skip(why)
-    with Pds(tmp_path_factory.mktemp("pds")) as running:
-        yield running
 
 
 @pytest.fixture(params=["fake", "pds"])
