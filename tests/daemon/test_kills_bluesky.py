@@ -143,7 +143,7 @@ def test_killed_at_random_moments_and_cut_off_every_slot_has_exactly_one_record(
     host: Host, tmp_path: Path, kills: int
 ) -> None:
     draw = random.Random(kills)
-    cutter = Cutter(host.address, 0.25, kills)
+    cutter = Cutter(host.address, 0.5, kills)
     victim = BlueskyVictim(tmp_path, host, cutter.address)
     for number in range(kills):
         if number % 2:
@@ -156,6 +156,6 @@ def test_killed_at_random_moments_and_cut_off_every_slot_has_exactly_one_record(
     victim.close()
     cutter.close()
     assert summary["kills"] == kills
-    assert cutter.cuts >= kills // 100  # chance cuts few of a short run
+    assert cutter.cuts > kills / 10
     assert summary["on_the_network"] > kills / 10
     sys.stdout.write(f"\n{type(host).__name__}: {dict(summary)}, {cutter.cuts} connections cut\n")
