@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, parse_qs, parse_qsl
 
 from biobot.rehearsal.fake import FakeServer, parsed
-from biobot.rehearsal.faults import WIRE, Answer, Fault, says
+from biobot.rehearsal.faults import UNTRUSTED, WIRE, Answer, Fault, says
 from biobot.rehearsal.faults import html as page
 from biobot.rehearsal.state import Post
 from biobot.text import graphemes
@@ -74,18 +74,9 @@ FAULTS: Mapping[str, Fault] = {
     "moved": says(Answer(307, b"", _MOVED)),
     "moved-301": says(Answer(301, b"", _MOVED)),
     # no word that can be trusted
-    **{
-        f"html-{status}{after}": says(page(status), done=bool(after))
-        for status in (500, 502, 503, 504, 520)
-        for after in ("", "-after")
-    },
+    **UNTRUSTED,
     "json-500": says(error(500, "InternalServerError", "Internal Server Error")),
-    "html-200": says(page(200)),
-    "html-200-after": says(page(200), done=True),
-    "null-200": says(Answer(200, None), done=True),
     "no-uri": says(Answer(200, {"cid": "bafy"}), done=True),
-    "empty-200": says(Answer(200), done=True),
-    "deep-200": says(Answer(200, b"[" * 200_000, {"content-type": "application/json"}), done=True),
     # the wire
     **WIRE,
 }
@@ -137,12 +128,7 @@ class FakeBluesky(FakeServer):
             windows.append(("points", 5000, 3600, POINTS[name]))
         if name.endswith("createSession"):
             windows += [("log-in", 30, 300, 1), ("log-in-day", 300, 86400, 1)]
-        left = []
-        for route, limit, seconds, points in windows:
-            window = int(self.now.timestamp()) // seconds
-            used = max(self.state.call(route, window) for _ in range(points))
-            left.append((limit - used, limit, (window + 1) * seconds, seconds))
-        remaining, limit, reset, seconds = min(left)
+        remaining, limit, reset, seconds = self.fullest(windows)
         headers = {"limit": str(limit), "remaining": str(max(remaining, 0)), "reset": str(reset)}
         found = {f"ratelimit-{key}": value for key, value in headers.items()}
         return found | {"ratelimit-policy": f"{limit};w={seconds}"}, self.limits and remaining < 0

@@ -15,7 +15,7 @@ import struct
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -119,6 +119,18 @@ class FakeServer:
         if fault.answer is not None:
             answer = fault.answer(self.now)
         return replace(answer, delivery=fault.delivery)
+
+    def fullest(self, windows: Iterable[tuple[str, int, int, int]]) -> tuple[int, int, int, int]:
+        """Count a call in windows (name, limit, seconds, points of the call), and return the one with least left.
+
+        Of that: the points left (below 0: too many), the limit, the Unix time of its end, and its seconds.
+        """
+        left = []
+        for name, limit, seconds, points in windows:
+            number = int(self.now.timestamp()) // seconds
+            used = max(self.state.call(name, number) for _ in range(points))
+            left.append((limit - used, limit, (number + 1) * seconds, seconds))
+        return min(left)
 
     def _told(self, method: str, path: str, body: bytes) -> Answer:
         told = parsed(body)

@@ -141,6 +141,20 @@ WIRE: Mapping[str, Fault] = {
 }
 """What a connection can do to any network."""
 
+UNTRUSTED: Mapping[str, Fault] = {
+    **{
+        f"html-{status}{after}": says(html(status), done=bool(after))
+        for status in (500, 502, 503, 504, 520)
+        for after in ("", "-after")
+    },
+    "html-200": says(html(200)),
+    "html-200-after": says(html(200), done=True),
+    "null-200": says(Answer(200, None), done=True),
+    "empty-200": says(Answer(200), done=True),
+    "deep-200": says(Answer(200, b"[" * 200_000, {"content-type": "application/json"}), done=True),
+}
+"""Answers of servers and proxies of any kind that prove nothing; the fake X has its own, as seen there."""
+
 FAULTS: Mapping[str, Fault] = {
     # waits
     "429": _reset(600),

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, parse_qs, parse_qsl
 
 from biobot.rehearsal.fake import FakeServer, parsed
-from biobot.rehearsal.faults import WIRE, Answer, Fault, says
+from biobot.rehearsal.faults import UNTRUSTED, WIRE, Answer, Fault, says
 from biobot.rehearsal.faults import html as page
 from biobot.rehearsal.state import Post
 from biobot.text import graphemes
@@ -94,18 +94,9 @@ FAULTS: Mapping[str, Fault] = {
     "not-found": says(error(404, "Not Found")),
     "teapot": says(Answer(418, b"short and stout")),
     # no word that can be trusted
-    **{
-        f"html-{status}{after}": says(page(status), done=bool(after))
-        for status in (500, 502, 503, 504, 520)
-        for after in ("", "-after")
-    },
+    **UNTRUSTED,
     "json-503": says(BUSY),
-    "html-200": says(page(200)),
-    "html-200-after": says(page(200), done=True),
-    "null-200": says(Answer(200, None), done=True),
     "no-id": says(Answer(200, {"content": "<p>without its id</p>"}), done=True),
-    "empty-200": says(Answer(200), done=True),
-    "deep-200": says(Answer(200, b"[" * 200_000, {"content-type": "application/json"}), done=True),
     "see-other": says(Answer(302, b"", {"location": "https://elsewhere.invalid/"}), done=True),
     # what the server does otherwise than it should
     "bad-reset": Fault(done=True, how="bad-reset"),
@@ -219,11 +210,7 @@ class FakeMastodon(FakeServer):
         windows = [("token", 300, 300), (route.name, route.limit, route.window)]
         if {"since_id", "min_id", "max_id"} & params.keys():
             windows.append(("paging", 300, 900))
-        left: list[tuple[int, int, int]] = []
-        for name, limit, seconds in windows:
-            window = int(self.now.timestamp()) // seconds
-            left.append((limit - self.state.call(name, window), limit, (window + 1) * seconds))
-        remaining, limit, reset = min(left)
+        remaining, limit, reset, _ = self.fullest((*window, 1) for window in windows)
         at = datetime.fromtimestamp(reset, UTC) + timedelta(microseconds=self.now.microsecond)
         headers = {"limit": str(limit), "remaining": str(max(remaining, 0)), "reset": _stamp(at)}
         return {f"x-ratelimit-{name}": value for name, value in headers.items()}, self.limits and remaining < 0
