@@ -35,6 +35,9 @@ DRAFT_ROWS = 16
 MAX_DRAFT_ROWS = 160
 """Bios drawn at once where the best of many is chosen."""
 
+DRAFT_THREADS = 1
+"""Two would wait for each other at every byte: beside a busy process that takes three times as long."""
+
 TRIES = 1.6
 """So many bios are drawn for each accepted one that is still wanted: more than half are accepted."""
 
@@ -82,7 +85,7 @@ def drafts(config: Config, requests: Iterable[DraftRequest]) -> Iterator[DraftRe
     requests, start, settings = list(requests), time.monotonic(), config.settings
     judge = open_judge(config, may_write=True)
     best_of = settings.sample.best_of if judge.scores else 1
-    sampler = open_sampler(config, rows=DRAFT_ROWS if best_of == 1 else MAX_DRAFT_ROWS)
+    sampler = open_sampler(config, rows=DRAFT_ROWS if best_of == 1 else MAX_DRAFT_ROWS, threads=DRAFT_THREADS)
     likeness, note = _variety(config) if best_of > 1 else (lambda _: 0.0, lambda _: None)
     share = PART_OF_DEADLINE * settings.sample.deadline.total_seconds() / max(len(requests), 1)
     for number, each in enumerate(requests, 1):
@@ -263,13 +266,21 @@ def open_taste(config: Config, *, may_write: bool = False) -> Callable[[Candidat
     return lambda candidate: load().scores([candidate])[0]
 
 
-def open_sampler(config: Config, model: str | None = None, *, rows: int = 256, numerics: str | None = None) -> Sampler:
+def open_sampler(
+    config: Config,
+    model: str | None = None,
+    *,
+    rows: int = 256,
+    numerics: str | None = None,
+    threads: int | None = None,
+) -> Sampler:
     """Load the model that `model` (None: the config) names; `rows` is the most bios drawn at once.
 
     `numerics` is an earlier sampler's: its number type is used again. By default it is the fastest one here.
+    `threads` are those of this process from then on (None: one a core); what is drawn does not depend on them.
     """
     folder = Registry(config.home).find(model or config.settings.model.name)
-    runtime.load()
+    runtime.load(threads)
     from biobot.model import checkpoint
     from biobot.sampling.sampler import Sampler, device
     from biobot.sampling.stepper import NumericKind
