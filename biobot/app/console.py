@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from biobot.app import health
+from biobot.app.health import NetworkStatus
 from biobot.app.models import ModelSummary, summaries
 from biobot.config import Config
 from biobot.errors import BiobotError, ModelError, OutboxError
@@ -18,7 +20,6 @@ from biobot.model.registry import Registry
 from biobot.model.training_state import TrainingState
 from biobot.networks.network import Engagement
 from biobot.posting import bot_state, engagement, locks, schedule
-from biobot.posting.budget import Budget, Left
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post, State
 
@@ -54,15 +55,16 @@ class Status:
     next_slot: datetime | None
     held: int
     problems: Sequence[str]
+    networks: Sequence[NetworkStatus] = ()
 
 
-def status(config: Config, outbox: Outbox, now: datetime) -> Status:
+def status(config: Config, now: datetime) -> Status:
     """Return the bot's state as `biobot status` has it; what keeps it from being read is one of the problems."""
     try:
-        found, held = health.status(config, now), outbox.counts()[State.HELD]
+        found = health.status(config, now)
     except BiobotError as error:
         return Status("unknown", None, 0, [str(error)])
-    return Status(found.state, found.next_slot, held, found.problems)
+    return Status(found.state, found.next_slot, found.queue[State.HELD], found.problems, found.networks)
 
 
 def bits_per_byte(row: Post) -> float | None:
@@ -86,10 +88,10 @@ def score(row: Post) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue page: drafts to decide on, approved ones, and the slots ahead with their posts."""
+    """The queue page: drafts to decide on, approved ones, and the slots ahead with their posts, on all networks."""
 
     bot: str
-    network: str
+    networks: Sequence[str]
     review: bool
     running: bool
     paused: bool
@@ -98,8 +100,8 @@ class QueueView:
     approved: Sequence[Post]
     damaged: Sequence[str]
     """Why other drafts cannot be shown."""
-    slots: Sequence[tuple[datetime, Post | None]]
-    budget: Left
+    slots: Sequence[tuple[datetime, Mapping[str, Sequence[Post]]]]
+    """The rows of each by what is shown of them: their text, or why there is none."""
     best_first: bool
     """Whether the drafts are sorted by their scores instead of their slots."""
 
@@ -107,12 +109,12 @@ class QueueView:
 def queue(config: Config, outbox: Outbox, now: datetime, *, best_first: bool = False) -> QueueView:
     """Read the queue page."""
     post = config.settings.post
-    held, damaged = _read(outbox, _ids(outbox, [State.HELD], SHOWN))
-    approved, damaged_too = _read(outbox, _ids(outbox, [State.APPROVED], SHOWN))
+    held, damaged = _read(outbox, _ids(outbox, post.all, [State.HELD], SHOWN))
+    approved, damaged_too = _read(outbox, _ids(outbox, post.all, [State.APPROVED], SHOWN))
     slots = schedule.next_slots(config.settings.schedule, now, SLOTS)
     return QueueView(
         bot=config.folder.resolve().name or "biobot",
-        network=post.first,
+        networks=post.all,
         review=post.review == "on",
         running=locks.holder(config.home, locks.DAEMON) is not None,
         paused=bot_state.read(outbox).paused is not None,
@@ -120,8 +122,7 @@ def queue(config: Config, outbox: Outbox, now: datetime, *, best_first: bool = F
         held=by_score(held) if best_first else by_slot(held),
         approved=by_slot(approved),
         damaged=damaged + damaged_too,
-        slots=[(slot, _at(outbox, slot)) for slot in slots],
-        budget=Budget(outbox, post).left(now),
+        slots=[(slot, _at(outbox, slot, post.all)) for slot in slots],
         best_first=best_first,
     )
 
@@ -141,8 +142,10 @@ def by_slot(rows: Iterable[Post]) -> list[Post]:
 
 @dataclass(frozen=True, slots=True)
 class HistoryView:
-    """A page of the history, the latest first by the time that it shows."""
+    """A page of the history of all networks, the latest first by the time that it shows."""
 
+    networks: Sequence[str]
+    """Those that have rows."""
     rows: Sequence[Post]
     damaged: Sequence[str]
     """Why other rows of this page cannot be shown."""
@@ -151,38 +154,38 @@ class HistoryView:
     older: int | None
     """Where the next page begins: after this row; None at the end."""
     unconfirmed: Sequence[Post]
-    budget: Left
     refused: dict[str, int]
     """How many candidates each filter has refused, the strictest filter first."""
     reactions: Mapping[int, Engagement]
     """What people did with the posts among the rows."""
 
 
-def history(config: Config, outbox: Outbox, now: datetime, state: str | None = None, below: int = 0) -> HistoryView:
+def history(outbox: Outbox, state: str | None = None, below: int = 0) -> HistoryView:
     """Read a page of the history: rows in `state` (None: in any) with an id below `below` (0: the newest)."""
-    states = [State(state)] if state in set(State) else list(State)
-    ids = _ids(outbox, states, ROWS + 1, below)
+    states, networks = [State(state)] if state in set(State) else list(State), outbox.networks()
+    ids = _ids(outbox, networks, states, ROWS + 1, below)
     rows, damaged = _read(outbox, ids[:ROWS])
     return HistoryView(
+        networks=networks,
         rows=rows,
         damaged=damaged,
-        counts={name: count for name, count in outbox.counts().items() if count},
+        counts={name: count for name, count in outbox.counts(*networks).items() if count},
         state=state if len(states) == 1 else None,
         older=ids[ROWS - 1] if len(ids) > ROWS else None,
-        unconfirmed=_read(outbox, _ids(outbox, [State.UNCONFIRMED], ROWS))[0],
-        budget=Budget(outbox, config.settings.post).left(now),
+        unconfirmed=_read(outbox, _ids(outbox, networks, [State.UNCONFIRMED], ROWS))[0],
         refused=outbox.refused(),
         reactions=engagement.of_posts(outbox, [row.id for row in rows]),
     )
 
 
-def _ids(outbox: Outbox, states: Sequence[State], limit: int, below: int = 0) -> list[int]:
+def _ids(outbox: Outbox, networks: Sequence[str], states: Sequence[State], limit: int, below: int = 0) -> list[int]:
     """Return the ids of the latest rows in these states by time; `below` is the row that they come after, 0: none."""
-    marks = ", ".join("?" * len(states))
+    where = " AND ".join(
+        f"{column} IN ({', '.join('?' * len(among))})" for column, among in (("network", networks), ("state", states))
+    )
     at = "coalesce(posted, slot, created)"
-    after = f"({at}, id) < (SELECT {at}, id FROM post WHERE id = ?)"
-    query = f"SELECT id FROM post WHERE network = ? AND state IN ({marks}) AND (? = 0 OR {after})"
-    found = outbox.ask(f"{query} ORDER BY {at} DESC, id DESC LIMIT ?", outbox.network, *states, below, below, limit)
+    query = f"SELECT id FROM post WHERE {where} AND (? = 0 OR ({at}, id) < (SELECT {at}, id FROM post WHERE id = ?))"
+    found = outbox.ask(f"{query} ORDER BY {at} DESC, id DESC LIMIT ?", *networks, *states, below, below, limit)
     return [post for (post,) in found]
 
 
@@ -197,11 +200,14 @@ def _read(outbox: Outbox, ids: Iterable[int]) -> tuple[list[Post], list[str]]:
     return rows, damaged
 
 
-def _at(outbox: Outbox, slot: datetime) -> Post | None:
-    try:
-        return outbox.at(slot)
-    except OutboxError:
-        return None
+def _at(outbox: Outbox, slot: datetime, networks: Sequence[str]) -> dict[str, list[Post]]:
+    """Return the rows that a slot belongs to, one a network, by their texts; damaged ones are left out."""
+    found: dict[str, list[Post]] = {}
+    for name in networks:
+        with suppress(OutboxError):
+            if row := outbox.at(slot, name):
+                found.setdefault(row.text or row.reason or "", []).append(row)
+    return found
 
 
 # -- training ----------------------------------------------------------------------------------------

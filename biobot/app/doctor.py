@@ -151,9 +151,16 @@ def _schedule(config: Config, now: datetime) -> str:
 
 
 def _budget(config: Config, now: datetime) -> str:
-    with open_outbox(config) as outbox:
-        budget = Budget(outbox, config.settings.post)
-        left = budget.left(now)
+    found = []
+    for name in config.settings.post.all:
+        with Outbox(config.home / "outbox.db", name, read_only=True) as outbox:
+            prefix = f"{name}: " if len(config.settings.post.all) > 1 else ""
+            found.append(prefix + _used(config, Budget(outbox, config.settings.post), now))
+    return "; ".join(found)
+
+
+def _used(config: Config, budget: Budget, now: datetime) -> str:
+    left = budget.left(now)
     per_day = timedelta(days=1) / schedule.interval(config.settings.schedule, now)
     month = min(per_day, left.posts_per_day) * 30 * budget.price("post")
     used = f"{left.posts_today} of {left.posts_per_day} posts today, ${left.usd_month:.2f} of ${left.usd_per_month:.2f}"

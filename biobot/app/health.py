@@ -232,6 +232,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
     """
     with open_outbox(config) as outbox:
         row, audit = outbox.get(post), outbox.audit(post)
+        others = [outbox.get(each) for each in outbox.siblings(post) if each != post]
     story: dict[str, Any] = row_json(row) | {
         "model": row.model,
         "seed": row.seed,
@@ -244,6 +245,7 @@ def why(config: Config, post: int) -> dict[str, Any]:
             {"at": stamp(each.at), "was": each.was, "state": each.state, "by": each.by, "reason": each.reason}
             for each in audit
         ],
+        "elsewhere": [{"id": each.id, "network": each.network, "state": str(each.state)} for each in others],
         "same": None,
         "drawn_again": None,
         "taste": _taste(config, row),
@@ -314,8 +316,11 @@ def _choice(config: Config, row: Post, record: SamplingRecord) -> dict[str, Any]
 
 def story_lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield what `why` returns as lines for people."""
-    yield f"post {found['id']} is {found['state']}" + (f" as {found['remote_id']}" if found["remote_id"] else "")
+    known_as = f" as {found['remote_id']}" if found["remote_id"] else ""
+    yield f"post {found['id']}, on {found['network']}, is {found['state']}{known_as}"
     yield f"  {clean(found['text'] or '(no text)')}"
+    for each in found["elsewhere"]:
+        yield f"the same text is post {each['id']}, on {each['network']}: {each['state']}"
     if found["seed"] is not None:
         yield f"model {found['model']}, temperature {found['temperature']:g}, seed {found['seed']}"
     if taste := found["taste"]:

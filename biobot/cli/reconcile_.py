@@ -7,6 +7,7 @@ import click
 from biobot.cli import Options
 from biobot.cli.common import clock, tell
 from biobot.cli.completion_ import posts as completed
+from biobot.errors import BiobotError
 
 
 @click.command()
@@ -23,14 +24,21 @@ def command(options: Options, post: int | None, resend: bool) -> None:
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
     options.announce()
-    config, rows = options.usable, []
+    config, rows, failed = options.usable, [], list[str]()
     for name in config.settings.post.all if post is None else (network_of(config, post),):
         with opened_poster(config, clock, who="`biobot reconcile`", network=name) as writer:
             if resend and post is not None:
                 tell(writer.send(post, resend=True))
                 return
-            rows += writer.reconcile(post)
+            try:
+                rows += writer.reconcile(post)
+            except BiobotError as error:
+                if post is not None or len(config.settings.post.all) == 1:
+                    raise
+                failed.append(f"{name}: {error}")  # the others are asked all the same
     for row in rows:
         click.echo(f"{row.id} is {row.state}: {row.reason}")
+    if failed:
+        raise BiobotError("; ".join(failed))
     if not rows:
         click.echo("nothing is unconfirmed")

@@ -103,20 +103,27 @@ class Outbox:
             return self._posts(where, *values)
         return self._posts(f"{where} ORDER BY id DESC LIMIT ?", *values, limit)[::-1]
 
-    def counts(self) -> dict[str, int]:
-        """Count this network's rows by state; every state is there."""
-        found = dict(self.ask("SELECT state, number FROM tally WHERE network = ?", self.network))
+    def counts(self, *networks: str) -> dict[str, int]:
+        """Count the rows of `networks` (none: of this one) by state; every state is there."""
+        names = networks or (self.network,)
+        query = f"SELECT state, sum(number) FROM tally WHERE network IN ({_marks(names)}) GROUP BY state"
+        found = dict(self.ask(query, *names))
         return {str(state): found.get(state, 0) for state in State}
 
-    def at(self, slot: datetime) -> Post | None:
-        """Return the row that a slot belongs to; None while it is free."""
-        found = self._posts("network = ? AND slot = ? AND slot_released = 0", self.network, slot_key(slot))
+    def networks(self) -> list[str]:
+        """Return the names of all networks that have rows."""
+        return [name for (name,) in self.ask("SELECT DISTINCT network FROM tally ORDER BY network")]
+
+    def at(self, slot: datetime, network: str | None = None) -> Post | None:
+        """Return the row that a slot belongs to, on `network` (None: on this one); None while it is free."""
+        where = "network = ? AND slot = ? AND slot_released = 0"
+        found = self._posts(where, network or self.network, slot_key(slot))
         return found[0] if found else None
 
     def elsewhere(self, slot: datetime, networks: Sequence[str]) -> list[Post]:
         """Return the rows that a slot belongs to on those of `networks` that are others, in their order."""
         there = [name for name in networks if name != self.network]
-        where = f"network IN ({', '.join('?' * len(there))}) AND slot = ? AND slot_released = 0"
+        where = f"network IN ({_marks(there)}) AND slot = ? AND slot_released = 0"
         return sorted(self._posts(where, *there, slot_key(slot)), key=lambda row: there.index(row.network))
 
     def siblings(self, post: int) -> list[int]:
@@ -142,8 +149,7 @@ class Outbox:
 
     def remote_ids(self, ids: Sequence[str]) -> set[str]:
         """Return those of the network's ids that already belong to a row."""
-        marks = ", ".join("?" * len(ids))
-        query = f"SELECT remote_id FROM post WHERE network = ? AND remote_id IN ({marks})"
+        query = f"SELECT remote_id FROM post WHERE network = ? AND remote_id IN ({_marks(ids)})"
         return {found for (found,) in self.ask(query, self.network, *ids)}
 
     def undone(self) -> list[Post]:
@@ -316,7 +322,7 @@ class Outbox:
             mine = self.get(post)
             if mine.slot == slot:
                 return
-            other = self.at(slot) if slot else None
+            other = self.at(slot, mine.network) if slot else None
             moves = [(mine, slot)] if other is None else [(other, mine.slot), (mine, slot)]
             for row, _ in moves:
                 if row.state not in PENDING:
@@ -415,6 +421,10 @@ _QUEUED = (State.HELD, State.APPROVED, State.REJECTED, State.SKIPPED)
 def folded(text: str) -> str:
     """Return what two texts share that look the same."""
     return fold(text) or text  # a text of nothing but invisible letters folds to nothing
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _any(states: Sequence[State]) -> str:

@@ -134,7 +134,7 @@ def reopen(outbox: Outbox, post: int, now: datetime, rev: int | None = None, by:
     """Take a yes or a no back; a slot that went to another draft meanwhile is not taken from it."""
 
     def prepare(_: sqlite3.Connection, row: Post) -> Mapping[str, Any]:
-        other = outbox.at(row.slot) if row.slot else None
+        other = outbox.at(row.slot, row.network) if row.slot else None
         return {"slot": None} if other is not None and other.id != post else {}
 
     return _move(outbox, post, REOPEN, now, by, "taken back", rev=rev, prepare=prepare)

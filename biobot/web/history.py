@@ -44,9 +44,8 @@ class History:
         self.render = context.render
 
     def _view(self, request: Request, outbox: Outbox) -> console.HistoryView:
-        query, now = request.query_params, self.context.clock()
-        below = integer(query.get("below") or "0")
-        return console.history(self.context.config, outbox, now, query.get("state") or None, below)
+        query = request.query_params
+        return console.history(outbox, query.get("state") or None, integer(query.get("below") or "0"))
 
     async def page(self, request: Request) -> Response:
         """Answer with the whole page."""

@@ -68,7 +68,7 @@ class PageContext:
         return answer
 
     def _render(self, template: str, outbox: Outbox, facts: Callable[[Outbox], Mapping[str, Any]], **more: str) -> str:
-        status = console.status(self.config, outbox, self.clock())
+        status = console.status(self.config, self.clock())
         return self.render(template, status=status, **more, **facts(outbox))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from biobot.cli import main
+from biobot.config import load
+from biobot.posting import transitions
+from biobot.posting.outbox import Outbox
+from biobot.posting.post import Draft, State
 from biobot.rehearsal.bluesky import HANDLE, PASSWORD, FakeBluesky
 
 TEXT = "A baker from Lisbon who counts clouds and mends umbrellas."
@@ -59,6 +64,13 @@ def test_a_text_is_posted_to_each_though_it_is_the_same(
     assert status["networks"]["bluesky"]["budget"]["usd_this_month"] == 0
     assert status["networks"]["rehearsal"]["budget"]["usd_this_month"] > 0
     assert status["queue"]["posted"] == 2
+    assert json.loads(run("why", "2", "--json")[1])["elsewhere"] == [{"id": 1, "network": "bluesky", "state": "posted"}]
+    story = run("why", "2")[1]
+    assert story.startswith("post 2, on rehearsal, is posted as ")
+    assert "the same text is post 1, on bluesky: posted\n" in story
+    assert re.search(r"^ +bluesky +stopped, 1 of 17 posts today", run("status")[1], re.MULTILINE)
+    assert re.search(r"^ +2 +posted +rehearsal ", run("queue", "list")[1], re.MULTILINE)
+    assert re.search(r"bluesky: 1 of 17 posts today.*rehearsal: 1 of 17 posts today", run("doctor")[1])
     assert "the same text as an earlier post" in run("post", "--text", TEXT)[2]
     assert run("undo", "1")[0] == 0
     assert [post.deleted for post in fake.posts()] == [True]
@@ -75,6 +87,20 @@ def test_one_that_refuses_is_named_and_the_other_has_its_post(
     assert "rehearsal: post" in err
     assert "is posted" in err
     assert fake.posts() == []
+
+
+def test_reconcile_asks_each_though_one_refuses(run: Callable[..., tuple[int, str, str]], fake: FakeBluesky) -> None:
+    now, config = datetime.now(UTC), load()
+    for name in config.settings.post.all:
+        with Outbox(config.home / "outbox.db", name) as outbox:
+            (row,) = outbox.add([Draft(f"For {name}.")], State.APPROVED, now)
+            assert row is not None
+            transitions.claim(outbox, row.id, now, review=False, charge=lambda _: None)
+            transitions.lose_track(outbox, row.id, now, "no answer")
+    fake.status = "takendown"
+    code, out, err = run("reconcile")
+    assert (code, err.startswith("biobot: bluesky: ")) == (1, True)
+    assert "2 is unconfirmed: no answer" in out
 
 
 def test_run_once_fills_the_slot_on_each_with_one_draft(

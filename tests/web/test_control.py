@@ -64,7 +64,7 @@ def test_the_history_is_in_the_order_of_the_times_that_it_shows(site: Site) -> N
             outbox.add([Draft(f"for slot {hours}", now + hours * HOUR)], State.APPROVED, now)
         views, below = [], 0
         while True:
-            ids = console._ids(outbox, [State.APPROVED], 2, below)  # a page of two
+            ids = console._ids(outbox, ["rehearsal"], [State.APPROVED], 2, below)  # a page of two
             if not ids:
                 break
             views += [outbox.get(each).text for each in ids]
