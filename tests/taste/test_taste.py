@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
@@ -290,6 +291,23 @@ def test_marks_of_two_homes_come_together_once(bot: Callable[[str], Path], capsy
     assert sorted(json.loads(each)["text"] for each in lines) == sorted(
         json.loads(each)["text"] for each in LINES.splitlines() + [json.dumps(each).encode() for each in other]
     )
+
+
+def test_marks_and_what_was_learnt_from_them_outlive_the_model_that_made_the_texts(
+    bot: Callable[[str], Path], marks: list[Mark], tiny_model: Path, capsys: Said
+) -> None:
+    folder = bot("")
+    rate(folder / "state", marks[:100], short)
+    (folder / "texts").write_text("Proud friend of one dog and nothing else\n")
+    said = []
+    for model in ("starter", "tiny", "starter"):
+        (folder / "biobot.toml").write_text(f'[model]\nname = "{model}"\n')
+        shutil.copytree(tiny_model, folder / "state" / "models" / "tiny", dirs_exist_ok=True)
+        assert run("taste", "--json") == 0
+        assert run("check", "--json", "texts") == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2]
+    assert '"own": 100' in said[0]
 
 
 def test_fifty_thousand_marks_are_kept_and_the_newest_learnt_from(
