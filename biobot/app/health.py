@@ -24,7 +24,7 @@ from biobot.posting.engagement import Totals
 from biobot.posting.notices import REVIEW, problems
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Post, State, slot_key, stamp
-from biobot.text.humanize import counted, when
+from biobot.text.humanize import counted, one_line, when
 from biobot.text.terminal import clean
 from biobot.worker.client import Worker
 from biobot.worker.protocol import Choice, Explain, Replay
@@ -318,7 +318,7 @@ def story_lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield what `why` returns as lines for people."""
     known_as = f" as {found['remote_id']}" if found["remote_id"] else ""
     yield f"post {found['id']}, on {found['network']}, is {found['state']}{known_as}"
-    yield f"  {clean(found['text'] or '(no text)')}"
+    yield f"  {clean(one_line(found['text'] or '(no text)'))}"
     for each in found["elsewhere"]:
         yield f"the same text is post {each['id']}, on {each['network']}: {each['state']}"
     if found["seed"] is not None:
@@ -328,7 +328,7 @@ def story_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"score {taste['score']:.2f}{chosen}"
         if taste.get("rank"):
             yield f"drawn again, number {taste['rank']} of {taste['of']} accepted ones by score alone; the best:"
-            yield from (f"  {each['score']:.2f} {clean(each['text'])}" for each in taste["best"])
+            yield from (f"  {each['score']:.2f} {clean(one_line(each['text']))}" for each in taste["best"])
         for side in ("for", "against"):
             yield f"  {side}: {clean(', '.join(taste[side]))}"
     for each in found["story"]:
@@ -341,7 +341,7 @@ def story_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"redrawn: the same text{note}"
     else:
         yield f"redrawn: a different text{note}:"
-        yield f"  {clean(found['drawn_again'])}"
+        yield f"  {clean(one_line(found['drawn_again']))}"
 
 
 def row_json(row: Post) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Options:
     @cached_property
     def config(self) -> Config:
         """Read the bot's config, on first use, and become the owner of a service's state."""
-        return self._entered(self.seen())
+        return self._entered(self.seen)
 
     def _entered(self, config: Config) -> Config:
         if config.home.parent == STATES:
@@ -82,8 +82,9 @@ class Options:
             service.enter(config)
         return config
 
+    @cached_property
     def seen(self) -> Config:
-        """Read the bot's config only; from now on times are shown in its zone."""
+        """Read the bot's config only, on first use; from now on times are shown in its zone."""
         config = load(self.file, self.home)
         show_times_in(partial(_zone, config))
         return config
@@ -105,13 +106,27 @@ class Options:
         """Print the bot, its folder and its network: which bot a command is about to change."""
         from biobot.app.running import name
 
-        click.echo(name(self.usable), err="stdout" in self.usable.settings.post.all)  # there only the posts go
+        try:
+            config = self.seen
+        except ConfigError:
+            config = self.usable
+        click.echo(name(config), err="stdout" in config.settings.post.all)  # there only the posts go
 
 
 def _zone(config: Config) -> tzinfo:
     from biobot.posting.schedule import zone
 
     return zone(config.settings.schedule)
+
+
+class Changing(click.Command):
+    """A command that changes something: its first line is the bot that it changes, but where JSON is wanted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Announce the bot, and run."""
+        if not ctx.params.get("as_json"):
+            ctx.obj.announce()
+        return super().invoke(ctx)
 
 
 class Suggesting(click.Group):

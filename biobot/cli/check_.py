@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per text.")
 @click.pass_obj
 def command(options: Options, file: str | None, texts: tuple[str, ...], model: str | None, as_json: bool) -> None:
-    """Run the filters on given texts: those in FILE (- for standard input), or TEXT.
+    """Run the filters on given texts: those in FILE, by default standard input, or TEXT.
 
     FILE holds one text per line, or one JSON object per line with "text" and, for the text of an outbox row, its
     "id": that row is not compared with itself. The exit code is 0 even if texts are refused.
@@ -32,8 +33,10 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
     from biobot.worker.protocol import Text
     from biobot.worker.server import verdicts
 
+    if not texts and file is None and not sys.stdin.isatty():
+        file = "-"
     if bool(texts) == bool(file):
-        raise click.UsageError("give either a FILE (- for standard input) or --text")
+        raise click.UsageError("give either a FILE or --text, or texts on standard input")
     given: Iterable[Text] = map(Text, texts) if file is None else _read(file)
     with output.diverted(command=True) as stdout:
         for verdict in verdicts(options.config, given, model, score=as_json):

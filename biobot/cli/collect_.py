@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock
 from biobot.text.humanize import counted, lasting
 
@@ -38,7 +38,7 @@ def bounds(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command("collect")
+@click.command("collect", cls=Changing)
 @bounds
 @click.pass_obj
 def command(options: Options, dry_run: bool, limit: int | None, budget: float | None, as_json: bool) -> None:

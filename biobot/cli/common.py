@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -59,10 +60,12 @@ def table(rows: Iterable[Sequence[str]], file: TextIO | None = None) -> None:
     from biobot.text import terminal
 
     file = terminal.painted(file or sys.stdout)
-    shown = [[Text(terminal.clean(cell), style=_COLOURS.get(cell.strip(), "")) for cell in row] for row in rows]
+    shown = [[Text(terminal.clean(cell)) for cell in row] for row in rows]
     if not shown:
         return
-    width = shutil.get_terminal_size().columns if file.isatty() else 10**6
+    for cell in (each for row in shown for each in row):
+        cell.stylize(_COLOURS.get(cell.plain.strip(), ""))
+    width = _columns(file)
     leading = sum(max((row[at].cell_len for row in shown), default=0) + 2 for at in range(len(shown[0]) - 1))
     below = width - leading < _NARROW
     console = Console(width=width, force_terminal=terminal.colours(file), color_system="standard", highlight=False)
@@ -81,12 +84,37 @@ def table(rows: Iterable[Sequence[str]], file: TextIO | None = None) -> None:
             click.echo(line.rstrip(), file=file, color=True if terminal.colours(file) else None)
 
 
+def _columns(file: TextIO) -> int:
+    """Return how many columns there are: as many as one likes where no terminal is."""
+    if not file.isatty():
+        return 10**6
+    fallback = 80, 24
+    with suppress(OSError, ValueError):
+        fallback = os.get_terminal_size(file.fileno())  # while plugins run, descriptor 1 is not the terminal
+    return shutil.get_terminal_size(fallback).columns
+
+
+def say(*lines: str, hang: int = 2, file: TextIO | None = None) -> None:
+    """Print lines; on a terminal too narrow for one, break it between words and indent the rest by `hang` more."""
+    from rich.console import Console
+    from rich.text import Text
+
+    width = _columns(file or sys.stdout)
+    for line in lines:
+        if len(line) * 2 <= width:  # no character is wider than two columns
+            click.echo(line, file=file)
+            continue
+        indent = len(line) - len(line.lstrip())
+        console = Console(width=max(width - indent - hang, 20))
+        for number, part in enumerate(Text(line[indent:]).wrap(console, console.width)):
+            click.echo(" " * (indent + hang * bool(number)) + part.plain.rstrip(), file=file)
+
+
 @contextmanager
 def outbox(options: Options) -> Iterator[Outbox]:
-    """Open the outbox for writing, once the bot was announced."""
+    """Open the outbox for writing."""
     from biobot.posting.outbox import Outbox
 
-    options.announce()
     with Outbox(options.usable.home / "outbox.db", options.usable.settings.post.first) as opened:
         yield opened
 

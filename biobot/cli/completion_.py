@@ -46,7 +46,7 @@ def posts(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
         "reconcile": (State.UNCONFIRMED,),
     }.get(context.info_name or "", ())
     try:
-        with health.open_outbox(_options(context).seen()) as outbox:
+        with health.open_outbox(_options(context).seen) as outbox:
             return [str(row.id) for row in outbox.posts(*wanted)[::-1] if str(row.id).startswith(begun)]
     except Exception:  # noqa: BLE001 - a shell that completes shows no errors
         return []
@@ -57,7 +57,7 @@ def models(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     from biobot.model.registry import Registry
 
     try:
-        found = Registry(_options(context).seen().home).list()
+        found = Registry(_options(context).seen.home).list()
     except Exception:  # noqa: BLE001 - a shell that completes shows no errors
         return []
     return [each.id for each in found if each.id.startswith(begun)]
@@ -68,7 +68,7 @@ def plugins(context: click.Context, _: click.Parameter, begun: str) -> list[str]
     from biobot.bundled import bundled
 
     try:
-        folders = (bundled("plugins"), _options(context).seen().folder / "plugins")
+        folders = (bundled("plugins"), _options(context).seen.folder / "plugins")
         found = {each.stem for folder in folders for each in folder.glob("[!_]*.py")}
     except Exception:  # noqa: BLE001 - a shell that completes shows no errors
         return []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from biobot.cli import Group, Options
+from biobot.cli import Changing, Group, Options
 from biobot.cli.collect_ import bounds, run
 from biobot.corpus.readers import Names, Skipped
 from biobot.errors import BadFile, CorpusError
@@ -34,7 +34,7 @@ def command() -> None:
     """Import, count, export and forget bios."""
 
 
-@command.command("import")
+@command.command("import", cls=Changing)
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--field", help="The key or column with the bio; by default bio, description, or what exporters use.")
 @click.option("--author", help="The key or column with the author's id, by which they can opt out.")
@@ -144,7 +144,7 @@ def export(options: Options, file: Path) -> None:
     click.echo(f"{counted(count, 'bio')} written to {file}", err=True)
 
 
-@command.command("forget")
+@command.command("forget", cls=Changing)
 @click.argument("who", metavar="[ID|@HANDLE]…", nargs=-1)
 @click.option("--text", "texts", multiple=True, help="A bio's text; its author goes with it if there is only one.")
 @click.option(
@@ -184,7 +184,7 @@ def forget(
             click.echo("some bios are stored without an author: forget such a bio with --text")
 
 
-@command.command("recheck")
+@command.command("recheck", cls=Changing)
 @bounds
 @click.pass_obj
 def recheck(options: Options, dry_run: bool, limit: int | None, budget: float | None, as_json: bool) -> None:

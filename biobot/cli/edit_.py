@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock, outbox
 from biobot.cli.completion_ import posts as completed
 from biobot.errors import OutboxError
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.argument("post", metavar="ID", type=int, shell_complete=completed)
 @click.option("--text", help="The new text; without it, your $EDITOR opens.")
 @click.option("--rev", type=int, help="The revision that you saw: fail if the draft has changed since.")

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from biobot.cli import Group, Options
+from biobot.cli import Changing, Group, Options
+from biobot.cli.common import table
 from biobot.cli.completion_ import models as completed
 from biobot.errors import ModelError
 from biobot.text.humanize import when
@@ -28,7 +29,7 @@ def list_(options: Options, as_json: bool) -> None:
     from biobot.app import models
     from biobot.model.registry import Registry
 
-    registry = Registry(options.config.home)
+    registry, rows = Registry(options.config.home), []
     active = None
     try:
         active = registry.current().id
@@ -51,8 +52,9 @@ def list_(options: Options, as_json: bool) -> None:
             click.echo(json.dumps(facts))
             continue
         bits = "" if model.dev_bits_per_byte is None else f"{model.dev_bits_per_byte:.3f} bits per byte"
-        size = f"{model.parameters / 1e6:>5.1f} M parameters {model.bytes / 1e6:>6.1f} MB"
-        click.echo(f"{'*' if model.active else ' '} {model.id:<20} {bits:<20} {size}")
+        size = f"{model.parameters / 1e6:>5.1f} M parameters, {model.bytes / 1e6:.1f} MB"
+        rows.append(("*" if model.active else " ", model.id, bits, size))
+    table(rows)
 
 
 @command.command()
@@ -107,40 +109,37 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-@command.command()
+@command.command(cls=Changing)
 @click.argument("model", shell_complete=completed)
 @click.pass_obj
 def use(options: Options, model: str) -> None:
     """Make MODEL (an id, or `starter`) active."""
     from biobot.model.registry import Registry
 
-    options.announce()
     click.echo(f"{Registry(options.config.home).promote(model).id} is now active")
 
 
-@command.command()
+@command.command(cls=Changing)
 @click.pass_obj
 def rollback(options: Options) -> None:
     """Make the model before the active one active again."""
     from biobot.model.registry import Registry
 
-    options.announce()
     click.echo(f"{Registry(options.config.home).rollback().id} is now active")
 
 
-@command.command()
+@command.command(cls=Changing)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, shell_complete=completed)
 @click.pass_obj
 def rm(options: Options, models: tuple[str, ...]) -> None:
     """Delete models, by their ids; never the active one or the starter."""
     from biobot.model.registry import Registry
 
-    options.announce()
     for model in models:
         click.echo(f"deleted {Registry(options.config.home).remove(model).id}")
 
 
-@command.command("import-legacy")
+@command.command("import-legacy", cls=Changing)
 @click.argument("state_dict", type=click.Path(path_type=Path))
 @click.option("--config", "sizes", type=click.Path(path_type=Path), required=True, help="His model_config.json.")
 @click.option("--byte-values", type=click.Path(path_type=Path), required=True, help="His byte_values.txt.")

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from biobot.cli import Group, Options
-from biobot.cli.common import clock
+from biobot.cli import Changing, Group, Options
+from biobot.cli.common import clock, table
 from biobot.errors import BiobotError
 
 
@@ -23,6 +23,7 @@ def list_(options: Options, as_json: bool) -> None:
     """List the networks, which of them are used, and their limits."""
     from biobot.app import networks
 
+    rows = []
     for each in networks.overview(options.config):
         if as_json:
             click.echo(json.dumps(each, ensure_ascii=False))
@@ -30,7 +31,8 @@ def list_(options: Options, as_json: bool) -> None:
         lasts = each["key_lasts"]
         sure = f"sent again safely {lasts if lasts == 'for ever' else f'for {lasts}'}" if lasts else "never sent again"
         used = "used" if each["in_use"] else f"needs {', '.join(each['missing'])}" if each["missing"] else "ready"
-        click.echo(f"{each['name']:<10} up to {each['max_length']:,} characters, {sure}; {used}")
+        rows.append((each["name"], f"up to {each['max_length']:,} characters, {sure}; {used}"))
+    table(rows)
 
 
 @command.command()
@@ -51,7 +53,7 @@ def check(options: Options, names: tuple[str, ...]) -> None:
         raise BiobotError("; ".join(failed))
 
 
-@command.command()
+@command.command(cls=Changing)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.pass_obj
 def label(options: Options, names: tuple[str, ...]) -> None:

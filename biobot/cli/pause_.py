@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock, outbox
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.pass_obj
 def command(options: Options) -> None:
     """Stop posting until `biobot resume`. The daemon keeps running, and finishes a call under way."""

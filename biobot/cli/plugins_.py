@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from biobot.cli import Group, Options
+from biobot.cli import Changing, Group, Options
+from biobot.cli.common import say
 from biobot.cli.completion_ import plugins as completed
 from biobot.errors import PluginError
 
@@ -47,7 +48,7 @@ def list_(options: Options, as_json: bool) -> None:
                 click.echo(json.dumps({**facts, **more}, default=str), file=stdout)
             else:
                 required = plugin.name in options.config.settings.filters.required
-                click.echo(clean("\n".join(_lines(plugin, settings, count, required=required))), file=stdout)
+                say(*map(clean, _lines(plugin, settings, count, required=required)), hang=4, file=stdout)
     if broken:
         raise PluginError(f"{counted(broken, 'plugin')} cannot be loaded: see above")
 
@@ -56,7 +57,8 @@ def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, require
     marks = [*(["off"] if not plugin.enabled else []), *(["required"] if required else [])]
     marks += [f"refused {refused}"] if refused else []
     hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "-"
-    yield f"{plugin.name:12} {hooks:18} {plugin.origin}{f'  ({chr(44).join(marks)})' if marks else ''}"
+    more = f"  ({', '.join(marks)})" if marks else ""
+    yield f"{plugin.name:12} {hooks:18} {plugin.origin}{more}"
     if plugin.problem:
         yield f"    {plugin.problem}"
     for line in ((plugin.kind and plugin.kind.__doc__) or "").strip().splitlines():
@@ -93,7 +95,7 @@ def test(
         click.echo(f"  ✗ {' '.join(text.split())}\n      {reason}")
 
 
-@command.command()
+@command.command(cls=Changing)
 @click.argument("name")
 @click.pass_obj
 def new(options: Options, name: str) -> None:
@@ -101,7 +103,7 @@ def new(options: Options, name: str) -> None:
     from biobot.app.installing import adding
     from biobot.filters import loader, scaffold
 
-    config = options.seen()  # as who called: a service's folder is not its own to write in
+    config = options.seen  # as who called: a service's folder is not its own to write in
     plugin, test_file = scaffold.write_new(name, config.folder if config.file else Path(), loader.origins(config))
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
     click.echo(f"try it: biobot plugins test {name}")

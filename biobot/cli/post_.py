@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock, tell
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.option("--text", help="Post this text, if the filters accept it; by default, a draft.")
 @click.pass_obj
 def command(options: Options, text: str | None) -> None:
     """Make one post now. Schedule and quiet hours are ignored, filters and budget are not."""
     from biobot.app.posting import post_everywhere
 
-    options.announce()
     tell(*post_everywhere(options.config, clock, "`biobot post`", text))

@@ -31,7 +31,7 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
     """List every row of the outbox, oldest first."""
     from biobot.app import health
     from biobot.posting.post import State
-    from biobot.text.humanize import relative, when
+    from biobot.text.humanize import one_line, relative, when
 
     with health.open_outbox(options.usable) as outbox:
         rows = outbox.posts(*(State(each) for each in states), limit=limit, everywhere=True)
@@ -43,7 +43,7 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
 
     def cells(row: Post) -> tuple[str, ...]:
         slot = "no slot" if row.slot is None else relative(row.slot, now) if terminal else when(row.slot)
-        text = " ⏎ ".join((row.text or "").splitlines())
+        text = one_line(row.text or "")
         return f"{row.id:>5}", str(row.state), row.network, slot, f"{text}{f'  ({row.reason})' if row.reason else ''}"
 
     table(map(cells, rows))

@@ -11,7 +11,7 @@ from contextlib import closing
 import click
 
 from biobot.candidate import Candidate, Verdict
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock
 from biobot.config import Config
 from biobot.errors import SampleError
@@ -22,7 +22,7 @@ FIRST_BATCH, BATCH = 8, 32
 """Bios of each temperature that are drawn at once, half of which are accepted: few at first, so that it begins soon."""
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.option("-n", "count", type=click.IntRange(1), default=100, show_default=True, help="Drafts to mark.")
 @click.option("--seed", type=click.IntRange(0, 2**62), help="The seed of the first bio; by default a random one.")
 @click.pass_obj

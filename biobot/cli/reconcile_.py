@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock, tell
 from biobot.cli.completion_ import posts as completed
 from biobot.errors import BiobotError
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.argument("post", metavar="[ID]", type=int, required=False, shell_complete=completed)
 @click.option("--resend", is_flag=True, help="Send the post again, if it is not on the timeline.")
 @click.pass_obj
@@ -23,7 +23,6 @@ def command(options: Options, post: int | None, resend: bool) -> None:
 
     if resend and post is None:
         raise click.UsageError("--resend needs the ID of a post: a text is only sent again if you name it")
-    options.announce()
     config, rows, failed = options.usable, [], list[str]()
     for name in config.settings.post.all if post is None else (network_of(config, post),):
         with opened_poster(config, clock, who="`biobot reconcile`", network=name) as writer:

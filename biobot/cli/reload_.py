@@ -9,14 +9,14 @@ import time
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.errors import BiobotError
 
 PATIENCE = 30.0
 """Seconds that the daemon may take: it may be in the middle of a post."""
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.pass_obj
 def command(options: Options) -> None:
     """Have the running daemon read biobot.toml, the keys and the plugins again, now.
@@ -28,7 +28,6 @@ def command(options: Options) -> None:
     from biobot.posting.notices import problems
 
     config = options.config  # a broken file is reported here
-    options.announce()
     daemon = locks.holder(config.home, locks.DAEMON)
     found = re.search(r"^the daemon \(pid (\d+)", daemon or "")
     if found is None:

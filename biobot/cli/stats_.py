@@ -6,12 +6,12 @@ import json
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.cli.common import clock
 from biobot.errors import BiobotError
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.option(
     "-n", "limit", type=click.IntRange(min=0), default=5, show_default=True, help="So many of the best posts."
 )
@@ -23,6 +23,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
     On X reading costs money, and is done only with `x.engagement = "on"` and within the month's budget.
     """
     from biobot.app import health, networks
+    from biobot.text.humanize import one_line
     from biobot.text.terminal import clean
 
     failed = []
@@ -39,7 +40,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
             continue
         click.echo(f"{each.network}: {health.totals_line(each.totals) if each.totals else 'nothing to show yet'}")
         for post in best:
-            text = clean(post["text"].replace("\n", " ⏎ "))
+            text = clean(one_line(post["text"]))
             figures = f"{post['likes']:>4} likes {post['reposts']:>4} reposts {post['replies']:>4} replies"
             click.echo(f"{post['id']:>5}  {figures}  {text}")
     if failed:

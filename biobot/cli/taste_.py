@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from biobot.cli import Group, Options
-from biobot.cli.common import clock
+from biobot.cli import Changing, Group, Options
+from biobot.cli.common import clock, say
 from biobot.errors import TasteError
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
             json.dumps({"marks": about["marks"] + found.own, "own": found.own} | shown | {"in_use": found.in_use})
         )
         return
-    click.echo(found.why)
-    click.echo(f"The shipped taste, on the {about['marks']:,} marks it was learnt from: {_agreement(base)}")
+    say(found.why)
+    say(f"The shipped taste, on the {about['marks']:,} marks it was learnt from: {_agreement(base)}")
     for name, each in (("The shipped taste", found.shipped), ("Your own", found.owned)):
         if each is not None:
-            click.echo(f"{name}, on your {found.own:,} marks: {_agreement(each)}")
+            say(f"{name}, on your {found.own:,} marks: {_agreement(each)}")
     for size, each in found.curve:
-        click.echo(f"  learnt from {size:>4} of your marks: {_agreement(each)}")
+        say(f"  learnt from {size:>4} of your marks: {_agreement(each)}")
     if plot is not None:
         from biobot.evaluation import plots
         from biobot.storage import atomic_write
@@ -64,7 +64,7 @@ def show(options: Options, as_json: bool, plot: Path | None = None) -> None:
         click.echo(f"drawn in {plot}", err=True)
 
 
-@command.command()
+@command.command(cls=Changing)
 @click.option("--base", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file of marks.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="With --base: the folder to write to.")
 @click.pass_obj
@@ -86,7 +86,7 @@ def learn(options: Options, base: Path | None, output: Path | None) -> None:
     click.echo(f"learnt: {_agreement(found)}")
 
 
-@command.command("import")
+@command.command("import", cls=Changing)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.pass_obj
 def import_(options: Options, file: Path) -> None:
@@ -125,13 +125,15 @@ def export(options: Options, file: Path) -> None:
         raise TasteError(f"cannot write {file}: {error.strerror}") from None
 
 
-@command.command()
-@click.confirmation_option(prompt="Delete all marks of this bot, and what was learnt from them?")
+@command.command(cls=Changing)
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def reset(options: Options) -> None:
+def reset(options: Options, yes: bool) -> None:
     """Delete your marks, and go back to the shipped taste."""
     from biobot.taste import taste
 
+    if not yes:
+        click.confirm("Delete all marks of this bot, and what was learnt from them?", abort=True)
     click.echo(f"{taste.reset(options.config.home):,} marks deleted; the shipped taste is in use")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from biobot.cli import Options
+from biobot.cli import Changing, Options
 from biobot.model import runtime
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SAMPLE_EVERY = 20.0  # seconds
 _QUIET = 0.85  # the share of its time that a training is on a core where nothing else wants the cores, at least
 
 
-@click.command()
+@click.command(cls=Changing)
 @click.option("--preset", type=click.Choice(["tiny", "small", "base", "blog", "large"]), help="The size (base).")
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the training bios.")
 @click.option(
@@ -70,8 +70,6 @@ def command(
         raise click.UsageError(
             "with --resume leave out --preset, --epochs, --max-minutes and --from: it continues as begun"
         )
-    if not as_json:
-        options.announce()
     runtime.prepare()
     from biobot.app import training
 

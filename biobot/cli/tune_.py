@@ -55,6 +55,8 @@ def command(
             Request(0, temperature)
     except SampleError as error:
         raise click.UsageError(str(error)) from None
+    if write and not as_json:
+        options.announce()
     config, rows = options.config, []
     with output.diverted(command=True) as stdout:
         with _progress(count * len(wanted)) as (tick, tell):

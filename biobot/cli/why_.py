@@ -7,6 +7,7 @@ import json
 import click
 
 from biobot.cli import Options
+from biobot.cli.common import say
 from biobot.cli.completion_ import posts as completed
 
 
@@ -22,5 +23,4 @@ def command(options: Options, post: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
-    for line in health.story_lines(found):
-        click.echo(line)
+    say(*health.story_lines(found))

@@ -19,6 +19,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def one_line(text: str) -> str:
+    """Return a text with its line ends shown as ⏎."""
+    return " ⏎ ".join(text.splitlines())
+
+
 def when(moment: datetime) -> str:
     """Return a time in the bot's zone: "2026-11-22 18:00:05 UTC"."""
     return f"{moment.astimezone(_zone()):%Y-%m-%d %H:%M:%S %Z}"

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
-from biobot.cli import COMMANDS
+from biobot.cli import COMMANDS, Changing, main
+from tests.conftest import Run
 
 
 def biobot(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +61,33 @@ def test_a_group_shows_the_whole_sentence_of_each_of_its_commands(name: str) -> 
     listing = biobot(name, "--help").stdout.partition("Commands:")[2]
     assert "..." not in listing
     assert len(listing.split("\n  ")) > 1
+
+
+OTHERS = {
+    *("init", "service install", "restore"),  # they make a bot, and name it
+    *("run", "tune"),  # with --once and with --write they name it
+    *("preview", "check", "eval", "audit", "rehearse", "doctor", "web", "backup", "completion"),
+    *("status", "why", "timeline", "queue list", "models list", "models show", "plugins list", "plugins test"),
+    *("networks list", "networks check", "corpus stats", "corpus export", "taste show", "taste export"),
+    *("config show", "config check"),
+}
+"""Commands that change nothing of a bot that is there."""
+
+
+def test_every_command_that_changes_something_names_the_bot_first(bot: Callable[[str], Path], run: Run) -> None:
+    context = click.Context(main)
+    found: dict[str, click.Command] = {}
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        inner = command.commands if isinstance(command, click.Group) else {"": command}
+        found |= {f"{name} {each}".strip(): command for each, command in inner.items()}
+    assert {words for words, command in found.items() if not isinstance(command, Changing)} == OTHERS
+    folder = str(bot("").resolve())
+    for words in (["corpus", "forget", "@somebody"], ["plugins", "new", "calm"], ["taste", "reset", "--yes"]):
+        first = run(*words)[1].splitlines()[0]
+        assert first.split(",")[0].endswith(" on rehearsal"), words
+        assert folder in first
 
 
 def test_an_error_is_one_line_and_a_traceback_only_with_v(tmp_path: Path) -> None:

@@ -85,8 +85,8 @@ def test_a_new_plugin_works_with_its_test_and_can_be_tried(folder: Path, capsys:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["new", "No-Good"], "is no name for a plugin"),
-        (["new", "wellformed"], "is no name for a plugin"),
+        (["new", "No-Good"], "cannot be a plugin's name"),
+        (["new", "wellformed"], "cannot be a plugin's name"),
         (["new", "profanity"], "there is a plugin 'profanity' already: bundled (profanity.py); choose another name"),
         (["new", "links"], "there is a plugin 'links' already: bundled (links.py)"),
         (["new", "own"], "own.py; choose another name"),
