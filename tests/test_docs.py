@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def docstrings(path: Path) -> Iterator[str]:
@@ -29,7 +29,7 @@ def test_no_docstring_begins_with_give_or_tell() -> None:
     assert found == [], "write `Return …`, `Yield …` or what is done"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_files_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = re.findall(

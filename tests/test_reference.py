@@ -49,5 +49,5 @@ def test_every_command_has_a_man_page(generate: ModuleType) -> None:
 
 
 def test_every_page_of_the_documentation_is_in_the_site() -> None:
-    listed = set(re.findall(r": (\w+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
-    assert listed == {page.name for page in DOCS.glob("*.md")}
+    listed = set(re.findall(r": ([\w/]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}

@@ -14,7 +14,7 @@ NAME = "biobot-lstm"
 def adding(packages: Sequence[str], *, index: str | None = None, prefix: Path | None = None) -> str:
     """Return the command that adds packages, from `index` if one is given, to where this program is installed."""
     prefix = prefix or Path(sys.prefix)
-    source = ["--index-url", index] if index else []
+    source = ["--upgrade", "--index-url", index] if index else []  # 2.13.0+cpu is newer than 2.13.0
     if (prefix / "uv-receipt.toml").exists():
         return join(["uv", "pip", "install", "--python", str(prefix), *source, *packages])
     if (prefix / "pipx_metadata.json").exists():

@@ -39,7 +39,7 @@ def json_line(found: Mapping[str, Any], stream: TextIO) -> str:
 
 
 _COLOURS = {
-    **dict.fromkeys(("ok", "posted", "running", "used", "*"), "green"),
+    **dict.fromkeys(("ok", "posted", "running", "used"), "green"),
     **dict.fromkeys(("held", "paused", "sending"), "yellow"),
     **dict.fromkeys(("FAIL", "problem", "blocked", "unconfirmed", "failed"), "bold red"),
     **dict.fromkeys(("stopped", "rejected", "skipped", "deleted"), "dim"),

@@ -53,7 +53,7 @@ def list_(options: Options, as_json: bool) -> None:
             continue
         bits = "" if model.dev_bits_per_byte is None else f"{model.dev_bits_per_byte:.3f} bits per byte"
         size = f"{model.parameters / 1e6:>5.1f} M parameters, {model.bytes / 1e6:.1f} MB"
-        rows.append(("*" if model.active else " ", model.id, bits, size))
+        rows.append((f"{'*' if model.active else ' '} {model.id}", bits, size))
     table(rows)
 
 

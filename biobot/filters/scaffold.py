@@ -102,9 +102,7 @@ def write_new(name: str, folder: Path, taken: Mapping[str, str]) -> tuple[Path, 
     Raises PluginError if one is there, or if `name` is among the plugins that are `taken`: where each of them is.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
-        raise PluginError(
-            f"{name!r} cannot be the name of a plugin; use lowercase letters, digits and _, as in no_shouting"
-        )
+        raise PluginError(f"{name!r} cannot be a plugin's name; use lowercase letters, digits and _, as in no_shouting")
     if name in taken:
         raise PluginError(f"there is a plugin {name!r} already: {taken[name]}; choose another name")
     files = (folder / "plugins" / f"{name}.py", PLUGIN), (folder / "tests" / f"test_{name}.py", TEST)

@@ -49,6 +49,9 @@ class Terminal:
     def flush(self) -> None:
         pass
 
+    def fileno(self) -> int:
+        raise OSError
+
 
 @pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_a_table_is_as_wide_as_the_terminal_and_breaks_between_words(
