@@ -28,15 +28,13 @@ from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
 from biobot.settings import XSettings
 from biobot.text.humanize import counted, when
-from biobot.worker.client import Worker
-from biobot.worker.protocol import Judge, Text
+from biobot.worker.client import PROBE, Worker
 
 OLDEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock that shows an earlier time was never set."""
 
 MIN_FREE_MIB = 100
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-PROBE = "A quiet baker who collects old maps and gets lost on purpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +123,17 @@ def _model(config: Config, _: datetime) -> str:
 
 
 def _plugins(config: Config, _: datetime) -> str:
-    from biobot.filters import loader
-
-    if broken := [each.problem for each in loader.load(config, require=False, broken=True) if each.problem]:
+    found = Worker(config).list_plugins(require=True)
+    if broken := [each.problem for each in found if each.problem]:
         raise BiobotError("; ".join(broken))
-    plugins = [plugin for plugin in loader.load(config) if plugin.enabled]
+    plugins = [plugin for plugin in found if plugin.enabled]
     bundled = [each.name for each in plugins if each.origin.startswith("bundled")]
     return ", ".join(bundled + [f"{each.name} ({each.origin})" for each in plugins if each.name not in bundled])
 
 
 def _filters(config: Config, _: datetime) -> str:
     """Have a text judged as a draft is: a filter that fails on it would refuse every draft."""
-    verdict = Worker(config).answer(Judge((Text(PROBE),)))
+    verdict = Worker(config).answer(PROBE)
     if broken := [str(each) for each in verdict.objections if each.failed]:
         raise BiobotError(f"{'; '.join(broken)}; nothing can be posted before that is fixed (docs/plugins.md)")
     return f"a text was judged in {sum(seconds for _, seconds in verdict.seconds):.2f} s"

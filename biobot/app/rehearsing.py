@@ -43,6 +43,7 @@ from biobot.rehearsal.faults import FAULTS
 from biobot.rehearsal.server import KEYS, FakeX
 from biobot.settings import BlueskySettings, MastodonSettings, NotifySettings, XSettings
 from biobot.text.humanize import counted, lasting
+from biobot.worker.client import PROBE
 from biobot.worker.double import FakeWorker
 
 CALL_TIMEOUT = timedelta(seconds=0.3)
@@ -212,6 +213,7 @@ class Stage:
         words = Words(random.Random(rng.random()))
         self._worker = FakeWorker(config, lambda _temperature, _seed: words.bio(), self._judge)
         self._barren = False
+        self._worker.try_plugins(PROBE)
         self._plugins = loader.load(config)
         self._learnt = Index.open(Registry(config.home).find(config.settings.model.name).index)
         self._deck = list(faults)

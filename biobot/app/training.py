@@ -23,6 +23,8 @@ from biobot.filters.judge import Judge
 from biobot.model.registry import ModelFolder, Registry
 from biobot.storage import atomic_write, make_folder
 from biobot.text.humanize import counted
+from biobot.worker.client import Worker
+from biobot.worker.protocol import LoadPlugins
 
 if TYPE_CHECKING:
     from biobot.evaluation import audit
@@ -161,6 +163,7 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         yield from _train(config, options, moment, clock, stopped, training_record.Record())
         return
+    Worker(config).try_plugins(LoadPlugins())  # rather than when the gate needs them, hours later
     with training_record.recorded(config.home, moment) as record:
         for event in _train(config, options, moment, clock, stopped, record):
             if isinstance(event, Done):

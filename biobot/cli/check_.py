@@ -29,18 +29,16 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
     FILE holds one text per line, or one JSON object per line with "text" and, for the text of an outbox row, its
     "id": that row is not compared with itself. The exit code is 0 even if texts are refused.
     """
-    from biobot.filters import output
-    from biobot.worker.protocol import Text
-    from biobot.worker.server import verdicts
+    from biobot.worker.client import Worker
+    from biobot.worker.protocol import Judge, Text
 
     if not texts and file is None and not sys.stdin.isatty():
         file = "-"
     if bool(texts) == bool(file):
         raise click.UsageError("give either a FILE or --text, or texts on standard input")
     given: Iterable[Text] = map(Text, texts) if file is None else _read(file)
-    with output.diverted(command=True) as stdout:
-        for verdict in verdicts(options.config, given, model, score=as_json):
-            click.echo(json_line(_facts(verdict), stdout) if as_json else _line(verdict), file=stdout)
+    for verdict in Worker(options.config).near(Judge(tuple(given), model, score=as_json)):
+        click.echo(json_line(_facts(verdict), sys.stdout) if as_json else _line(verdict))
 
 
 def _read(file: str) -> Iterator[Text]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
@@ -17,7 +18,7 @@ from biobot.cli.completion_ import plugins as completed
 from biobot.errors import PluginError
 
 if TYPE_CHECKING:
-    from biobot.filters.loader import Plugin
+    from biobot.worker.protocol import Loaded
 
 
 @click.group(cls=Group)
@@ -31,29 +32,27 @@ def command() -> None:
 def list_(options: Options, as_json: bool) -> None:
     """List the plugins with their origin, hooks, and settings in biobot.toml."""
     from biobot.app import health
-    from biobot.filters import loader, output, scaffold
     from biobot.text.humanize import counted
     from biobot.text.terminal import clean
+    from biobot.worker.client import Worker
 
     with health.open_outbox(options.config) as outbox:
         refused = outbox.refused()
-    broken = 0
-    with output.diverted(command=True) as stdout:
-        for plugin in loader.load(options.config, require=False, broken=True):
-            broken += bool(plugin.problem)
-            settings, count = scaffold.settings_of(plugin), refused.get(plugin.name, 0)
-            if as_json:
-                facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
-                more = {"enabled": plugin.enabled, "refused": count, "settings": settings, "problem": plugin.problem}
-                click.echo(json.dumps({**facts, **more}, default=str), file=stdout)
-            else:
-                required = plugin.name in options.config.settings.filters.required
-                say(*map(clean, _lines(plugin, settings, count, required=required)), hang=4, file=stdout)
-    if broken:
+    plugins = Worker(options.config).list_plugins(require=False)
+    for plugin in plugins:
+        count = refused.get(plugin.name, 0)
+        if as_json:
+            facts = {"name": plugin.name, "hooks": sorted(plugin.hooks), "from": plugin.origin}
+            more = {"enabled": plugin.enabled, "refused": count, "settings": plugin.settings, "problem": plugin.problem}
+            click.echo(json.dumps({**facts, **more}))
+        else:
+            required = plugin.name in options.config.settings.filters.required
+            say(*map(clean, _lines(plugin, count, required=required)), hang=4)
+    if broken := sum(bool(each.problem) for each in plugins):
         raise PluginError(f"{counted(broken, 'plugin')} cannot be loaded: see above")
 
 
-def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, required: bool) -> Iterator[str]:
+def _lines(plugin: Loaded, refused: int, *, required: bool) -> Iterator[str]:
     marks = [*(["off"] if not plugin.enabled else []), *(["required"] if required else [])]
     marks += [f"refused {refused}"] if refused else []
     hooks = ", ".join(sorted(hook.removeprefix("biobot_") for hook in plugin.hooks)) or "-"
@@ -61,10 +60,10 @@ def _lines(plugin: Plugin, settings: dict[str, object], refused: int, *, require
     yield f"{plugin.name:12} {hooks:18} {plugin.origin}{more}"
     if plugin.problem:
         yield f"    {plugin.problem}"
-    for line in ((plugin.kind and plugin.kind.__doc__) or "").strip().splitlines():
+    for line in plugin.about.strip().splitlines():
         yield f"    {line.strip()}" if line.strip() else ""
-    for key, value in settings.items():
-        yield f"    {key} = {json.dumps(value, default=str)}"
+    for key, value in plugin.settings.items():
+        yield f"    {key} = {json.dumps(value)}"
 
 
 @command.command()
@@ -79,17 +78,22 @@ def test(
     options: Options, plugin: str, texts: Path | None, count: int, temperature: float, seed: int, examples: int
 ) -> None:
     """Run one filter on texts: what it refuses, how long it takes, what it changes."""
-    from biobot.app import plugin_trial
+    from biobot.worker.client import Worker
+    from biobot.worker.protocol import TryPlugin
 
-    drawn = _read(texts, count) if texts else plugin_trial.samples(options.config, count, temperature, seed)
-    trial = plugin_trial.trial(options.config, plugin, drawn, examples)
+    given = tuple(_read(texts, count)) if texts else ()
+    drawn = 0 if texts else count
+    request = TryPlugin(
+        str(Path(plugin).absolute()) if plugin.endswith(".py") else plugin, given, examples, drawn, temperature, seed
+    )
+    (trial,) = Worker(options.config).near(request, foreign=plugin.endswith(".py"))
     if not trial.texts:
         raise click.UsageError(f"there are no texts in {texts}")
     seconds = sorted(trial.seconds) or [0.0]
     click.echo(f"refused   {trial.refused} of {trial.texts} ({trial.refused / trial.texts:.1%})")
     click.echo(f"changes   {trial.alone} that every other filter accepts")
     click.echo(f"time      {sum(seconds) / len(seconds) * 1e3:.3f} ms per text, at most {seconds[-1] * 1e3:.3f} ms")
-    for reason, number in trial.reasons.most_common(10):
+    for reason, number in Counter(trial.reasons).most_common(10):
         click.echo(f"{number:7} × {reason}")
     for text, reason in trial.examples:
         click.echo(f"  ✗ {' '.join(text.split())}\n      {reason}")

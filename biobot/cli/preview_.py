@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,9 +62,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Print sample bios with the filters' objections; post nothing."""
-    from biobot.filters import output
+    from biobot.worker.client import Worker
     from biobot.worker.protocol import Preview
-    from biobot.worker.server import preview
 
     temperatures = temperatures or tuple(options.config.settings.sample.temperatures)
     seed = secrets.randbits(32) if seed is None else seed
@@ -75,15 +74,14 @@ def command(
     except SampleError as error:
         raise click.UsageError(str(error)) from None
     wanted = Preview(temperatures, count, seed, controls, model, not no_filters)
-    with output.diverted(command=True) as stdout:
-        verdicts = preview(options.config, wanted)
-        if best is not None:
-            verdicts = _best(verdicts, best)
-        if as_json:
-            for verdict in verdicts:
-                click.echo(json_line(_facts(verdict, per_byte=per_byte), stdout), file=stdout)
-        else:
-            _show(verdicts, stdout, judged=not no_filters)
+    verdicts = Worker(options.config).near(wanted)
+    if best is not None:
+        verdicts = _best(verdicts, best)
+    if as_json:
+        for verdict in verdicts:
+            click.echo(json_line(_facts(verdict, per_byte=per_byte), sys.stdout))
+    else:
+        _show(verdicts, judged=not no_filters)
 
 
 def _best(verdicts: Iterable[Verdict], count: int) -> Iterator[Verdict]:
@@ -116,10 +114,10 @@ def _facts(verdict: Verdict, *, per_byte: bool) -> dict[str, Any]:
     return facts
 
 
-def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
+def _show(verdicts: Iterable[Verdict], *, judged: bool) -> None:
     from biobot.text import terminal
 
-    colour = terminal.colours(stdout)
+    colour = terminal.colours(sys.stdout)
     shown, accepted, masked = 0, 0, 0.0
     for verdict in verdicts:
         bio = verdict.candidate
@@ -127,7 +125,7 @@ def _show(verdicts: Iterable[Verdict], stdout: TextIO, *, judged: bool) -> None:
         label += "" if verdict.score is None else f" · score {verdict.score:.2f}"
         objections = map(str, verdict.objections) if judged else None
         text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
-        click.echo(text, file=terminal.painted(stdout), color=colour)  # `draft` has cleaned it
+        click.echo(text, file=terminal.painted(sys.stdout), color=colour)  # `draft` has cleaned it
         shown, accepted, masked = shown + 1, accepted + verdict.accepted, masked + (bio.masked or 0.0)
     said = [f"{accepted} of {shown} accepted"] if judged else []
     if masked / shown >= NOTABLE:

@@ -46,6 +46,7 @@ def command(
     """Measure each temperature: how many bios pass, how novel they are, what they cost; recommend some."""
     from biobot.app import tuning
     from biobot.filters import output
+    from biobot.worker.client import PROBE, Worker
     from biobot.worker.protocol import Sweep
     from biobot.worker.server import sweep
 
@@ -58,6 +59,7 @@ def command(
     if write and not as_json:
         options.announce()
     config, rows = options.config, []
+    Worker(config).try_plugins(PROBE)
     with output.diverted(command=True) as stdout:
         with _progress(count * len(wanted)) as (tick, tell):
             for row in sweep(config, Sweep(wanted, count, model), tick):

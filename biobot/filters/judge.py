@@ -75,7 +75,7 @@ class Judge:
         total = self._taste(verdict.candidate) if self._taste else 0.0
         for plugin, hook in self._scorers:
             try:
-                with output.logged_as(plugin.name), alarm(self._timeout):
+                with output.logged_as(plugin.name, "scored a text"), alarm(self._timeout):
                     total += _finite(hook(candidate=replace(verdict.candidate), settings=plugin.settings))
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
@@ -87,7 +87,7 @@ class Judge:
         """Return a filter's reason, if it has one, and whether that is only that it failed."""
         start = time.perf_counter()
         try:
-            with output.logged_as(plugin.name), alarm(self._timeout):
+            with output.logged_as(plugin.name, "judged a text"), alarm(self._timeout):
                 answer = hook(candidate=candidate, settings=plugin.settings, seen=self.known)
         except TimeUp:
             return f"took longer than {self._timeout:g} s and was cut off", True

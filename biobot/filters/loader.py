@@ -81,13 +81,18 @@ class _Source:
     origin: str
     load: Callable[[], Any]
     replaces: str | None = None
+    is_bundled: bool = False
 
 
-def load(config: Config, *, require: bool = True, broken: bool = False) -> Plugins:
-    """Load the plugins of a bot and check their settings; with `broken` also list those that cannot be loaded.
+def load(config: Config, *, require: bool = True, broken: Mapping[str, str] | None = None) -> Plugins:
+    """Load the plugins of a bot and check their settings.
+
+    With `broken` those that cannot be loaded are listed, too; those that it names are not even tried, for the reason
+    that it gives.
 
     Raises PluginError when one cannot be loaded or is not safe to load, or when one that `filters.required`
-    names is missing (unless `require` is false); ConfigError when a table or a name in `[filters]` is wrong.
+    names is missing (unless `require` is false, or one is broken); ConfigError when a table or a name in `[filters]`
+    is wrong.
     """
     settings, where = config.settings.filters, Where(str(config.file or "biobot.toml"))
     sources = _sources(config)
@@ -102,18 +107,31 @@ def load(config: Config, *, require: bool = True, broken: bool = False) -> Plugi
     for name, source in sources.items():
         if name in settings.disabled:
             found.append(Plugin(name, source.origin, enabled=False))
+        elif broken and name in broken:
+            found.append(Plugin(name, source.origin, problem=broken[name]))
         else:
             try:
                 limit = IMPORT * settings.timeout.total_seconds()
                 found.append(_load(manager, source, settings.tables.get(name), where.at("filters").at(name), limit))
             except BiobotError as error:
-                if not broken:
+                if broken is None:
                     raise
                 found.append(Plugin(name, source.origin, problem=str(error)))
     plugins = Plugins(tuple(found))
-    if require:
+    if require and not any(each.problem for each in plugins):
         _require(plugins, settings.required, where)
     return plugins
+
+
+def how_to_fix(name: str) -> str:
+    """Return what an owner can do about a plugin that does not work."""
+    return f'fix it, or turn it off with filters.disabled = ["{name}"]'
+
+
+def runs_foreign_code(config: Config) -> bool:
+    """Return whether a plugin is enabled that did not come with biobot; raise PluginError as `load` does."""
+    disabled = config.settings.filters.disabled
+    return any(name not in disabled and not each.is_bundled for name, each in _sources(config).items())
 
 
 def load_one(config: Config, name: str) -> Plugin:
@@ -148,7 +166,7 @@ def _sources(config: Config) -> dict[str, _Source]:
     own = config.folder / "plugins"
     found: dict[str, _Source] = {}
     for path in _files(bundled("plugins")):
-        found[path.stem] = _Source(path.stem, f"bundled ({path.name})", _importer(path))
+        found[path.stem] = _Source(path.stem, f"bundled ({path.name})", _importer(path), is_bundled=True)
     if own.is_dir() and own.resolve() != bundled("plugins").resolve():
         for path in _files(own):
             replaces = found[path.stem].origin if path.stem in found else None
@@ -227,11 +245,12 @@ def _load(
         words = str(error) if isinstance(error, PluginError) else say(error)
         if isinstance(error, TimeUp):
             words = f"it takes longer than {limit:g} s ({IMPORT} times filters.timeout); does it loop?"
-        off = f'fix it, or turn it off with filters.disabled = ["{source.name}"]'
-        return PluginError(f"the plugin {source.name} ({source.origin}) cannot be loaded: {clean(words)}; {off}")
+        return PluginError(
+            f"the plugin {source.name} ({source.origin}) cannot be loaded: {clean(words)}; {how_to_fix(source.name)}"
+        )
 
     try:
-        with output.logged_as(source.name), alarm(limit):
+        with output.logged_as(source.name, "was imported"), alarm(limit):
             module = source.load()
         manager.register(module, name=source.name)
         manager.check_pending()  # a misspelt hook is an error, not a silent pass
@@ -268,7 +287,7 @@ def _load(
             f'filters.disabled = ["{source.name}"]'
         )
     try:
-        with output.logged_as(source.name), alarm(limit):
+        with output.logged_as(source.name, "described its settings"), alarm(limit):
             kind = _kind(source, hooks)
             settings = MappingProxyType(dict(table or {})) if kind is None else build(kind, table or {}, where)
     except (BiobotError, KeyboardInterrupt):

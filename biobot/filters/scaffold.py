@@ -1,18 +1,14 @@
-"""What a plugin's author needs: a first file with its test, and a trial of a filter on many texts."""
+"""What a plugin's author needs: a first file with its test, and the settings that it has."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import typing
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
-from biobot.candidate import Candidate
 from biobot.errors import PluginError
-from biobot.filters.judge import Judge
 from biobot.filters.loader import RESERVED, Plugin
 from biobot.storage import atomic_write, make_folder
 
@@ -65,35 +61,6 @@ def test_refuses_a_loud_text() -> None:
 def test_can_be_set_to_allow_more() -> None:
     assert judge(PLUGIN, "A baker!!!! From Lisbon!", settings={{"most": 5}}) is None
 '''
-
-
-@dataclass
-class Trial:
-    """What a filter made of many texts, and what it changed beside the other filters."""
-
-    texts: int = 0
-    refused: int = 0
-    alone: int = 0
-    seconds: list[float] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[str, str]] = field(default_factory=list)
-
-
-def try_out(name: str, judge: Judge, texts: Iterable[str], examples: int = 5) -> Trial:
-    """Ask a judge that knows the plugin `name` about every text, and keep what is said of that plugin."""
-    trial = Trial()
-    for text in texts:
-        verdict = judge.judge(Candidate(text))
-        trial.texts += 1
-        trial.seconds += [seconds for plugin, seconds in verdict.seconds if plugin == name]
-        reasons = [objection.reason for objection in verdict.objections if objection.filter == name]
-        if reasons:
-            trial.refused += 1
-            trial.alone += len(verdict.objections) == 1
-            trial.reasons[re.sub(r"\d+", "N", reasons[0])] += 1
-            if len(trial.examples) < examples:
-                trial.examples.append((text, reasons[0]))
-    return trial
 
 
 def write_new(name: str, folder: Path, taken: Mapping[str, str]) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""What runs in a worker: `python -m biobot.worker DESCRIPTOR`, started by `biobot.worker.client` and by nobody else."""
+"""What runs in a worker: `python -m biobot.worker SOCKET NOTE`, started by `biobot.worker.client` alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from biobot.errors import BiobotError, say
+from biobot.filters import output
 from biobot.worker import protocol
 from biobot.worker.protocol import Done, Failed, Log, Task
 
@@ -24,6 +25,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
+    output.note_in(int(sys.argv[2]), channel.fileno())
     task = protocol.decode(channel.makefile("rb").readline(), Task)
     threading.Thread(target=_follow, args=[channel], name="follow", daemon=True).start()
     logging.getLogger("biobot").setLevel(logging.DEBUG)
@@ -41,7 +43,6 @@ def main() -> None:
 
 def _answer(channel: socket.socket, task: Task) -> None:
     from biobot.config import Config, load, parse
-    from biobot.filters import output
     from biobot.worker import server
 
     output.stay_diverted()

@@ -164,20 +164,61 @@ class Sweep(Request[Figures]):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A plugin that is on, and its hooks."""
+    """A plugin: where it is from, its hooks, its settings, what it says of these, and why it cannot be loaded."""
 
     name: str
     hooks: tuple[str, ...]
+    origin: str = ""
+    enabled: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class LoadPlugins(Request[Loaded]):
-    """Load the plugins and check their settings, as every other request does first."""
+    """Load the plugins and check their settings, as every other request does first.
+
+    With `broken` all are listed; those that it names are not tried, for the reason that it gives.
+    """
 
     doing = "loading the plugins"
+    broken: Mapping[str, str] | None = None
+    require: bool = True
 
 
-AnyRequest = Draw | Preview | Judge | Replay | Choice | Explain | LearnTaste | Sweep | LoadPlugins
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a filter made of texts: how many there were, its refusals, those of it alone, its times, reasons, examples.
+
+    Numbers in the reasons are counted as one; an example is a text and the reason.
+    """
+
+    texts: int
+    refused: int
+    alone: int
+    seconds: tuple[float, ...]
+    reasons: Mapping[str, int]
+    examples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TryPlugin(Request[Tried]):
+    """Ask the plugin of that name, or in that file, about texts, beside all the bot's other filters.
+
+    Without texts `count` bios of the bot's model are drawn, unjudged, the first with the seed `seed`.
+    """
+
+    doing = "trying the plugin"
+    plugin: str
+    texts: tuple[str, ...] = ()
+    examples: int = 5
+    count: int = 0
+    temperature: float = 0.8
+    seed: int = 0
+
+
+AnyRequest = Draw | Preview | Judge | Replay | Choice | Explain | LearnTaste | Sweep | LoadPlugins | TryPlugin
 
 
 # -- what surrounds them -------------------------------------------------------------------------------

@@ -1,22 +1,26 @@
 """What a worker does: bios drawn and judged, texts judged, one bio drawn again.
 
-`biobot preview`, `check` and `tune` do the same in their own process. Nothing imports torch until something is drawn.
+Where no plugin runs that is not biobot's own, commands do the same in their own process. Nothing imports torch until
+something is drawn.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
 from biobot.config import Config
-from biobot.errors import SampleError
-from biobot.filters import loader
+from biobot.errors import PluginError, SampleError
+from biobot.filters import loader, scaffold
 from biobot.filters.judge import Judge
 from biobot.model import runtime
 from biobot.model.registry import Registry
@@ -73,8 +77,44 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
             yield learn_taste(config)
         case protocol.Sweep():
             yield from _figures(sweep(config, request))
-        case protocol.LoadPlugins():
-            yield from (protocol.Loaded(each.name, tuple(each.hooks)) for each in loader.load(config) if each.enabled)
+        case protocol.LoadPlugins(broken, require):
+            yield from map(_loaded, loader.load(config, broken=broken, require=require))
+        case protocol.TryPlugin():
+            yield trial(config, request)
+
+
+def trial(config: Config, request: protocol.TryPlugin) -> protocol.Tried:
+    """Return what one filter makes of texts; raise PluginError if there is no such filter, or it is off."""
+    found, name = loader.load(config, require=False), request.plugin
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise PluginError(f"there is no file {name}")
+        own = loader.load_file(Path(name), config.settings.filters.tables.get(Path(name).stem))
+        name = own.name
+        found = loader.Plugins((*(each for each in found if each.name != name), own))
+    if name not in (known := [each.name for each, _ in found.with_hook("biobot_filter")]):
+        raise PluginError(f"there is no filter {name!r} that is on; these are: {', '.join(known)}")
+    texts: Iterable[str] = request.texts
+    if request.count:
+        drawn = open_sampler(config).draw(seeds(request.temperature, request.count, request.seed), Controls())
+        texts = (each.text for each in drawn)
+    model = Registry(config.home).find(config.settings.model.name)
+    judge = Judge(found, known_texts(config, model), config.settings.filters.timeout)
+    verdicts = [judge.judge(Candidate(text)) for text in texts]
+    seconds = tuple(spent for each in verdicts for plugin, spent in each.seconds if plugin == name)
+    refused = [(each, said.reason) for each in verdicts for said in each.objections if said.filter == name]
+    alone = sum(len(each.objections) == 1 for each, _ in refused)
+    reasons = Counter(re.sub(r"\d+", "N", reason) for _, reason in refused)
+    examples = tuple((each.candidate.text, reason) for each, reason in refused[: request.examples])
+    return protocol.Tried(len(verdicts), len(refused), alone, seconds, reasons, examples)
+
+
+def _loaded(plugin: loader.Plugin) -> protocol.Loaded:
+    settings = json.loads(json.dumps(scaffold.settings_of(plugin), default=str))
+    about = (plugin.kind and plugin.kind.__doc__) or ""
+    return protocol.Loaded(
+        plugin.name, tuple(plugin.hooks), plugin.origin, plugin.enabled, settings, about, plugin.problem
+    )
 
 
 def drafts(config: Config, requests: Iterable[DraftRequest]) -> Iterator[DraftResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,25 @@ BROKEN = {
     "settings of no type": (SETTINGS.replace("TYPE", "Undefined"), "name 'Undefined' is not defined"),
 }
 
+DEATHS = {
+    "an exit that nobody sees": ("import os; os._exit(0)", "the worker ended with status 0 while the plugin NAME was"),
+    "a crash": (
+        "import ctypes; ctypes.string_at(0)",
+        "the worker was ended by SIGSEGV while the plugin NAME was imported",
+    ),
+    "a signal": ("import os; os.kill(os.getpid(), 40)", "ended by signal 40 while the plugin NAME was imported"),
+    "closed files": ("import os; os.closerange(0, 99)", "ended with status 1 while the plugin NAME was imported"),
+    "closed files that became others": (
+        f"import os; os.closerange(3, 99); kept = [open('/dev/null') for _ in range(9)]\n{HOOK}",
+        "(it closed files that are not its own) while the plugin NAME was imported",
+    ),
+    "an exit in its settings": (
+        "import os\nfrom biobot import hookimpl\n@hookimpl\ndef biobot_settings():\n    os._exit(5)",
+        "the worker ended with status 5 while the plugin NAME described its settings",
+    ),
+}
+"""What no `except` sees: the process is gone."""
+
 Folder = Callable[[str], Path]
 
 
@@ -62,15 +82,57 @@ def own(bot: Folder) -> Path:
     return bot('[filters]\ntimeout = "0.1s"\n') / "plugins"
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_a_plugin_that_cannot_be_loaded_is_one_line_that_names_it(own: Path, run: Run, what: str) -> None:
-    source, words = BROKEN[what]
+@pytest.mark.parametrize("cases", [BROKEN, DEATHS], ids=["broken", "dead"])
+def test_each_plugin_that_cannot_be_loaded_is_listed_with_a_line_that_names_it(
+    own: Path, run: Run, cases: dict[str, tuple[str, str]]
+) -> None:
+    expected = {}
+    for number, (what, (source, words)) in enumerate(cases.items()):
+        name = f"mine_{number}"
+        (own / f"{name}.py").write_text(source)
+        expected[name] = (what, words.replace("NAME", name))
+    (own / "zoo.py").write_text(HOOK)
+    code, out, err = run("plugins", "list", "--json")
+    assert (code, err) == (1, f"biobot: {len(expected)} plugins cannot be loaded: see above\n")
+    found = {each["name"]: each["problem"] for each in map(json.loads, out.splitlines())}
+    assert found["zoo"] == ""
+    for name, (what, words) in expected.items():
+        assert words in found[name], what
+        assert f"the plugin {name} " in found[name], what
+        assert "\n" not in found[name], what
+
+
+@pytest.mark.parametrize(("cases", "what"), [(BROKEN, "an exit"), (DEATHS, "an exit that nobody sees")])
+def test_a_command_that_needs_plugins_says_which_one_cannot_be_loaded(
+    own: Path, run: Run, cases: dict[str, tuple[str, str]], what: str
+) -> None:
+    source, words = cases[what]
     (own / "mine.py").write_text(source)
     code, out, err = run("check", "--text", "A baker who dreams of slow trains")
     assert (code, out) == (1, "")
-    assert err.startswith(f"biobot: the plugin mine ({own / 'mine.py'})")
-    assert words in err
+    assert "the plugin mine" in err
+    assert words.replace("NAME", "mine") in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", ["check --text Baker", "plugins test mine -n 1", "tune -n 10"])
+def test_a_filter_that_ends_the_process_is_named_and_accepts_nothing(own: Path, run: Run, words: str) -> None:
+    (own / "mine.py").write_text(HOOK.replace("return 'never'", "import os; os._exit(0)"))
+    code, out, err = run(*words.split())
+    assert (code, out) == (1, "")
+    assert err == (
+        "biobot: the worker ended with status 0 while the plugin mine judged a text; fix it, or turn it off with "
+        'filters.disabled = ["mine"]\n'
+    )
+
+
+def test_a_plugin_that_hangs_where_no_alarm_reaches_it_is_stopped_and_named(own: Path, run: Run) -> None:
+    (own / "mine.py").write_text(
+        "import ctypes\nctypes.pythonapi.PyOS_setsig(14, ctypes.c_void_p(1))\nwhile True: pass"
+    )
+    code, _, err = run("check", "--text", "Baker")
+    assert code == 1
+    assert err.startswith("biobot: the worker took longer than 1 s and was stopped while the plugin mine was imported;")
 
 
 def test_a_link_to_nothing_and_a_folder_are_one_line_each_and_can_be_turned_off(
@@ -100,18 +162,20 @@ def test_the_list_and_the_doctor_show_every_broken_plugin_beside_the_others(own:
     (own / "fine.py").write_text(HOOK)
     (own / "one.py").write_text("import sys; sys.exit()")
     (own / "two.py").write_text("def filter(candidate): return 'no'")
+    (own / "three.py").write_text("import os; os._exit(0)")
     code, out, err = run("plugins", "list")
     assert code == 1
-    assert err == "biobot: 2 plugins cannot be loaded: see above\n"
+    assert err == "biobot: 3 plugins cannot be loaded: see above\n"
     assert "SystemExit" in out
     assert "filter is no hook" in out
     assert f"filter             {own / 'fine.py'}" in out
     code, out, err = run("doctor")
     assert code == 1
-    line = next(each for each in out.splitlines() if "plugins" in each)
+    line = next(each for each in out.splitlines() if each[6:13] == "plugins")
     assert line.startswith("FAIL")
     assert "the plugin one" in line
     assert "the plugin two" in line
+    assert "the plugin three" in line
     assert "torch" in out  # the rest is looked at, too
 
 

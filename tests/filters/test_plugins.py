@@ -197,6 +197,7 @@ def test_an_installed_package_brings_its_filter_by_entry_point(
         "from biobot import hookimpl\n@hookimpl\ndef biobot_filter(candidate): return 'not polite'\n"
     )
     monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))  # for the worker
     assert check(FINE)["reasons"] == {"polite": "not polite"}
     (site / "polite-1.0.dist-info" / "entry_points.txt").write_text("[biobot]\nprofanity = polite_filter\n")
     assert "there is one already" in check(FINE)["message"]

@@ -90,14 +90,15 @@ def test_a_new_plugin_works_with_its_test_and_can_be_tried(folder: Path, capsys:
         (["new", "profanity"], "there is a plugin 'profanity' already: bundled (profanity.py); choose another name"),
         (["new", "links"], "there is a plugin 'links' already: bundled (links.py)"),
         (["new", "own"], "own.py; choose another name"),
-        (["test", "nothing", "--texts", "x"], "there is no filter 'nothing'"),
-        (["test", "gone.py", "--texts", "x"], "there is no file gone.py"),
+        (["test", "nothing", "--texts", "x.txt"], "there is no filter 'nothing'"),
+        (["test", "gone.py", "--texts", "x.txt"], "gone.py\n"),
     ],
 )
 def test_a_wrong_name_is_one_clear_line(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     (folder / "plugins" / "own.py").write_text("")
+    (folder / "x.txt").write_text("A baker\n")
     with pytest.raises(SystemExit) as left:
         main(["plugins", *arguments])
     assert left.value.code == 1
@@ -147,8 +148,9 @@ def test_the_guide_leads_from_nothing_to_an_installed_plugin(
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: biobot-calm\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(f"[biobot]\n{point[1]} = {point[2]}\n")
-    monkeypatch.syspath_prepend(str(folder))
+    (folder / "biobot_calm.py").rename(folder / "site" / "biobot_calm.py")
     monkeypatch.syspath_prepend(str(folder / "site"))
+    monkeypatch.setenv("PYTHONPATH", f"{folder / 'site'}")  # for the worker
     found = {each["name"]: each for each in map(json.loads, run(capsys, "plugins", "list", "--json").splitlines())}
     assert found["calm"]["from"] == "package biobot-calm"
     with pytest.raises(SystemExit):

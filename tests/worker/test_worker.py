@@ -301,8 +301,8 @@ def test_closing_a_call_ends_the_wait_of_another_thread(folder: Path, plugin: Pl
     ("body", "said"),
     [
         ("import os; os._exit(0)", "the worker ended with status 0"),
-        ("import os; os.write(2, b'the disk is on fire'); os._exit(3)", "status 3: the disk is on fire"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL; is there enough memory?"),
+        ("import os; os.write(2, b'the disk is on fire'); os._exit(3)", "status 3 (the disk is on fire)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL (is there enough memory?)"),
         ("import os; os.closerange(3, 200)\n    import time; time.sleep(60)", "the worker ended with status 1"),
     ],
 )
@@ -311,6 +311,7 @@ def test_a_worker_that_a_plugin_ends_has_not_judged(folder: Path, plugin: Plugin
     with pytest.raises(PluginError) as caught:
         Worker(load()).judge(FINE)
     assert said in str(caught.value)
+    assert "while the plugin own judged a text; fix it" in str(caught.value)
     assert str(caught.value).endswith("; a text that was not judged is not posted")
 
 
