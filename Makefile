@@ -41,8 +41,9 @@ help:
 demo: .venv/core
 	@$(BIN)/python -m biobot.demo
 
+# three at once on two cores: some tests wait for clocks and servers
 test: .venv/dev
-	@$(BIN)/python -m pytest -m "not soak" -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -m "not soak" -n 3 --dist worksteal $(ARGS)
 
 soak: .venv/dev
 	@$(BIN)/python -m pytest -m soak --timeout 7200 $(ARGS)

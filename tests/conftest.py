@@ -6,18 +6,26 @@ import logging
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from biobot.cli import main
+from biobot.config import Config
+from biobot.errors import BiobotError, ConfigError, SampleError
 from biobot.model import runtime
 from biobot.text.humanize import show_times_in
-from tests.pds import server
+from biobot.worker import protocol, server
+from biobot.worker.client import Call, Worker
+from biobot.worker.protocol import Task
+from tests.pds.server import Pds, missing
 
 runtime.prepare()  # before any test imports torch
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, and start processes
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background: no Ctrl-C would reach a child
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -101,13 +109,42 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
+@pytest.fixture
+def worker_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have requests to workers answered in this process, over the same messages: it need not import torch each time."""
+
+    one_at_a_time = threading.Lock()
+
+    class Here(Call[Any]):
+        def __init__(self, config: Config, request: Any) -> None:
+            task = Task(str(config.file) if config.file else None, str(config.home), request, config.text)
+            self._doing = request.doing
+            self._answers = server.answer(config, protocol.decode(protocol.encode(task), Task).request)
+            self._class = protocol.answer_class(request)
+
+        def receive(self) -> Any:
+            try:
+                with one_at_a_time:
+                    answer = next(self._answers, None)
+            except ConfigError:
+                raise
+            except BiobotError as error:
+                raise SampleError(f"{self._doing} failed: {error}") from error
+            return None if answer is None else protocol.decode(protocol.encode(answer), self._class)
+
+        def close(self) -> None:
+            self._answers = iter(())
+
+    monkeypatch.setattr(Worker, "ask", lambda self, request, _=None: Here(self.config, request))
+
+
 @pytest.fixture(scope="session")
-def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Pds]:
+def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pds]:
     """A real PDS of Bluesky's; each test makes an account of its own there."""
-    if why := server.missing():
+    if why := missing():
         assert not os.environ.get("CI"), why
         pytest.skip(why)
-    with server.Pds(tmp_path_factory.mktemp("pds")) as running:
+    with Pds(tmp_path_factory.mktemp("pds")) as running:
         yield running
 
 

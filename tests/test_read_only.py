@@ -25,6 +25,8 @@ from tests.homes import kill_within_a_transaction, snapshot
 from tests.web import scene
 from tests.web.browser import served
 
+pytestmark = pytest.mark.usefixtures("worker_here")
+
 COMMANDS = (
     ["status"],
     ["status", "--json"],

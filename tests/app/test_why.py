@@ -22,6 +22,8 @@ from biobot.sampling.controls import Controls
 from biobot.worker.client import Worker
 from biobot.worker.protocol import Preview
 
+pytestmark = pytest.mark.usefixtures("worker_here")
+
 CONTROLS = Controls(top_p=0.7, min_p=0.02, prefix="Crêp".encode()[:3], max_bytes=50)
 
 

@@ -71,6 +71,14 @@ def posted(world: World) -> list[Post]:
     return world.rows(State.POSTED)
 
 
+def test_an_unknown_fate_is_not_settled_while_the_network_wants_no_calls(world: World) -> None:
+    net(world).faults = [("after", LOST), LOST, Refused(Kind.RATE_LIMIT, 429, wait=timedelta(minutes=20))]
+    world.run(timedelta(minutes=20))
+    assert (len(net(world).sent), posted(world)) == (3, [])
+    world.run(timedelta(minutes=3))
+    assert (len(net(world).sent), len(posted(world))) == (4, 1)
+
+
 def test_an_unknown_fate_is_settled_at_once_by_the_same_call(world: World) -> None:
     net(world).faults = [("after", LOST)]
     world.run(timedelta(minutes=30))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import html
 import re
 
+import pytest
+
 from biobot.app import health
 from biobot.posting.drafts import SamplingRecord
 from biobot.sampling.controls import Controls
 from tests.web.conftest import Site
+
+pytestmark = pytest.mark.usefixtures("worker_here")
 
 
 def test_a_bio_that_the_lab_drew_and_queued_is_drawn_again_bit_for_bit(site: Site) -> None:
