@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
@@ -27,6 +28,12 @@ BODY_LIMIT = 64 * 1024
 
 BODY_TIMEOUT = 10.0
 """Seconds that a body may take to arrive."""
+
+LINGER_TIME = 0.5
+"""Seconds for which a request that was refused is still read, and dropped."""
+
+LINGER_LIMIT = 1024 * 1024
+"""Bytes of it that are read at most."""
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -121,7 +128,7 @@ class AccessMiddleware:
             except ConnectionError:
                 return
         if answer is not None:
-            await answer(scope, receive, send_with_headers)
+            await answer(scope, receive, _lingering(receive, send_with_headers))
         else:
             await self.app(scope, _replay(body, receive), send_with_headers)
 
@@ -210,6 +217,27 @@ async def _body(receive: Receive, headers: Headers) -> bytes:
             raise _TooLarge
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Return a `send` that takes in what is still coming of the request before it ends an answer.
+
+    Closing the connection upon bytes that nobody has read resets it, and the sender may never see the answer.
+    """
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_TIME):
+                    size, more = 0, True
+                    while more and size < LINGER_LIMIT:
+                        part = await receive()
+                        size, more = size + len(part.get("body", b"")), part.get("more_body", False)
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return sending
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

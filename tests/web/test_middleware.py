@@ -121,6 +121,25 @@ def test_a_change_that_another_site_asks_for_is_refused(site: Site, headers: dic
     assert browser.post(f"/queue/{post.id}/approve", data={"rev": post.rev}, headers=fair).status_code == 200
 
 
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "ours"])
+def test_whoever_sends_a_body_that_is_refused_hears_why(site: Site, origin: str) -> None:
+    cookies, own = cookie(site), origin == "ours"
+    head = (
+        f"POST /queue/bulk HTTP/1.1\r\nHost: {site.origin.host}\r\nOrigin: {site.url if own else origin}\r\n{cookies}"
+    )
+    with socket.create_connection(site.peer, timeout=10) as raw:
+        raw.sendall(f"{head}Content-Length: 300000\r\n\r\n".encode())
+        time.sleep(0.05)  # the refusal is on its way before the body
+        for _ in range(3):
+            raw.sendall(b"x" * 100_000)
+            time.sleep(0.02)
+        came = b""
+        while chunk := raw.recv(65536):  # not a reset connection
+            came += chunk
+    assert came.split()[1] == (b"413" if own else b"403")
+    assert came.endswith(b"larger than 64 KB\n" if own else b"another site\n")
+
+
 def test_another_site_cannot_read_a_page_or_start_the_lab(site: Site) -> None:
     browser = site.browser()
     for mode in ("no-cors", "cors"):
