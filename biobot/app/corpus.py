@@ -87,7 +87,10 @@ def import_file(
                 total.unsigned += each.author is None and each.handle is None
                 yield Bio(unescape(each.text), each.author, each.handle, each.source or source)
 
-    total.stored += store.add(good(), now)
+    def count(added: Added) -> None:
+        total.stored += added
+
+    store.add(good(), now, count)
 
 
 def export(store: Store, write: Callable[[str], object]) -> int:

@@ -67,6 +67,10 @@ def import_(
             except BadFile as error:
                 said.append(str(error))
                 code = error.exit_code
+            except KeyboardInterrupt:
+                said.append(f"stopped in {path}; {_so_far(total.stored.added)}")
+                code = 130
+                break
     skipped.close()
     for line in said:
         click.echo(f"biobot: {clean(line)}", err=True)
@@ -79,6 +83,11 @@ def import_(
     elif total.found or total.skipped:
         _print_counts(total, counts)
     return code
+
+
+def _so_far(added: int) -> str:
+    again = "run the same command again to go on: nothing is stored twice"
+    return f"{counted(added, 'bio')} added so far, and kept; {again}" if added else f"nothing was added yet; {again}"
 
 
 def _print_counts(total: corpus.Imported, counts: dict[str, int]) -> None:

@@ -14,15 +14,14 @@ from pathlib import Path
 from biobot.corpus import documents, people
 from biobot.corpus.files import MAX_LINE, Text, Watch, opened
 from biobot.corpus.people import NOTHING, Bio, Names, columns, user_id
-from biobot.corpus.tables import Table
+from biobot.corpus.tables import BLANK, Table
 from biobot.errors import BadFile
+from biobot.text.humanize import counted
 from biobot.text.terminal import clean
 
 __all__ = ["MAX_BIO", "MAX_LINE", "Bio", "Names", "Skipped", "Watch", "ids", "mojibake", "read", "user_id", "wrong"]
 
 NOT_UTF8 = "not UTF-8"
-
-BLANK = "blank"
 
 NAME_ONE = "name one with `biobot corpus import --field NAME`"
 
@@ -42,6 +41,9 @@ class Skipped:
     why: str
 
 
+Note = Callable[[str], object]
+"""Is told, in a sentence, what had to be guessed."""
+
 Found = Iterator[tuple[int, Bio | str]]
 """A line's number, and its bio or why there is none."""
 
@@ -50,7 +52,7 @@ def read(
     path: Path,
     names: Names = ANY,
     watch: Watch | None = None,
-    note: Callable[[str], None] = lambda _: None,
+    note: Note = lambda _: None,
 ) -> Iterator[Bio | Skipped]:
     """Yield every bio of a file ("-" is standard input), and what was skipped, in the file's order.
 
@@ -60,7 +62,7 @@ def read(
     with opened(path, watch) as text:
         if text.encoding == "cp1252":
             note(f"{clean(str(path))} is not UTF-8: read as Windows-1252; for another encoding convert it with iconv")
-        for number, each in _found(text, names):
+        for number, each in _found(text, names, note):
             why = wrong(each) if isinstance(each, Bio) else each
             if isinstance(each, Bio) and why is None:
                 yield each
@@ -148,12 +150,12 @@ def _people_columns(header: list[str]) -> bool:
     return len(header) > 1 and bool(found.bios) and bool(found.handles or found.bare or found.ids)
 
 
-def _found(text: Text, names: Names) -> Found:
+def _found(text: Text, names: Names, note: Note) -> Found:
     kind = _kind(text)
     if kind == "json":
         return _json(text, names)
     if kind == "table":
-        return _table(text, names)
+        return _table(text, names, note)
     if names != ANY:
         raise BadFile(f"{text.path} has no fields; leave out --field, --author and --handle")
     return ((number, Bio(line) if line else BLANK) for number, line in _lines(text))
@@ -201,10 +203,11 @@ def _json(text: Text, names: Names) -> Found:
         raise BadFile(f"{text.path}: no bio was found; its keys are {_listed(keys)}; {NAME_ONE}")
 
 
+_NUMBER = re.compile(r"\s*[\d.]+\s*")
 _HANDLE = re.compile(r"\w{1,15}", re.ASCII)
 
 
-def _table(text: Text, names: Names) -> Found:
+def _table(text: Text, names: Names, note: Note) -> Found:
     def known(header: list[str]) -> bool:
         return names.field in header if names.field else bool(columns(tuple(header)).bios)
 
@@ -221,10 +224,16 @@ def _table(text: Text, names: Names) -> Found:
     handle = (names.handle,) if names.handle else found.handles
 
     def somebodys(cells: dict[str, str], own: dict[str, str]) -> bool | None:
-        """Return whether an id of the usual length is where ids are, and a handle of X where handles are."""
+        """Return whether an id of the usual length is where ids are, and a handle of X where handles are.
+
+        In a table without ids: whether there are numbers wherever its row has some.
+        """
         called = [people.handle(cells[each]) or "" for each in handle if each in cells]
         if called and not any(_HANDLE.fullmatch(name) and not name.isdecimal() for name in called):
             return False
+        if not numbers:
+            counts = [each for each in cells if each != wanted and _NUMBER.fullmatch(own[each])]
+            return all(_NUMBER.fullmatch(cells[each]) for each in counts) if counts else None
         if cells.keys().isdisjoint(numbers):
             return None
         known, usual = people.first_id(cells, numbers), people.first_id(own, numbers)
@@ -236,6 +245,12 @@ def _table(text: Text, names: Names) -> Found:
         else:
             record = _record(table, row)
             yield number, people.person(record, record[wanted], found, names)
+    if table.doubtful:
+        note(
+            f"{clean(str(text.path))}: {counted(table.doubtful, 'bio')} of several lines could as well be the rows of "
+            f"several people behind a stray quote, the first on line {table.first_doubtful}; if so, remove the quote, "
+            "forget what was stored (`biobot corpus forget --text`), and import the file again"
+        )
 
 
 def _record(table: Table, cells: list[str]) -> dict[str, str]:

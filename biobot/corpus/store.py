@@ -130,11 +130,11 @@ class Store:
 
     # -- adding ---------------------------------------------------------------------------------------
 
-    def add(self, bios: Iterable[Bio], now: datetime) -> Added:
+    def add(self, bios: Iterable[Bio], now: datetime, stored: Callable[[Added], object] = lambda _: None) -> Added:
         """Add bios in batches, each one transaction; known ones count as duplicates, forgotten ones stay out.
 
         An author who comes with another bio than before has changed it: the old one is deleted unless somebody
-        else has it. If `bios` raises, what it yielded until then is kept.
+        else has it. If `bios` raises, what it yielded until then is kept; `stored` is told of each batch that is safe.
         """
         total = Added()
         bios = iter(bios)
@@ -148,7 +148,9 @@ class Store:
             if not batch:
                 break
             with self.transaction():
-                total += self.add_batch(batch, now)
+                added = self.add_batch(batch, now)
+            total += added
+            stored(added)
         if error is not None:
             raise error
         return total

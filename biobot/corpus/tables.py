@@ -24,11 +24,16 @@ Row = tuple[int, list[str] | str]
 Somebodys = Callable[[dict[str, str], dict[str, str]], bool | None]
 """Tells whether cells under their columns are of a row like the second one; None if none of them could show it."""
 
+BLANK = "blank"
 OPEN = "a quote opens here that this row does not close; the rows behind it are read"
 
 
 class Table:
-    """A table's header and rows; `known` rates a header, so that the delimiter that makes most sense is taken."""
+    """A table's header and rows; `known` rates a header, so that the delimiter that makes most sense is taken.
+
+    `doubtful` counts the rows read so far that may hold others, though nothing shows it: the first is on line
+    `first_doubtful`.
+    """
 
     def __init__(self, lines: Iterator[Line], known: Callable[[list[str]], bool]) -> None:
         self.lines = _Lines(lines)
@@ -40,6 +45,7 @@ class Table:
         self.delimiter = max(split, key=lambda each: (known(_stripped(split[each])), len(split[each])))
         cells = split[self.delimiter]
         self.header = _stripped(cells)
+        self.doubtful = self.first_doubtful = 0
         self.spaced = len(cells) > 1 and all(cell.startswith(" ") for cell in cells[1:])
 
     def _first(self) -> str:
@@ -51,7 +57,7 @@ class Table:
         return ""
 
     def rows(self, somebodys: Somebodys) -> Iterator[Row]:
-        """Yield each row but blank ones and repetitions of the header."""
+        """Yield each row but repetitions of the header."""
         lines, width = self.lines, len(self.header)
         strict = csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=self.spaced)
         backslashed = csv.reader(
@@ -66,8 +72,15 @@ class Table:
                 return None
             if len(row) > width and not any(row[width:]):
                 row = row[:width]
-            if row and (len(row) != width or (len(lines.used) > 1 and self._swallows(row, somebodys))):
+            if row and len(row) != width:
                 return None
+            if row and len(lines.used) > 1:
+                swallows = self._swallows(row, somebodys)
+                if swallows:
+                    return None
+                if swallows is None:
+                    self.doubtful += 1
+                    self.first_doubtful = self.first_doubtful or lines.used[0][0]
             return row
 
         while True:
@@ -86,14 +99,18 @@ class Table:
                 if len(row) != width:
                     yield number, self._trouble(first)
                     continue
-            if row and _stripped(row) != self.header:
+            if not row:
+                yield number, BLANK
+            elif _stripped(row) != self.header:
                 yield number, row
 
-    def _swallows(self, row: list[str], somebodys: Somebodys) -> bool:
+    def _swallows(self, row: list[str], somebodys: Somebodys) -> bool | None:
         """Return whether a cell of several lines holds another row, or the end of its own and the beginning of another.
 
-        Then its quote closed by accident: in the same column of another row, or the cells would not be so many.
+        Then its quote closed by accident: in the same column of another row, or the cells would not be so many. None
+        where a line has as many cells, and nothing shows whether these are somebody else's.
         """
+        swallows: bool | None = False
         own = dict(zip(self.header, row, strict=True))
         for place, cell in enumerate(row):
             rest = self.header[place:]
@@ -102,11 +119,20 @@ class Table:
                 if len(line) >= len(rest) and len(next_line) > place:
                     ends = dict(zip(rest, line[-len(rest) :], strict=True))
                     begins = dict(zip(self.header, next_line[: place + 1], strict=False))
-                    if {somebodys(ends, own), somebodys(begins, own)} in ({True}, {True, None}):
+                    shown = {somebodys(ends, own), somebodys(begins, own)}
+                    if shown in ({True}, {True, None}):
                         return True
-        return False
+                    if (
+                        shown == {None}
+                        and place
+                        and (self.spaced or not any(each[:1] == " " for each in next_line[1:]))
+                    ):
+                        swallows = None
+        return swallows
 
     def _trouble(self, line: str) -> str:
+        if not line.strip():
+            return BLANK
         try:
             count = len(next(csv.reader([line], delimiter=self.delimiter, strict=True)))
         except csv.Error as error:
