@@ -153,6 +153,8 @@ class Bot:
         self._posting = Backoff()
         self._reading = Backoff()
         self._again = False
+        self._known = Counter[datetime]()
+        """How many texts were drawn for a slot that the outbox already had."""
         self._pruned: datetime | None = None
         self._engaged: datetime | None = None
 
@@ -457,7 +459,9 @@ class Bot:
             poster.failpoint("drawn")
             state = State.HELD if self._review else State.APPROVED
             drafts = [to_draft(each.verdict, moment(each.request), drawn=each) for each in found if each.verdict]
-            added = self.outbox.add(list(self._placed(drafts, now)), state, now)
+            placed = list(self._placed(drafts, now))
+            added = self.outbox.add(placed, state, now)
+            self._known.update(each.slot for each, row in zip(placed, added, strict=True) if each.slot and not row)
             if self._review and any(added):
                 held = len(self.outbox.posts(State.HELD))
                 log.info("%s made, %d waiting for approval", counted(len(drafts), "draft"), held)
@@ -489,7 +493,7 @@ class Bot:
         slots = [slot for slot in self._undrafted(now) if not self._shared(slot, now)]
         if busy:
             return
-        tries = {slot: self.outbox.tries(slot) for slot in slots}
+        tries = {slot: self.outbox.tries(slot) + self._known[slot] for slot in slots}
         spent = [slot for slot in slots if tries[slot] >= MAX_TEXTS]
         if spent:
             self.outbox.skip(spent, f"{MAX_TEXTS} texts lost this slot", now)

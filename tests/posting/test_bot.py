@@ -27,6 +27,7 @@ from biobot.posting.drafts import request
 from biobot.posting.notices import problems
 from biobot.posting.outbox import Outbox, Replaced
 from biobot.posting.post import State, moment
+from biobot.worker.double import FakeWorker
 from tests.posting.world import START, World
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -238,6 +239,15 @@ def test_f20_a_duplicate_after_sending_again_is_settled_by_the_timeline(home: Pa
     world.run(HOUR)
     assert world.outbox.get(row.id).state is State.POSTED
     gone_through(world)
+
+
+def test_a_text_that_is_drawn_again_is_no_draft_and_another_is_drawn_for_the_slot(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    world.draw = FakeWorker(world.config, lambda _, seed: f"one of three: {seed % 3}").draw
+    world.run(timedelta(days=3))
+    assert sorted(world.net.texts) == [f"one of three: {each}" for each in range(3)]
+    assert {row.reason for row in world.rows(State.SKIPPED)} == {"3 texts lost this slot"}
+    assert len(world.asked) < 3 * len(world.rows())
 
 
 def test_a_slot_is_given_up_when_three_texts_lost_it(home: Path) -> None:
