@@ -54,7 +54,7 @@ class Objection:
     failed: bool = False
 
     def __str__(self) -> str:
-        """Return it as people read it."""
+        """Format it for people."""
         return f"{self.filter}: {self.reason}"
 
 

@@ -146,7 +146,7 @@ def once(config: Config, *, clock: Callable[[], datetime] = clock) -> list[Post]
 
 
 def check(config: Config, worker: Worker, now: datetime) -> None:
-    """Raise whatever would keep the bot from ever posting: a schedule without slots, missing filters or keys."""
+    """Raise BiobotError if the bot could never post: a schedule without slots, missing filters or keys."""
     worker.check_plugins()
     if next(schedule.slots(config.settings.schedule, now), None) is None:
         raise ConfigError("schedule: no slot ever comes; look at `schedule.cron` and `schedule.quiet`")

@@ -69,7 +69,7 @@ def settings_page() -> str:
         elif (found := re.match(r"\s+# (.*)$", line)) and comment:
             last = next(reversed(meanings))
             meanings[last] = f"{meanings[last]} {found[1]}"
-    head = "Every key of biobot.toml with its default. `biobot init` writes the file, `biobot config show` what holds."
+    head = "Every key of biobot.toml with its default. `biobot init` writes the file, `config show` what is in effect."
     parts = [NOTE, "", "# Settings", "", head, ""]
     for name, values in _sections("", Settings()):
         parts += [f"## [{name}]", "", "| key | default | what it does |", "|---|---|---|"]

@@ -190,7 +190,7 @@ def _ids(outbox: Outbox, networks: Sequence[str], states: Sequence[State], limit
 
 
 def _read(outbox: Outbox, ids: Iterable[int]) -> tuple[list[Post], list[str]]:
-    """Return the rows with these ids, and for each damaged one what is wrong with it."""
+    """Return the rows with these ids, and the error of each damaged one."""
     rows, damaged = [], []
     for post in ids:
         try:
@@ -251,7 +251,7 @@ class TrainingRun:
 
 
 def training_run(config: Config, now: datetime) -> TrainingRun | None:
-    """Return the unfinished training of this home, None if there is none."""
+    """Return the unfinished training of this home, or None."""
     folder = config.home / "training"
     try:
         state = training_state.read(folder)

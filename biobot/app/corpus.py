@@ -50,7 +50,7 @@ class Imported:
 
     @property
     def found(self) -> int:
-        """Return how many bios were found, whatever became of them."""
+        """Return how many bios were found, stored or not."""
         return self.stored.added + self.stored.duplicates + self.stored.forgotten
 
     @property
@@ -72,7 +72,7 @@ def import_file(
 ) -> None:
     """Add a file's bios and count them in `total`; `skipped` is called with every line that held none.
 
-    Character references such as &amp; are written out. `note` is told what had to be guessed.
+    Character references such as &amp; are written out. `note` is called with each guess that was made.
     """
 
     check_opt_outs(store)
@@ -141,6 +141,6 @@ def discard_training_text(store: Store) -> None:
 
 
 def opt_outs(path: Path) -> list[str]:
-    """Return the ids and @handles of a file, one a line; what follows a # is a comment."""
+    """Return the ids and @handles of a file, one per line; a # begins a comment."""
     with opened(path) as text:
         return [who for _, line in text.lines() if (who := line.partition("#")[0].strip())]

@@ -81,7 +81,7 @@ class Status:
 
     @property
     def last_post(self) -> datetime | None:
-        """When the last post was made, on whatever network."""
+        """When the last post was made, on any network."""
         return max((each.last_post for each in self.networks if each.last_post), default=None)
 
     @property
@@ -187,7 +187,7 @@ def totals_json(found: Totals) -> dict[str, Any]:
 
 
 def totals_line(found: Totals) -> str:
-    """Return them as people read them."""
+    """Format them for people."""
     figures = f"{counted(found.likes, 'like')}, {counted(found.reposts, 'repost')}, "
     figures += f"{found.replies:,} {'reply' if found.replies == 1 else 'replies'}"
     return f"{figures} of {counted(found.posts, 'post')}, read {when(found.at)}"

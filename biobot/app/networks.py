@@ -30,7 +30,7 @@ BUILT_IN = {
 
 
 def find(config: Config, name: str) -> type[Network]:
-    """Return the class of a network, built in or a plugin of that name; PluginError when there is none."""
+    """Return the class of a network, built in or a plugin of that name; raise PluginError if there is none."""
     if name in BUILT_IN:
         return cast(type[Network], import_module(BUILT_IN[name]).biobot_network())
     from biobot.filters.loader import load_one
@@ -49,7 +49,7 @@ def open_network(
 ) -> Network:
     """Open a network, by default the first that `post.network` or `post.networks` names.
 
-    `clock` dates signatures, and is a fake network's time; `stop` is set when the process shall end. Raises
+    `clock` dates signatures, and is a fake network's time; `stop` is set when the process is to stop. Raises
     SecretsError when the secrets lie where others can read them; missing ones are noticed at the first call.
     """
     kind = find(config, name or config.settings.post.first)
@@ -130,7 +130,7 @@ def require_secrets(config: Config, name: str) -> None:
 
 
 def _settings(config: Config, kind: type[Network]) -> object:
-    """Return what biobot.toml says of a network."""
+    """Return the settings of a network in biobot.toml."""
     values = [getattr(config.settings, each.name) for each in fields(config.settings)]
     built_in = next((value for value in values if type(value) is kind.settings), None)
     where = Where(str(config.file or "biobot.toml"), (kind.name,))

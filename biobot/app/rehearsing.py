@@ -173,7 +173,7 @@ def rehearse(
     """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
 
     The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. `server` is which
-    Mastodon it is. `tick` is told the share that is done. Raises
+    Mastodon it is. `tick` is called with the share that is done. Raises
     BiobotError for an unknown fault, and for a config with which the daemon would not start.
     """
     known = FAULTS_OF[network]
@@ -267,7 +267,7 @@ class Stage:
         self.bot.outbox.close()
 
     def _visit(self) -> None:
-        """Let the person visit: resume what is blocked, approve what is held."""
+        """Act as the person: resume what is blocked, approve what is held."""
         outbox = self.bot.outbox
         if bot_state.read(outbox).blocked is not None:
             self.report.blocked += 1

@@ -48,7 +48,7 @@ class Watch:
         return not self._since <= now < self._since + SETTLING
 
     def note_read(self) -> None:
-        """Note that the file, as it was last seen, is being read."""
+        """Note that the file is being read as it was last seen."""
         self._read = self._seen
 
 
@@ -97,7 +97,7 @@ def name(config: Config) -> str:
 
 
 def broken(error: BiobotError) -> str:
-    """Return what is said of a biobot.toml that cannot be used."""
+    """Return the problem's text for a biobot.toml that cannot be used."""
     return f"{error}; until that is fixed, the settings before it hold"
 
 

@@ -105,7 +105,7 @@ class Options:
 
 
 MAX_ALIKE, MIN_HELD_OUT = 0.1, 50
-"""Where more than this share of the bios are too much like those held out, fewer are: but at least so many."""
+"""If more than this share of the bios resembles held-out ones, fewer are held out, but at least MIN_HELD_OUT."""
 
 WHY = {
     groups.NEAR: "too much like a held-out one, which would make it easy to predict",
@@ -350,7 +350,7 @@ def _finish(
 
 
 def _audit(best: Checkpoint, trainer: Trainer, dev: Sequence[str]) -> list[audit.Row]:
-    """Return what a model has memorised of a sample of its training bios, at T = 0.8 and 1; nothing without such."""
+    """Return what a model has memorised of a sample of its training bios, at T = 0.8 and 1; empty without long ones."""
     from biobot.evaluation import audit
     from biobot.evaluation.report import MIN_BYTES
 

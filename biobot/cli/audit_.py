@@ -19,7 +19,7 @@ from biobot.model import runtime
 @click.option(
     "-t", "--temperature", "temperatures", type=float, multiple=True, help="Measure this temperature; may be repeated."
 )
-@click.option("-n", "most", type=click.IntRange(1), help="Measure at most so many bios of each kind; by default all.")
+@click.option("-n", "most", type=click.IntRange(1), help="Measure at most this many bios of each kind (all).")
 @click.option("--corpus", type=click.Path(path_type=Path), help="A file of bios instead of the bot's corpus.")
 @click.option("--dev", type=click.Path(path_type=Path), help="A file of bios that the model was not trained on.")
 @click.option(

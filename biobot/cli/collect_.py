@@ -29,7 +29,7 @@ EVERY = 10.0
 def bounds(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every run that costs money has."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),
         click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Spend no more than this."),
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Fetch no more people than this."),
         click.option("--dry-run", is_flag=True, help="Only say what it would cost; make no connection."),

@@ -27,7 +27,7 @@ def clock() -> datetime:
 
 
 def said(stamp: str | None, never: str = "never") -> str:
-    """Return a JSON object's time as people read it; `never` for None."""
+    """Format a JSON object's time for people; `never` for None."""
     from biobot.text.humanize import when
 
     return never if stamp is None else when(datetime.fromisoformat(stamp))
@@ -120,7 +120,7 @@ def outbox(options: Options) -> Iterator[Outbox]:
 
 
 def decide(options: Options, posts: tuple[int, ...], act: Callable[[Outbox, int], Post]) -> None:
-    """Apply `act` to each post by itself and print what became of it; raise OutboxError if any of them failed."""
+    """Apply `act` to each post by itself and print the outcome; raise OutboxError if any of them failed."""
     failed = []
     with outbox(options) as opened:
         for post in posts:

@@ -13,7 +13,7 @@ from biobot.errors import BiobotError
 
 @click.command()
 @click.option("--online", is_flag=True, help="Also ask the network whose account the keys belong to; costs a read.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a check.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per check.")
 @click.pass_obj
 def command(options: Options, online: bool, as_json: bool) -> None:
     """Check the whole set-up: one line per check, with a fix for what is wrong."""

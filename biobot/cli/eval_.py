@@ -16,8 +16,8 @@ from biobot.text.humanize import counted
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", help="An id, or the path of a model's folder; by default the bot's model.")
-@click.option("--per-byte", is_flag=True, help="One JSON object per bio instead: every byte's probability and entropy.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--per-byte", is_flag=True, help="Print one JSON object per bio: each byte's probability and entropy.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def command(options: Options, file: Path, model: str | None, per_byte: bool, as_json: bool) -> None:
     """Measure bits per byte on FILE (.jsonl, .csv, .txt, or a .gz of one), the bios unchanged.

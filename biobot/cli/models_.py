@@ -22,7 +22,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per model.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 @click.pass_obj
 def list_(options: Options, as_json: bool) -> None:
     """List every model, the newest first; a star marks the active one."""
@@ -59,7 +59,7 @@ def list_(options: Options, as_json: bool) -> None:
 
 @command.command()
 @click.argument("model", default="current", shell_complete=completed)
-@click.option("--json", "as_json", is_flag=True, help="The whole model card as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the model card as one JSON object.")
 @click.option("--no-samples", is_flag=True, help="Draw no bios.")
 @click.pass_obj
 def show(options: Options, model: str, as_json: bool, no_samples: bool) -> None:

@@ -17,7 +17,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a network.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per network.")
 @click.pass_obj
 def list_(options: Options, as_json: bool) -> None:
     """List the networks, which of them are used, and their limits."""

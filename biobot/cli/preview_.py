@@ -36,7 +36,7 @@ NOTABLE = 0.001
 )
 @click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Bios per temperature.")
 @click.option("--best", type=click.IntRange(1), help="Only this many of each temperature: the best accepted ones.")
-@click.option("--seed", type=click.IntRange(0, 2**62), help="Bio i has the seed SEED + i; random by default.")
+@click.option("--seed", type=click.IntRange(0, 2**62), help="The seed of the first bio (random); bio i has SEED + i.")
 @click.option("--prefix", default="", help="How every bio begins.")
 @click.option("--top-p", type=float, default=1.0, help="Only the likeliest bytes with this total probability.")
 @click.option("--min-p", type=float, default=0.0, help="Only bytes at least this likely, relative to the likeliest.")

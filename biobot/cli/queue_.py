@@ -1,4 +1,4 @@
-"""`biobot queue`: what waits, and what became of it."""
+"""`biobot queue`: drafts that wait, and what happened to them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only rows in this state.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
+@click.option("--limit", type=click.IntRange(min=1), help="Show only this many, the newest.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row.")
 @click.pass_obj
 def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json: bool) -> None:
     """List every row of the outbox, oldest first."""

@@ -55,7 +55,7 @@ def _progress() -> Iterator[Callable[[float], object]]:
     show_default=True,
     help="all, none, or names separated by commas, such as timeout-after,lag.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives another course of events.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the simulated events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def command(options: Options, network: str, server: Server, days: float, faults: str, seed: int, as_json: bool) -> None:

@@ -13,9 +13,9 @@ from biobot.errors import BiobotError
 
 @click.command(cls=Changing)
 @click.option(
-    "-n", "limit", type=click.IntRange(min=0), default=5, show_default=True, help="So many of the best posts."
+    "-n", "limit", type=click.IntRange(min=0), default=5, show_default=True, help="How many of the top posts to show."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a network.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per network.")
 @click.pass_obj
 def command(options: Options, limit: int, as_json: bool) -> None:
     """Read likes, reposts and replies of the bot's own posts, and show the best of them; connects.

@@ -11,8 +11,10 @@ from biobot.cli.common import clock, table
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a post.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many of the newest posts."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per post.")
 @click.pass_obj
 def command(options: Options, limit: int, as_json: bool) -> None:
     """Show what was posted, on every network, newest first; the built-in fake X has no other window."""

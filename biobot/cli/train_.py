@@ -29,22 +29,26 @@ _QUIET = 0.85  # the share of its time that a training is on a core where nothin
 
 
 @click.command(cls=Changing)
-@click.option("--preset", type=click.Choice(["tiny", "small", "base", "blog", "large"]), help="The size (base).")
+@click.option(
+    "--preset",
+    type=click.Choice(["tiny", "small", "base", "blog", "large"]),
+    help="The model's size (base).",
+)
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over the training bios.")
 @click.option(
     "--max-minutes",
     "minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="The time for all of it.",
+    help="A limit on the time for everything, in minutes.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resume", is_flag=True, help="Continue the training that was stopped.")
 @click.option("--from", "start", metavar="MODEL", help="Start from a model: `starter`, an id, or a path.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="A file of bios instead of the bot's corpus.")
-@click.option("--dev", type=click.Path(path_type=Path), help="A file of bios to evaluate on, else some are held out.")
+@click.option("--dev", type=click.Path(path_type=Path), help="Evaluate on this file; by default, on held-out bios.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--no-promote", is_flag=True, help="Do not make the model active, however good it is.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each event.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")
 @click.pass_obj
 def command(
     options: Options,

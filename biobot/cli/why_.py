@@ -13,7 +13,7 @@ from biobot.cli.completion_ import posts as completed
 
 @click.command()
 @click.argument("post", metavar="ID", type=int, shell_complete=completed)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def command(options: Options, post: int, as_json: bool) -> None:
     """Show a post's whole history, and draw its text again from all that is on record."""

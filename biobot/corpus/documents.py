@@ -1,4 +1,4 @@
-"""JSON values from a stream: one a line, in an array of any size, or one behind the other."""
+"""JSON values from a stream: one per line, in an array of any size, or concatenated."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[\da-f]{1,6});", 
 
 
 def user_id(value: Any) -> int | None:
-    """Return an id of X, from digits or a number, or None; a long float has lost its last digits and is none."""
+    """Return an id of X, from digits or a number, or None; a long float has lost digits, so it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     found = _ID_VALUE.fullmatch(value.strip() if isinstance(value, str) else repr(value))
@@ -207,7 +207,7 @@ def user_id(value: Any) -> int | None:
 
 
 def handle(value: Any) -> str | None:
-    """Return the handle that a value spells, without @, address or quotes; None for what is no handle."""
+    """Return the handle that a value spells, without @, address or quotes; None if it is not one."""
     if not isinstance(value, str):
         return None
     found = _HANDLE_VALUE.fullmatch(value.strip().replace("＠", "@"))

@@ -56,8 +56,8 @@ def read(
 ) -> Iterator[Bio | Skipped]:
     """Yield every bio of a file ("-" is standard input), and what was skipped, in the file's order.
 
-    `names` says which key or column holds what; otherwise the names that exporters use are recognised. `note` is told
-    what had to be guessed. Raises BadFile for a file that cannot be read, and for one without the fields that it needs.
+    `names` says which key or column holds what; otherwise the names that exporters use are recognised. `note` is
+    called with each guess that was made. Raises BadFile for a file that cannot be read or lacks the fields it needs.
     """
     with opened(path, watch) as text:
         if text.encoding == "cp1252":
@@ -71,7 +71,7 @@ def read(
 
 
 def ids(path: Path) -> Iterator[int]:
-    """Yield the user ids of a file: one a line, a table or JSON that has them, or an archive's follower.js.
+    """Yield the user ids of a file: one per line, a table or JSON that has them, or an archive's follower.js.
 
     Lines without an id (a header, a comment) are passed over, and so are ids of tweets. Raises BadFile for a file
     that cannot be read, or that holds no people.

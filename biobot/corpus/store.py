@@ -246,7 +246,7 @@ class Store:
             last = rows[-1][0]
 
     def authors(self, after: int, most: int) -> list[int]:
-        """Return the next ids of known authors, in order."""
+        """Return the next author ids, in ascending order."""
         query = "SELECT id FROM author WHERE id > ? ORDER BY id LIMIT ?"
         return [author for (author,) in self.db.execute(query, (max(after, 0), most))]
 

@@ -194,7 +194,7 @@ def similarity_after(edits: int, length: int) -> float:
 
 
 def count_edits(one: int, width: int, other: int, length: int) -> int:
-    """Return the edit distance of two strings of so many bits, a lower bound for that of the texts they stand for.
+    """Return the edit distance of two strings of that many bits, a lower bound for that of the texts they stand for.
 
     The distance table is computed column by column, as bits for its steps up and down (Myers 1999).
     """
@@ -272,7 +272,7 @@ _MAGIC = b"b2"
 
 
 def pack(text: str) -> bytes:
-    """Return what is stored of one text as bytes for `unpack`."""
+    """Pack the stored fingerprint of one text; `unpack` reads it."""
     stored = compute_batch([text])
     (length,), (exact,), (char_bits,), sketch = stored.lengths, stored.exact, stored.char_bits, stored.sketches[0, ::-1]
     head = _PACKED.pack(_MAGIC, length, exact, char_bits, len(stored.short_ngrams), sketch.tobytes())

@@ -47,7 +47,7 @@ RARE = 3
 RARE_SHORT = 1
 """So is a short n-gram that more short texts hold than this."""
 FEW = 2
-"""An n-gram that at most so many texts hold makes a run verbatim."""
+"""A run is verbatim if at most this many texts contain one of its n-grams."""
 LENGTH_REACH = 5
 """How many characters longer or shorter a near copy may be, at most a sixth of the text: more are rare in 6 edits."""
 CLOSEST = 100
@@ -207,7 +207,7 @@ class Index:
         """Return the greatest similarity to a text of like length.
 
         The sketches estimate the share of equal 3-grams, roughly where these are few; so between short texts edits are
-        counted, too, and the similarity is no greater than so many would leave.
+        counted, too, and the similarity is no greater than that many would leave.
         """
         reach = min(LENGTH_REACH, mark.length // 6)
         begin, end = self._range(mark.length - reach, mark.length + reach)
@@ -233,7 +233,7 @@ class Index:
         return best
 
     def _longest_run(self, mark: Fingerprint, most: int, among: Array | None) -> int:
-        """Return the length of the longest run that at most so many texts hold: FEW or RARE."""
+        """Return the length of the longest run that at most `most` texts contain: FEW or RARE."""
         at, rows, rest = self.ngrams.find(mark.ngrams)
         chosen = rest < (_MANY if most == FEW else 2 * _MANY)
         if among is not None:
@@ -358,7 +358,7 @@ def _number(values: Array) -> Array:
 
 
 def _with_number(values: Array, numbers: Array) -> Array:
-    """Return values of short n-grams with these numbers in place of theirs."""
+    """Return values of short n-grams with their numbers replaced by these."""
     return values & ~np.uint64(MAX_TEXTS << POSITION_BITS) | numbers.astype(np.uint64) << POSITION_BITS
 
 

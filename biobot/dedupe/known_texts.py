@@ -29,7 +29,7 @@ OUTBOX_INDEX = "outbox.idx"
 BLOCK = 256
 """Rows of the outbox that are compared with what was saved, and computed again, together."""
 MAX_UNSAVED = 2
-"""So many blocks, or a twentieth of all, may differ from OUTBOX_INDEX before it is written again."""
+"""OUTBOX_INDEX is rewritten once more blocks than this, or than a twentieth of all, have changed."""
 
 
 class OwnTexts(Protocol):

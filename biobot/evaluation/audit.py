@@ -22,7 +22,7 @@ from biobot.model.checkpoint import Checkpoint
 SAMPLES = 1_000_000
 
 EXTRACTABLE_BITS = -math.log2(-math.expm1(-math.log(2) / SAMPLES))
-"""A text that takes at most so many bits is extractable."""
+"""A text that takes at most this many bits is extractable."""
 
 MAX_EXCESS = 0.01
 """How much larger the share of extractable training bios may be than that of unseen ones."""
@@ -94,7 +94,7 @@ def refusal(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the figures, as `Row.as_dict` has them, as lines for a terminal."""
+    """Format figures (of `Row.as_dict`) as lines for a terminal."""
     lines = [f"{'T':>5}  {'':<14} {'bios':>8} {'verbatim per million':>21} {'extractable':>12}"]
     for row in rows:
         groups = (("training", row), ("unseen", row["unseen"]), ("all training", row["all"]))

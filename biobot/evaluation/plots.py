@@ -35,7 +35,7 @@ _MARKERS_UP_TO = 30
 
 
 def sweep(rows: Sequence[Row], chosen: Sequence[float], model: str) -> Figure:
-    """Return the figure of what `biobot tune` measured of a model, the temperatures in `chosen` shaded."""
+    """Return a plot of a sweep by `biobot tune`, with the temperatures in `chosen` shaded."""
     from biobot.evaluation.tune import refusers
 
     rows = sorted(rows, key=lambda row: row.temperature)

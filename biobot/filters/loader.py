@@ -135,7 +135,7 @@ def runs_foreign_code(config: Config) -> bool:
 
 
 def load_one(config: Config, name: str) -> Plugin:
-    """Load the plugin of that name and no other, with its hooks; raise PluginError when there is none."""
+    """Load the plugin of that name and no other, with its hooks; raise PluginError if there is none."""
     sources = _sources(config)
     if name not in sources:
         raise PluginError(f"there is no plugin {name!r}; {nearest(name, sources)}")
@@ -195,7 +195,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _check_safe(path: Path) -> None:
-    """Refuse what is no file, and a plugin that another user of this machine could have written."""
+    """Refuse anything but a file, and a plugin that another user of this machine could have written."""
     if path.is_dir():
         raise PluginError(f"{path} is a folder, and only files are loaded: make it one file, {path.with_suffix('.py')}")
     if path.is_symlink() and not path.exists():

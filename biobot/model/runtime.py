@@ -27,7 +27,7 @@ def prepare() -> None:
 def load(threads: int | None = None) -> None:
     """Import torch with these settings and without the garbage collector, whose passes over its objects take 0.2 s.
 
-    It then uses so many `threads`; None: as many as there are cores.
+    It then uses this many `threads`; None: one per core.
     """
     prepare()
     gc.disable()

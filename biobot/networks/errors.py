@@ -59,10 +59,10 @@ class Unknown(NetworkError):
 
 
 class Refused(NetworkError):
-    """The network said no, definitely.
+    """The network definitely refused the call.
 
     `status` is HTTP's; `detail` is the network's own words, cut to a line; `wait` is how long to wait before the next
-    call (None: the headers said nothing about it). It is a length, since the network's clock need not be ours.
+    call (None: the headers said nothing about it). It is a duration, since the network's clock may differ from ours.
     `title` is what people call the network, `remedy` how to fix it there (by default, as on X), and `code` the
     network's own name for it.
     """
@@ -141,7 +141,7 @@ def classify_failure(
 ) -> NetworkError:
     """Sort an exception that came instead of an answer.
 
-    `begun` tells whether a first byte may have left: if not, the request was definitely not sent, whatever was
+    `begun` is whether a first byte may have left: if not, the request was definitely not sent, whatever was
     raised. Else it is Unknown: a reset, a read timeout, half a body, and whatever tweepy or requests let through.
     `title` is what people call the network, and `key` the key of biobot.toml that has its address.
     """

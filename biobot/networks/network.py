@@ -1,4 +1,4 @@
-"""What a network is to the bot: one account that can post, be read, and delete. A plugin can bring another one.
+"""The interface to a network: one account that can post, be read and delete. Plugins can add networks.
 
 A subclass of `Network` is what the hook `biobot_network` returns; docs/plugins.md shows a whole one.
 """
@@ -59,7 +59,7 @@ class Opening:
 
     `settings` is an instance of the network's `settings`, and `secrets` has a value for each name in its `secrets`,
     "" where it is missing. Files of its own belong into `home`. `clock` returns the time. `stop` is set when the
-    process shall end: from then on a post under way gets `biobot.networks.watchdog.GRACE` for its answer, and every
+    process is to stop: from then on a post under way gets `biobot.networks.watchdog.GRACE` for its answer, and every
     other call ends at once.
     """
 
@@ -149,7 +149,7 @@ class Network(ABC):
         return {}
 
     def check(self) -> Iterator[str]:
-        """Yield whose account it is and what its limits are, a sentence each; raise what keeps the bot from posting."""
+        """Yield a sentence on the account and on each of its limits; raise NetworkError if it cannot post."""
         account = self.me()
         if account.access == "read":
             raise Refused(

@@ -1,4 +1,4 @@
-"""The watchdog of a call: how long it may take in all, and once the process shall end."""
+"""The watchdog of a call: how long it may take in all, and once the process is told to stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 GRACE = timedelta(seconds=8)
-"""How long a post that is under way may still take once the process shall end; any other call ends at once."""
+"""How long a post that is under way may still take once the process is told to stop; other calls end at once."""
 
 _POLL = 0.05
 

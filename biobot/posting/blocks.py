@@ -55,7 +55,7 @@ def posting_block(outbox: Outbox, budget: Budget, now: datetime) -> PostingBlock
 
 
 def may_send(outbox: Outbox, now: datetime) -> bool:
-    """Return whether a call that may post is allowed now; one that settles a post is none to the other blocks."""
+    """Return whether a call that may post is allowed now; breaker and budget do not stop one that settles a post."""
     state = bot_state.read(outbox)
     waits = state.wait_until is not None and is_ahead(state.wait_until, now)
     return state.paused is None and state.blocked is None and not waits

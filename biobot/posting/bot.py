@@ -256,7 +256,7 @@ class Bot:
             self.outbox.prune(now - self.config.settings.post.history)
 
     def _listen(self) -> None:
-        """Write into the log what people have done, with whatever command."""
+        """Log what people have done, by whichever command."""
         for number, each in self.outbox.audit_after(self._heard):
             self._heard = number
             if each.by == "person":
@@ -451,7 +451,7 @@ class Bot:
     # -- drafts --------------------------------------------------------------------------------------
 
     def _store(self, now: datetime) -> None:
-        """Store what was drawn: drafts, and slots for which there is none."""
+        """Store what was drawn: drafts, and skipped slots for requests without one."""
         if self.drafter.asked_by not in (None, self.outbox.network):
             return
         found, ended = self.drafter.fetch()

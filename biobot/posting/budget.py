@@ -55,7 +55,7 @@ class Budget:
 
     @classmethod
     def open(cls, home: Path, settings: PostSettings, network: str = "x") -> Budget:
-        """Open the books of a home: for who spends without posting (`biobot collect`)."""
+        """Open the ledger of a home, for spending without posting (`biobot collect`)."""
         return cls(Outbox(home / "outbox.db", network), settings)
 
     def price(self, kind: Kind) -> float:

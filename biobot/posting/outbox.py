@@ -127,7 +127,7 @@ class Outbox:
         return sorted(self._posts(where, *there, slot_key(slot)), key=lambda row: there.index(row.network))
 
     def siblings(self, post: int) -> list[int]:
-        """Return the ids of all rows that have their text from the same row as this one, with its own."""
+        """Return the ids of all rows that share this one's text across networks, its own included."""
         query = "SELECT id FROM post WHERE coalesce(origin, id) = (SELECT coalesce(origin, id) FROM post WHERE id = ?)"
         return [found for (found,) in self.ask(query, post)]
 
@@ -317,7 +317,7 @@ class Outbox:
     # -- slots and accounts --------------------------------------------------------------------------
 
     def assign_slot(self, slot: datetime | None, post: int, now: datetime) -> None:
-        """Assign a pending row `slot` (None: no slot); a pending row that had it gets the other one's instead."""
+        """Assign a pending row `slot` (None: no slot); a pending row that had it gets `post`'s old slot."""
         with self.transaction() as db:
             mine = self.get(post)
             if mine.slot == slot:

@@ -183,12 +183,12 @@ class Poster:
             return False  # keys that may not read can still post
 
     def _fixed(self, row: Post, now: datetime) -> tuple[str, str]:
-        """Return what every attempt to post a row has in common: its key, and what is sent."""
+        """Return the key and the request that every attempt to post a row shares."""
         text = row.text or ""
         return self.network.make_key(text, row.id, row.slot or row.created, now), self.network.compose(text, now)
 
     def _call(self, row: Post) -> str:
-        """Make the call that posts a row; once more, at once, where that settles what became of the first."""
+        """Make the call that posts a row; repeat it at once where that settles an unknown outcome."""
         unknown: Unknown | None = None
         while True:
             try:
@@ -205,7 +205,7 @@ class Poster:
         return _sorted(lambda: self.network.post(row.request or row.text or "", row.key or ""))
 
     def _post(self, row: Post) -> Post:
-        """Make the call, and write down what came of it."""
+        """Make the call, and record its outcome."""
         try:
             remote_id = self._call(row)
             failpoint("answered")

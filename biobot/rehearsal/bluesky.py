@@ -302,7 +302,7 @@ def _cid(value: Any) -> str:
 
 
 def _wrong(value: Any, key: str) -> str | None:
-    """Return what the lexicon of a post has against a record; None for nothing."""
+    """Return why a record violates the lexicon of a post, or None."""
     if not _TID.fullmatch(key):
         return f"Invalid record key for {POST}: Invalid TID string (got {json.dumps(key)})"
     if not isinstance(value, dict) or value.get("$type", POST) != POST or not isinstance(value.get("text"), str):

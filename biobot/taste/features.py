@@ -67,7 +67,7 @@ _CHARACTERS: Sequence[Callable[[str], bool]] = (
 )
 """The kinds of characters that FORM counts, from "capitals" on."""
 _SHARES = 4
-"""So many of them are counted as shares of the text."""
+"""How many of them are counted as shares of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def features(candidates: Sequence[Candidate]) -> Features:
 
 
 def term_names(text: str) -> dict[int, str]:
-    """Return the terms of a text as people read them, by their hashes."""
+    """Return the terms of a text in readable form, by their hashes."""
     terms = _terms(text)
     hashes = np.array([hashed(term) for term in terms], np.uint64)
     pairs = joined(hashes[:-1], hashes[1:]).tolist()

@@ -166,7 +166,7 @@ def build(bios: Iterable[str], wordnet: Path, path: Path) -> None:
 
 
 def _senses(found: Iterable[str], wordnet: Path) -> np.ndarray:
-    """Return the number in SENSES, plus 1, of what each word stands for; 0 for what is no noun, or rarely one."""
+    """Return the number in SENSES, plus 1, of what each word stands for; 0 if it is rarely or never a noun."""
 
     def lines(name: str) -> Iterator[list[str]]:
         with (wordnet / name).open(encoding="latin-1") as file:

@@ -141,9 +141,9 @@ class Marks:
 
 
 def read(lines: Iterable[bytes], bad: Callable[[int, str], None]) -> Iterator[Mark]:
-    """Yield the marks of JSON lines as `biobot taste export` writes them; `bad` is told the number of any other.
+    """Yield the marks of JSON lines as `biobot taste export` writes them; `bad` is called with the number of any other.
 
-    Where the lines break off, as those of a truncated gzip file do, `bad` is told that, too.
+    `bad` is also called where the lines break off, as those of a truncated gzip file do.
     """
     number = 0
     try:

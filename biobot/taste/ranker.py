@@ -45,9 +45,9 @@ TOLERANCE = 1e-3
 LANDMARKS = 150
 """Marked texts that stand for all of them in the preconditioner."""
 UPDATES = 6
-"""So many updates of an owner's variances: stopping early keeps them near the first guess where marks are few."""
+"""Updates of an owner's variances: stopping early keeps them near the first guess while marks are few."""
 ESTIMATED_FROM = 400
-"""Variances are estimated from so many of the newest marks."""
+"""How many of the newest marks the variances are estimated from."""
 LEAST_WORDS = 2
 """A text with fewer known words has the lowest score: the ranker has nothing to judge it by."""
 _BLOCK = 64
@@ -224,7 +224,7 @@ class _Observed:
     edits: np.ndarray
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Return what is observed of `values`, a row for each text."""
+        """Return the observations of `values`, one row per text."""
         found: np.ndarray = (values[self.better].T - self.edits * values[self.worse].T).T
         return found
 

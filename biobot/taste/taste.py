@@ -38,9 +38,9 @@ MOST_OWN = 5_000
 LESS = 0.99
 """The owner's taste is used when its error is smaller than this part of the shipped one's."""
 CURVE = (20, 50, 100, 200)
-"""So many of the newest marks are what the learning curve is drawn from."""
+"""How many of the newest marks the learning curve is drawn from."""
 MOST_NAMED, LEAST_NAMED = 3, 0.1
-"""So many things that an owner likes, or does not like, are named, if they change a score by so much."""
+"""How many likes and dislikes of an owner are named, and by how much each must change a score."""
 _VALIDATED = 400
 _FOLDS = 5
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)

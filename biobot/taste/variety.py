@@ -8,7 +8,7 @@ from itertools import pairwise
 from biobot.taste.lexicon import words
 
 RECENT = 60
-"""So many of the newest posts, and every waiting draft, are compared with."""
+"""How many of the newest posts a text is compared with, besides every waiting draft."""
 COST = 3.0
 """What complete likeness takes off a score at `taste.variety` = 1: the whole range of marks."""
 _OPENING = 3

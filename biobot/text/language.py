@@ -35,7 +35,7 @@ HARDLY, ANOTHER, SURELY = 0.15, 0.5, 0.7
 when they are more probable than the third."""
 
 ORNAMENT = 2
-"""So many letters of another script do not matter."""
+"""Up to this many letters of another script are ignored."""
 
 PART = 25
 """Letters from which a part of a text is long enough to be in a language of its own."""

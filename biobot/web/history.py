@@ -48,7 +48,7 @@ class History:
         return console.history(outbox, query.get("state") or None, integer(query.get("below") or "0"))
 
     async def page(self, request: Request) -> Response:
-        """Answer with the whole page."""
+        """Return the whole page."""
         return await self.context.page(
             "history.html", "History", lambda outbox: {"history": self._view(request, outbox)}
         )
@@ -84,7 +84,7 @@ class History:
         return await self._settle(request, lambda poster, post: poster.send(post, resend=True))
 
     async def _settle(self, request: Request, act: Callable[[Poster, int], Post]) -> Response:
-        """Do something on the network, and show on a fresh page what became of the row."""
+        """Do something on the network, and show the row's new state on a fresh page."""
         config, post = self.context.config, post_id(request)
 
         def run() -> Post:

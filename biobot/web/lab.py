@@ -59,7 +59,7 @@ class LabForm:
             raise BiobotError(f"temperature, top-p, seed and the number of bios are numbers: {error}") from None
 
     def request(self) -> Preview:
-        """Return the request for a worker; raise SampleError for what is out of range."""
+        """Return the request for a worker; raise SampleError for values out of range."""
         return Preview(
             (self.temperature,),
             self.n,
@@ -105,7 +105,7 @@ class Lab:
         self.tuner = Tuner(context.config, context.jobs)
 
     async def page(self, request: Request) -> Response:
-        """Answer with the whole page."""
+        """Return the whole page."""
         asked = LabForm.read(request.query_params)
 
         def facts(_: object) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Queue:
         return lambda outbox: {"queue": self._view(outbox, best_first), "live": live}
 
     async def page(self, request: Request) -> Response:
-        """Answer with the whole page."""
+        """Return the whole page."""
         return await self.context.page("queue.html", "Queue", self._facts(request))
 
     async def live(self, request: Request) -> Response:

@@ -22,7 +22,7 @@ from biobot.worker.protocol import LearnTaste, Preview
 DRAWN = 16
 """Bios of each temperature that are drawn at once: about half of them are accepted."""
 LEARN_EVERY = 20
-"""After so many marks the taste is learnt anew."""
+"""The taste is trained again after this many marks."""
 DRAW_TIMEOUT, LEARN_TIMEOUT = timedelta(minutes=2), timedelta(minutes=1)
 
 PARTS = "rate_parts.html"
@@ -48,7 +48,7 @@ class Rate:
         self.render = context.render
 
     async def page(self, _request: Request) -> Response:
-        """Answer with the whole page."""
+        """Return the whole page."""
         with open_marks(self.context.config.home, read_only=True) as marks:
             count = len(marks)
         return await self.context.page("rate.html", "Rate", lambda _: {"marks": count})
@@ -91,7 +91,7 @@ class Rate:
         def take_back(marks: Marks) -> str:
             undone = marks.undo("rate")
             if undone is None:
-                raise TasteError("There is no mark to take back.")
+                raise TasteError("There is no mark to undo.")
             return self.render.part(PARTS, "draft", undone.candidate) + self.render.part(PARTS, "count", len(marks))
 
         return await self._change(take_back)

@@ -27,7 +27,7 @@ _MAX_SESSIONS = 50
 
 
 def digest(secret: str) -> str:
-    """Return what is stored of a secret."""
+    """Return the hash of a secret that is stored instead of it."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

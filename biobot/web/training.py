@@ -65,7 +65,7 @@ class Training:
         }
 
     async def page(self, _request: Request) -> Response:
-        """Answer with the whole page."""
+        """Return the whole page."""
         return await self.context.page("training.html", "Training", self._facts)
 
     async def live(self, request: Request) -> Response:

@@ -86,7 +86,7 @@ class Tuner:
             self._task = None
 
     def view(self) -> SweepView:
-        """Return what is known now."""
+        """Return what has been measured so far."""
         running = self._task is not None
         rows = self._rows if running and len(self._rows) > 1 else self._last
         points = sorted((row for row in rows if "temperature" in row), key=lambda row: float(row["temperature"]))

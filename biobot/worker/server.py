@@ -43,7 +43,7 @@ DRAFT_THREADS = 1
 """Two would wait for each other at every byte: beside a busy process that takes three times as long."""
 
 TRIES = 1.6
-"""So many bios are drawn for each accepted one that is still wanted: more than half are accepted."""
+"""Bios drawn for each accepted one that is still needed: more than half are accepted."""
 
 PART_OF_DEADLINE = 0.6
 """After this part of `sample.deadline` the best so far is taken."""
@@ -52,7 +52,7 @@ SWEEP_ROWS = 256
 """Bios drawn at once by a sweep: more are not faster."""
 
 ENOUGH_FAILURES = 10
-"""A filter that could not judge any of so many bios will judge none of the others."""
+"""A filter that failed on each of this many bios will fail on the others."""
 
 MAX_ROWS = 1024
 """The most bios that a preview draws at once."""
@@ -265,7 +265,7 @@ def choice(config: Config, request: protocol.Choice) -> protocol.Chosen:
 
 
 def explain(config: Config, candidate: Candidate) -> protocol.Explanation:
-    """Return what the owner's taste says of a text."""
+    """Return how the owner's taste scores a text, and why."""
     from biobot.taste import taste
 
     found = taste.load(config.home, decisions(config))
@@ -273,7 +273,7 @@ def explain(config: Config, candidate: Candidate) -> protocol.Explanation:
 
 
 def learn_taste(config: Config) -> protocol.Learnt:
-    """Return what came of the owner's marks; it is kept."""
+    """Train the taste on the owner's marks, save it, and return a summary."""
     from biobot.taste import taste
 
     return protocol.Learnt(taste.state(config.home, decisions(config), may_write=True).why)

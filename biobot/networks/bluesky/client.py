@@ -171,7 +171,7 @@ class Bluesky(Network):
         return self._call("POST", "com.atproto.repo.putRecord", body)
 
     def _get(self, collection: str, key: str) -> dict[str, Any] | None:
-        """Read a record; None where there is none."""
+        """Return a record, or None if there is none."""
         try:
             return self._read("com.atproto.repo.getRecord", {"repo": self._did, "collection": collection, "rkey": key})
         except Refused as error:
@@ -270,7 +270,7 @@ class Bluesky(Network):
 
 
 def _kept(file: Path, origin: Mapping[str, str]) -> dict[str, str] | None:
-    """Read the session that was kept for this account on this server; None where there is none, or it is no use."""
+    """Read the session that was kept for this account on this server; None if there is none, or it cannot be used."""
     try:
         if storage.is_exposed(file, 0o600):
             raise SecretsError(f"{file} can be read by others; keep it to yourself: chmod 600 {quote(str(file))}")

@@ -169,7 +169,7 @@ class MastodonClient(Network):
         self._call("DELETE", f"/api/v1/statuses/{id}")
 
     def check(self) -> Iterator[str]:
-        """Yield whose account it is, what the server is, and what is missing; raise what keeps the bot from posting."""
+        """Yield whose account it is, what the server is, and what is missing; raise NetworkError if it cannot post."""
         me = self.me()
         yield f"@{me.handle} ({me.id}) on {self._settings.server}"
         if missing := self._missing_scopes():
@@ -260,7 +260,7 @@ class MastodonClient(Network):
             params["max_id"] = _id(page[-1], "a post")
 
     def _text(self, status: Mapping[str, Any]) -> str:
-        """Return a post as it was written: without HTML, and with the domains of mentions, which HTML lacks."""
+        """Return a post's text as it was written: without HTML, and with the domains of mentions, which HTML lacks."""
         if status.get("mentions"):
             with suppress(Refused):
                 source = self.session.document(self._call("GET", f"/api/v1/statuses/{_id(status, 'a post')}/source"))

@@ -60,7 +60,7 @@ class Page:
 class XClient(Network):
     """One account on X, or on a server with X's API at `api_base`.
 
-    `timeout` bounds each call, and `stop` is set when the process shall end. `clock` dates the signatures;
+    `timeout` bounds each call, and `stop` is set when the process is to stop. `clock` dates the signatures;
     without one it is the machine's clock.
     """
 
