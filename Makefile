@@ -10,7 +10,7 @@ help:
 	@echo "make demo    see it work, in half a minute, with no account and no network"
 	@echo "make test    the whole suite"
 	@echo "make lint    ruff and mypy --strict"
-	@echo "make bench   speed, as ratios within one run"
+	@echo "make bench   speed, as ratios within one run; ten minutes"
 	@echo "make soak    the long proofs: hundreds of kills, hundreds of thousands of samples"
 	@echo "make pds     a real Bluesky server for the tests, from npm (needs node 18 or 20, and a C++ compiler)"
 	@echo "make shots   screenshots of every page of the console"

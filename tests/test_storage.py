@@ -39,7 +39,7 @@ def mode(path: Path) -> int:
 def notes(tmp_path: Path) -> Path:
     """A database with 500 notes."""
     path = tmp_path / "home" / "a#b?c%20d.db"
-    with closing(storage.open_read_write(path, STEPS)) as db:
+    with closing(storage.open_read_write(path, STEPS)) as db, storage.transaction(db):
         db.executemany("INSERT INTO note (text) VALUES (?)", [(f"note {number} {'.' * 200}",) for number in range(500)])
     return path
 

@@ -138,7 +138,7 @@ def test_the_readme_alone_makes_a_bot_that_posts_without_a_key_and_stops_at_once
     venv, install, *then = commands
     assert venv.startswith("python3 -m venv /opt/biobot")  # no network here: the packages are already there
     machine(install)
-    machine("sed -i 's/^every = .*/every = \"4s\"/' /etc/biobot/mybot/biobot.toml")
+    machine("sed -i 's/^every = .*/every = \"2s\"/' /etc/biobot/mybot/biobot.toml")
     for command in then:
         machine(command)
     assert machine("systemctl is-enabled biobot@mybot").strip() == "enabled"

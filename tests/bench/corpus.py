@@ -1,7 +1,7 @@
 """How long and how much memory the corpus takes: `python tests/bench/corpus.py [BIOS] [FOLDER]`.
 
-Makes up so many bios (default 1,000,000; half of them signed by an author), and runs every step of theirs in a
-process of its own. Prints a table in Markdown.
+Makes up bios (100,000 by default, half of them signed by an author), and runs every step in a process of its own.
+Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ STEPS = {
 
 
 def write(path: Path, count: int) -> None:
-    """Write made-up bios of some 100 bytes, as JSON lines."""
+    """Write made-up bios of some 100 bytes each, as JSON lines."""
     draw = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
@@ -68,7 +68,7 @@ def write(path: Path, count: int) -> None:
 
 def main() -> None:
     """Run every step and print the table."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as name:
         home = Path(name)
         file = home / "bios.jsonl"

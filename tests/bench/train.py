@@ -1,6 +1,6 @@
 """How fast we learn: our engine, a plain nn.LSTM, the blog's loop, and what this machine can multiply, in one run.
 
-    python tests/bench/train.py [--preset blog] [--steps 5] [--threads N] [--bits 5.5 --seconds 60]
+    python tests/bench/train.py [--preset blog] [--steps 3] [--threads N] [--bits 5.5 --seconds 30]
 
 All three learn made-up bios with the same sizes. The blog's loop is written from its description: packed
 sequences of one-hot floats, batches of 64 bios as they come, Adam, and a Python loop that masks the padding.
@@ -174,11 +174,11 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", choices=PRESETS, default="blog")
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--bits", type=float, default=5.5)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--beside", type=float, default=20, help="seconds of each measurement beside busy processes")
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--beside", type=float, default=8, help="seconds of each measurement beside busy processes")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     recipe = replace(PRESETS[given.preset], batch=(12288, 12288))
