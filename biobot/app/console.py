@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from biobot.app import health
+from biobot.app import health, training_record
 from biobot.app.health import NetworkStatus
 from biobot.app.models import ModelSummary, summaries
 from biobot.config import Config
@@ -212,9 +212,6 @@ def _at(outbox: Outbox, slot: datetime, networks: Sequence[str]) -> dict[str, li
 
 # -- training ----------------------------------------------------------------------------------------
 
-ALIVE = timedelta(minutes=3)
-"""A running training saves its state every minute; one that has not for so long was stopped."""
-
 CURVES = 3
 """Learning curves in the plot."""
 
@@ -231,34 +228,63 @@ def models(config: Config) -> list[ModelSummary]:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """An unfinished training: running, or stopped and ready to be resumed."""
+    """The last training: under way, stopped and ready to be resumed, or over; what is not known is None."""
 
     alive: bool
-    state: TrainingState
+    resumable: bool
+    phase: str
+    """The step of the record: "collect", "read bios", "learn", "measure", "promote"; "" without a record."""
+    outcome: str
+    why: str
+    step: int
+    steps: int | None
+    seen: float
+    rate: float | None
+    eta: timedelta | None
+    train_bits: float | None
+    best: float | None
+    curve: Sequence[Sequence[float]]
 
-    @property
-    def train_bits(self) -> float | None:
-        """Return the bits per byte of the latest steps, None before the first one."""
-        return _number(self.state.train_bits)
 
-    @property
-    def eta(self) -> timedelta | None:
-        """Return how long the rest takes, at the rate so far."""
-        state = self.state
-        if not state.steps or not state.step:
-            return None
-        return timedelta(seconds=state.seconds / state.step * (state.steps - state.step))
-
-
-def training_run(config: Config, now: datetime) -> TrainingRun | None:
-    """Return the unfinished training of this home, or None."""
-    folder = config.home / "training"
+def training_run(config: Config) -> TrainingRun | None:
+    """Return the last training of this home, or None."""
+    record = training_record.last(config.home)
     try:
-        state = training_state.read(folder)
-        written = datetime.fromtimestamp((folder / training_state.FILE).stat().st_mtime, UTC)
+        state: TrainingState | None = training_state.read(config.home / "training")
     except (OSError, ModelError):
-        return None  # there is none, or another version of biobot wrote it
-    return None if state.finished else TrainingRun(now - written < ALIVE, state)
+        state = None  # there is none, or another version of biobot wrote it
+    if record is None and state is None:
+        return None
+    record = record or {"outcome": "interrupted", "step": "", "why": ""}
+    alive = record["outcome"] == "running"
+    now = record.get("progress") if alive else None
+    learning = alive and record["step"] == "learn"
+    if state is not None and alive and (not learning or (now and now["step"] < state.step)):
+        state = None  # that of the training before this one
+    if now is None and state is not None:
+        now = {
+            "step": state.step,
+            "steps": state.steps,
+            "seen_bytes": state.seen,
+            "train_bits_per_byte": state.train_bits,
+        }
+    now = now or {}
+    eta = _number(now.get("eta_s"))
+    return TrainingRun(
+        alive=alive,
+        resumable=not alive and state is not None and not state.finished,
+        phase=record["step"],
+        outcome=record["outcome"],
+        why=record["why"],
+        step=int(now.get("step") or 0),
+        steps=now.get("steps"),
+        seen=now.get("seen_bytes") or 0,
+        rate=_number(now.get("bytes_per_second")),
+        eta=None if eta is None else timedelta(seconds=eta),
+        train_bits=_number(now.get("train_bits_per_byte")),
+        best=state.best if state else None,
+        curve=state.curve if state else (),
+    )
 
 
 def _number(value: float | None) -> float | None:

@@ -84,6 +84,7 @@ MAX_HELD_OUT = 5000
 _GATE = 0.15, 2.0  # the share of --max-minutes, and the most minutes, reserved for index, report and gate
 _GATE_BYTES = 300_000  # how much of dev is measured when the time is limited
 _AUDITED = 1000  # training bios, and held-out ones, whose memorisation is measured
+_NOTED_EVERY = 2.0  # seconds between two looks that `status` and the console can take at a training
 REPORT_SAMPLES = 400
 """Bios that the report draws at each temperature."""
 
@@ -165,9 +166,21 @@ def train(
         return
     Worker(config).try_plugins(LoadPlugins())  # rather than when the gate needs them, hours later
     with training_record.recorded(config.home, moment) as record:
+        noted = began
         for event in _train(config, options, moment, clock, stopped, record):
             if isinstance(event, Done):
                 record.end(event.model, event.promoted, event.why)
+            elif isinstance(event, StepDone) and clock() - noted >= _NOTED_EVERY:
+                noted, now_at = clock(), event.progress
+                record.progress = {
+                    "step": now_at.step,
+                    "steps": now_at.steps,
+                    "seen_bytes": now_at.seen_bytes,
+                    "bytes_per_second": now_at.bytes_per_second,
+                    "eta_s": now_at.eta,
+                    "train_bits_per_byte": now_at.train_bits,
+                }
+                record.write()
             yield event
 
 

@@ -29,8 +29,9 @@ Step = Literal["collect", "read bios", "learn", "measure", "promote"]
 class Record:
     """A training: when it ran, the step it is at or ended in, and its outcome; times are UTC.
 
-    `collected` is the summary of the collecting before it, if the config has it; `why` explains the outcome. Without
-    a home nothing is written.
+    `collected` is the summary of the collecting before it, if the config has it; `why` explains the outcome;
+    `progress` has step, steps, seen bytes, bytes per second, seconds to go, and bits per byte, while it learns.
+    Without a home nothing is written.
     """
 
     home: Path | None = None
@@ -41,6 +42,7 @@ class Record:
     model: str | None = None
     why: str = ""
     collected: str | None = None
+    progress: dict[str, float | None] | None = None
 
     def at(self, step: Step) -> None:
         """Record that the next step begins."""
@@ -83,9 +85,10 @@ def recorded(home: Path, clock: Callable[[], datetime]) -> Iterator[Record]:
 def last(home: Path) -> dict[str, Any] | None:
     """Return the record of the last training in this home, None if there was none; changes nothing."""
     try:
-        found = json.loads((home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = dict(json.loads((home / FILE).read_text(encoding="utf-8")))
+        running = found["outcome"] == "running"
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    if found["outcome"] == "running" and not locks.holder(home, LOCK):
+    if running and not locks.holder(home, LOCK):
         found |= {"outcome": "failed", "why": KILLED}
-    return dict(found)
+    return found

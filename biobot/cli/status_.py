@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,11 +64,19 @@ def _rows(config: Config, found: Status) -> Iterator[tuple[str, str]]:
         yield "problem", problem
 
 
+def _progress(found: dict[str, Any]) -> str:
+    from biobot.text.humanize import lasting
+
+    share = f", {found['step'] / found['steps']:.0%}" if found.get("steps") else ""
+    rate = f", {found['bytes_per_second'] / 1000:.1f} KB/s" if found.get("bytes_per_second") else ""
+    return f"{share}{rate}" + (f", {lasting(timedelta(seconds=found['eta_s']))} to go" if found.get("eta_s") else "")
+
+
 def _training(last: dict[str, Any] | None) -> str:
     if last is None:
         return "none yet"
     if last["outcome"] == "running":
-        return f"running since {said(last['began'])}, step: {last['step']}"
+        return f"running since {said(last['began'])}, step: {last['step']}{_progress(last.get('progress') or {})}"
     outcome = f"{said(last['ended'] or last['began'])}: {last['outcome']}"
     if last["model"] is None:
         outcome += f" at the step: {last['step']}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,12 @@ def holder(home: Path, name: str) -> str | None:
         return None if _try(handle, fcntl.LOCK_SH) else _read(handle) or "another process"
     finally:
         os.close(handle)
+
+
+def holder_pid(home: Path, name: str) -> int | None:
+    """Return the process that holds a lock; None where nobody does, or does not say so."""
+    found = re.search(r"\(pid (\d+),", holder(home, name) or "")
+    return int(found[1]) if found else None
 
 
 def _try(handle: int, kind: int) -> bool:

@@ -6,7 +6,7 @@ middleware    access control: Host, Origin, session, size and patience, and the 
 page_context  what every page works with
 jobs          the workers that sample, judge and measure, and their end
 render        templates, and how times, numbers and texts are shown
-queue, lab, tuning, training, history   the pages
+queue, lab, tuning, training, importing, history   the pages
 app           the routes
 serve         the address, the server's life, and its end within three seconds
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -27,6 +27,8 @@ class Jobs:
         self._calls: set[Call[Any]] = set()
         self.stopping = threading.Event()
         """Set when the console stops: a call to the network then ends."""
+        self.closing: list[Callable[[], None]] = []
+        """What else is to be ended then."""
         # sampling can take minutes; it must not keep a verdict waiting
         self._streams, self._verdicts = asyncio.Semaphore(2), asyncio.Semaphore(2)
 
@@ -54,5 +56,7 @@ class Jobs:
     def end(self) -> None:
         """End every worker: the console stops."""
         self.stopping.set()
+        for end in self.closing:
+            end()
         for each in list(self._calls):
             each.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from biobot.app import training_record
 from biobot.bundled import STARTER
 from biobot.config import Config, load
 from biobot.model import checkpoint, training_state
@@ -28,6 +30,9 @@ review = "on"
 [post.budget]
 posts_per_day = 6
 """
+
+_HELD: list[IO[str]] = []
+"""Locks of trainings that seem to run; they are free again when this process ends."""
 
 HELD = [
     "part-time lighthouse keeper. full-time listener to fog. I collect doors 🚪 and return every call from the sea",
@@ -92,6 +97,12 @@ def train(config: Config, now: datetime, **odd: Any) -> None:
     path.parent.mkdir(exist_ok=True)
     facts = state.facts()
     path.write_bytes(_header({"format": checkpoint.FORMAT, **facts, "state": facts["state"] | odd}))
+    progress: dict[str, float | None] = {"step": 1050, "steps": 2600, "seen_bytes": 9_450_000}
+    progress |= {"bytes_per_second": 18_240.0, "eta_s": 765.0, "train_bits_per_byte": 2.29}
+    began = (now - timedelta(minutes=9)).isoformat(timespec="seconds")
+    training_record.Record(config.home, began, step="learn", progress=progress).write()
+    _HELD.append((config.home / training_record.LOCK).open("w"))
+    fcntl.flock(_HELD[-1], fcntl.LOCK_EX)
 
 
 def tune(config: Config) -> None:

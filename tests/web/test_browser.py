@@ -391,7 +391,7 @@ def test_a_model_is_promoted_and_rolled_back(page: Page, site: Served, config: C
     expect(page.locator("#curve canvas")).to_be_visible()
     row = page.locator("tr", has_text="20261107")
     row.get_by_role("button", name="Make active").click()
-    page.get_by_role("button", name="Cancel").click()
+    page.locator("#confirm").get_by_role("button", name="Cancel").click()
     assert Registry(config.home).current().id == "20261114-041500"
     row.get_by_role("button", name="Make active").click()
     page.locator("#confirm button.go").click()

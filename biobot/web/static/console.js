@@ -235,6 +235,27 @@ document.addEventListener("decided", (event) => {
   setTimeout(() => { if (row.isConnected) { row.remove(); refresh(); } }, 12000);
 });
 
+// -- uploads: the file is the body of one request; the page shows how far it is ------------------------------------
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("[data-upload]");
+  if (!form) return;
+  event.preventDefault();
+  const file = one("[type=file]", form).files[0];
+  if (!file) return;
+  one("button", form).disabled = true;
+  setTimeout(refresh, 300);
+  try {
+    const answer = await fetch(`${form.dataset.upload}?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
+    if (answer.status === 401) location.reload();
+    else if (!answer.ok) say((await answer.text()).slice(0, 400), true);
+  } catch {
+    say("The upload was cut off.", true);
+  }
+  one("button", form).disabled = false;
+  refresh();
+});
+
 // -- plots ----------------------------------------------------------------------------------------------------
 
 const drawn = new Map();
