@@ -79,10 +79,13 @@ def run(
                 posters = [opened(config, clock, who="the daemon", stop=stop)]
                 posters += [opened(config, clock, who="the daemon", stop=stop, network=name) for name in others]
                 try:
-                    bot = Bots(config, posters, drafter, bot, alive=lambda: tell("WATCHDOG=1"))
+                    bot = Bots(config, posters, drafter, bot, alive=lambda: tell("WATCHDOG=1"), woken=wake.set)
                     bot.notices.over(CONFIG)
                     _greet(config, bot, clock())
-                    following = serve(bot, stop, wake, clock, reader)
+                    try:
+                        following = serve(bot, stop, wake, clock, reader)
+                    finally:
+                        bot.close()
                 finally:
                     for poster in posters:
                         poster.close()
@@ -169,8 +172,11 @@ def serve(
             found = reader.look(bot, now)
             if isinstance(found, Config):
                 return found
-            following = bot.step(now) if found == "old" else now + running.SETTLING
-            tell("WATCHDOG=1")
+            if found == "old":
+                following = bot.step(now)
+            else:
+                following = now + running.SETTLING
+                tell("WATCHDOG=1")
             if following > now:
                 alarm.add_job(
                     wake.set, "date", run_date=following, id="wake", replace_existing=True, misfire_grace_time=None

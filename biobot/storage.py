@@ -146,7 +146,8 @@ def open_read_write(path: Path, steps: Sequence[str], *, backup: bool = False) -
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=SQLITE_TIMEOUT, isolation_level=None)
+    # a network's bot steps in a thread of its own, but always in one at a time
+    db = sqlite3.connect(path, timeout=SQLITE_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         # TRUNCATE, not WAL: Debian 12's SQLite has the WAL-reset bug, and a bot needs no thousands of commits
         for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):

@@ -21,7 +21,7 @@ from biobot import __version__, storage
 from biobot.app import running
 from biobot.config import Config, read
 from biobot.errors import BiobotError
-from biobot.posting import bot_state, locks
+from biobot.posting import bot_state
 from biobot.posting.outbox import Outbox
 from biobot.text.humanize import when
 
@@ -30,7 +30,8 @@ FOLDER, HOME = "folder", "state"
 UNREAL = ("rehearsal", "stdout")
 """Networks without an account that two copies of a bot could both post to."""
 
-_LEFT_OUT = (locks.DAEMON, locks.POST, running.FILE, "web")
+_LEFT_OUT = (running.FILE, "web")
+_PASSING = (".backup", ".lock")
 _OF_THE_FOLDER = ("biobot.toml", ".env", ".gitignore", "plugins", "credentials", "on-failure")
 
 
@@ -63,7 +64,7 @@ def backup(config: Config, path: Path | None, now: datetime) -> Iterator[str]:
             count = size = 0
             for each in _files(config.home):
                 inside = each.relative_to(config.home)
-                if inside.parts[0] in _LEFT_OUT or each.suffix == ".backup" or (path and each == path.absolute()):
+                if inside.parts[0] in _LEFT_OUT or each.suffix in _PASSING or (path and each == path.absolute()):
                     continue
                 _add_state(archive, each, f"{HOME}/{inside.as_posix()}", Path(scratch))
                 count, size = count + 1, size + each.stat().st_size

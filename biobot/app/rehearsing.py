@@ -102,6 +102,12 @@ STANDS: Mapping[str, Stand] = {
 }
 """The networks that can be rehearsed."""
 
+
+def first_of(config: Config) -> str:
+    """Return the first network of a config that can be rehearsed; where there is none, X."""
+    return next((name for name in config.settings.post.all if name in STANDS), "x")
+
+
 FAULTS_OF: Mapping[str, tuple[str, ...]] = {
     "x": (*FAULTS, *BESIDES),
     "bluesky": (*bluesky.FAULTS, *(name for name in BESIDES if not name.startswith("timeline"))),  # it is never read
@@ -117,6 +123,7 @@ class Report:
     """
 
     days: float
+    network: str = "x"
     slots: int = 0
     posts: int = 0
     doubles: int = 0
@@ -146,7 +153,7 @@ class Report:
         happened = sum(self.faults.values())
         days = f"{self.days:g} day{'' if self.days == 1 else 's'}"
         slots, calls = counted(self.slots, "slot"), counted(self.calls, "call")
-        yield f"{days}, {slots}, {calls}; {lasting(SETTLING)} more for what was late"
+        yield f"the fake {self.network}: {days}, {slots}, {calls}; {lasting(SETTLING)} more for what was late"
         yield f"faults       {happened}, of {counted(len(self.faults), 'kind')}"
         yield f"posts        {self.posts} on the account at the end, for ${self.usd:.2f}"
         yield f"rows         {', '.join(f'{count} {state}' for state, count in self.rows.items())}"
@@ -166,16 +173,17 @@ def rehearse(
     days: float = 7,
     faults: Sequence[str] | None = None,
     seed: int = 0,
-    network: str = "x",
+    network: str | None = None,
     server: mastodon.Server = "4.7.2",
     tick: Callable[[float], object] = lambda _: None,
 ) -> Report:
     """Run the bot of `config` for `days` from `start`, in a temporary home, and judge it.
 
-    The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. `server` is which
-    Mastodon it is. `tick` is called with the share that is done. Raises
+    The `faults` (None: all) occur in shuffled order, repeatedly, spread over the days. `network` is which one it is
+    (None: `first_of` the config), and `server` which Mastodon. `tick` is told the share that is done. Raises
     BiobotError for an unknown fault, and for a config with which the daemon would not start.
     """
+    network = network or first_of(config)
     known = FAULTS_OF[network]
     faults = known if faults is None else faults
     unknown = [fault for fault in faults if fault not in known]
@@ -194,7 +202,7 @@ def rehearse(
         stage = Stage(config, stand, start, timedelta(days=days), list(faults), random.Random(seed))
         with stage.fake:
             stage.play(tick)
-            return stage.judge()
+            return replace(stage.judge(), network=network)
 
 
 class Stage:

@@ -37,9 +37,7 @@ def _progress() -> Iterator[Callable[[float], object]]:
 @click.option(
     "--network",
     type=click.Choice(("x", "bluesky", "mastodon")),
-    default="x",
-    show_default=True,
-    help="The network to rehearse.",
+    help="The network to rehearse; by default the first one that biobot.toml posts to, else X.",
 )
 @click.option(
     "--server",
@@ -58,7 +56,9 @@ def _progress() -> Iterator[Callable[[float], object]]:
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of the simulated events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def command(options: Options, network: str, server: Server, days: float, faults: str, seed: int, as_json: bool) -> None:
+def command(
+    options: Options, network: str | None, server: Server, days: float, faults: str, seed: int, as_json: bool
+) -> None:
     """Run the whole bot against a built-in fake network, in simulated time and with faults, and judge the result.
 
     It uses your settings, schedule and filters, and a temporary home. Nothing leaves this machine.

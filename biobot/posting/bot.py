@@ -20,6 +20,7 @@ from itertools import islice
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
 from biobot.errors import BiobotError, LockHeld, NetworkError, OutboxError, say
+from biobot.networks.network import FOR_EVER
 from biobot.posting import bot_state, engagement, locks, poster, reconcile, schedule, transitions
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, may_send, posting_block
 from biobot.posting.budget import BudgetSpent, next_day
@@ -49,6 +50,9 @@ MAX_MISSED = 1000
 
 RETRY = timedelta(seconds=5)
 """When to look again at an outbox that cannot be read."""
+
+HELD_UP = timedelta(minutes=10)
+"""So long a call whose connection is gone may still be on its way: then what was deleted is deleted once more."""
 
 STALL = timedelta(minutes=1)
 """A step that comes later than this finds slots that nobody could fill."""
@@ -91,6 +95,8 @@ class Drafter:
         """The network whose bot asked for drafts, and is to fetch them; None: any."""
         self.busy = False
         """Whether drafts are being drawn, or were drawn and not all fetched."""
+        self.lock = threading.RLock()
+        """Held by the bot that asks for drafts, or fetches them; those of several networks may step at once."""
 
     def restart(self, draw: Draw) -> None:
         """Draw with `draw` from now on; the drafts that are being drawn are dropped when they come."""
@@ -103,6 +109,11 @@ class Drafter:
             threading.Thread(target=self._run, args=[requests], name="drafts", daemon=True).start()
         else:
             self._run(requests)
+
+    def hand_over(self, network: str) -> None:
+        """Let any bot fetch what this network's asked for: it is held up."""
+        with self.lock:
+            self.asked_by = None if self.asked_by == network else self.asked_by
 
     def fetch(self) -> tuple[list[DraftResult], BiobotError | bool]:
         """Return what was drawn since the last time, and whether that is all: True, or the error that ended it."""
@@ -157,6 +168,7 @@ class Bot:
         """How many texts were drawn for a slot that the outbox already had."""
         self._pruned: datetime | None = None
         self._engaged: datetime | None = None
+        self._deleted_again: set[int] = set()
 
     def step(self, now: datetime) -> datetime:
         """Do what is due at `now`; return the moment at which there may be more to do.
@@ -177,7 +189,7 @@ class Bot:
             if self._first:
                 self._listen()
             self._keep_house(now)
-        with self._part("drafts", now, self._drafting):
+        with self._part("drafts", now, self._drafting), self.drafter.lock:
             self._store(now)
         with self._part("timeline", now, self._reading):
             self._reconcile(now)
@@ -186,7 +198,7 @@ class Bot:
             block = self._blocked(now)
             if block is None and not self._posting.lasts(now):
                 self._post(newest, now)
-        with self._part("asking", now):
+        with self._part("asking", now), self.drafter.lock:
             self._ask(now, block)
         with self._part("engagement", now):
             if block is None:
@@ -228,7 +240,8 @@ class Bot:
 
     def _keep_house(self, now: datetime) -> None:
         if self.outbox.posts(State.SENDING):
-            with locks.lock(self.config.home, locks.POST, self.poster.who, now, timedelta(0)):
+            name = locks.post(self.outbox.network)
+            with locks.lock(self.config.home, name, self.poster.who, now, timedelta(0)):
                 for row in self.poster.adopt_orphans():
                     log.warning("post %d is unconfirmed: %s", row.id, row.reason)
         self.outbox.release_missed(now)
@@ -266,9 +279,12 @@ class Bot:
 
     def _reconcile(self, now: datetime) -> None:
         settings, rows = self.config.settings.post, self.outbox.posts(State.UNCONFIRMED)
-        undone = self.outbox.undone()
-        if not (rows or undone) or self._reading.lasts(now):
+        undone, deleted = self.outbox.undone(), self._deleted(now)
+        if not (rows or undone or deleted) or self._reading.lasts(now):
             return
+        if again := [row for row in deleted if row.undone is not None and row.undone + HELD_UP <= now]:
+            self.poster.delete_again(again)
+            self._deleted_again |= {row.id for row in again}
         network, sends = self.poster.network, may_send(self.outbox, now)
         due = [
             row
@@ -283,6 +299,12 @@ class Bot:
             if row.state is not State.UNCONFIRMED:
                 log.warning("post %d is %s: %s", row.id, row.state, row.reason)
         self._reading.succeed()
+
+    def _deleted(self, now: datetime) -> list[Post]:
+        """Return the posts that are to be deleted once more: where a key lasts for ever, a late call is valid too."""
+        rows = self.outbox.deleted_since(now - 6 * HELD_UP)
+        rows = [row for row in rows if row.key and row.id not in self._deleted_again]
+        return rows if rows and self.poster.network.key_lasts == FOR_EVER else []
 
     def _read_engagement(self, now: datetime) -> None:
         """Once a day, read what people did with the posts, and look for those that a server made twice."""
@@ -574,6 +596,7 @@ class Bot:
             settings = self.config.settings.post
             rows = self.outbox.posts(State.UNCONFIRMED)
             moments += [reconcile.due(self.poster.network, row, settings) for row in rows]
+            moments += [row.undone + HELD_UP for row in self._deleted(now) if row.undone]
         if block is not None:
             moments.append(block.until)
         last = self.outbox.last_attempt(now)

@@ -1,6 +1,6 @@
-"""The two locks of a home: `daemon.lock` for the life of `run`, `post.lock` around each post.
+"""The locks of a home: `daemon.lock` for the life of `run`, and a network's `post-NETWORK.lock` around each post there.
 
-The kernel holds both (flock), so they end with their process, however it ends. The file names the holder, for
+The kernel holds them (flock), so they end with their process, however it ends. The file names the holder, for
 messages only.
 """
 
@@ -19,11 +19,16 @@ from biobot.errors import LockHeld, OutboxError
 from biobot.storage import make_folder
 from biobot.text.humanize import when
 
-DAEMON, POST = "daemon.lock", "post.lock"
+DAEMON = "daemon.lock"
 
 _POLL = 0.05
 _MIN_TIMEOUT = timedelta(seconds=0.5)
 """`holder` takes a lock for an instant to see whether it is free; nobody should fail because of that."""
+
+
+def post(network: str) -> str:
+    """Return the name of the lock around each post on a network: one that hangs keeps nobody from another."""
+    return f"post-{network}.lock"
 
 
 @contextmanager

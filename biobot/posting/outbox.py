@@ -158,6 +158,10 @@ class Outbox:
         undone = "id IN (SELECT id FROM post WHERE undone IS NOT NULL)"
         return self._posts(f"{undone} AND +network = ? AND +state = 'posted'", self.network)
 
+    def deleted_since(self, since: datetime) -> list[Post]:
+        """Return the posts whose deletion a person asked for after `since`, and that are deleted."""
+        return self._posts("undone > ? AND +network = ? AND +state = 'deleted'", stamp(since), self.network)
+
     def posted_since(self, since: datetime, limit: int) -> list[Post]:
         """Return the posts of this network that are there and were made after `since`, the newest `limit` first."""
         order = "ORDER BY posted DESC LIMIT ?"

@@ -91,7 +91,7 @@ class Poster:
         """Judge a row once more, and post it; return the row as it is then.
 
         `resend` is a person's word to send a text again whose fate is unknown. A row in doubt is looked for first:
-        look and claim are one step, under `post.lock` and for the revision that was read here. Raises LockHeld when
+        look and claim are one step, under the post lock and for the revision that was read here. Raises LockHeld when
         somebody else is posting, BudgetSpent, and OutboxError for a row that may not be posted; the row is then as
         it was. A network's error after the claim is not raised: the row says what came of it.
         """
@@ -259,7 +259,7 @@ class Poster:
             return [self._repeat(row) if row.in_doubt else row for row in found]
 
     def _repeat(self, row: Post) -> Post:
-        """Make the call of a row in doubt again; only for a holder of `post.lock`."""
+        """Make the call of a row in doubt again; only for a holder of the post lock."""
         if self.stop.is_set():
             return row
         try:
@@ -310,18 +310,29 @@ class Poster:
             self.identify()
             return [self._delete(row) for row in self.outbox.undone()]
 
-    def _delete(self, row: Post) -> Post:
+    def delete_again(self, rows: list[Post]) -> None:
+        """Delete once more what was deleted: a call that was held up on its way may have brought it back."""
+        with self._alone():
+            self.identify()
+            for row in rows:
+                self._take_off(row)
+
+    def _take_off(self, row: Post) -> None:
+        """Make the call that deletes a post; one that is gone already is no error."""
         try:
             _sorted(lambda: self.network.delete(row.remote_id or ""))
         except Refused as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise
+
+    def _delete(self, row: Post) -> Post:
+        self._take_off(row)
         failpoint("deleted")
         self.budget.record("delete", 1, self.clock())
         return transitions.delete(self.outbox, row.id, self.clock())
 
     def _found(self, rows: list[Post]) -> list[Post]:
-        """Settle rows in doubt, under `post.lock`; return all of them as they are then."""
+        """Settle rows in doubt, under the post lock; return all of them as they are then."""
         self.identify()
         done = {row.id: self._repeat(row) for row in rows if reconcile.is_settled_by_repeating(self.network, row)}
         if rest := [row for row in rows if row.id not in done]:
@@ -339,13 +350,14 @@ class Poster:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold `post.lock`, and settle first what a process left that died with it."""
-        with locks.lock(self.config.home, locks.POST, self.who, self.clock(), LOCK_TIMEOUT):
+        """Hold the network's post lock, and settle first what a process left that died with it."""
+        name = locks.post(self.outbox.network)
+        with locks.lock(self.config.home, name, self.who, self.clock(), LOCK_TIMEOUT):
             self.adopt_orphans()
             yield
 
     def adopt_orphans(self) -> list[Post]:
-        """Make `unconfirmed` what a process that died left `sending`; only for a holder of `post.lock`."""
+        """Make `unconfirmed` what a process that died left `sending`; only for a holder of the post lock."""
         reason = "the process ended during the call"
         orphans = self.outbox.posts(State.SENDING)
         return [transitions.lose_track(self.outbox, row.id, self.clock(), reason) for row in orphans]

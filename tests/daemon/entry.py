@@ -26,16 +26,16 @@ from biobot.rehearsal.server import KEYS
 from biobot.worker.double import FakeWorker
 
 
-def opened(config: Any, clock: Any, **named: Any) -> Poster:
-    """Post to the network of the test, by default its fake X; everything else is the daemon's own."""
-    name = config.settings.post.first
+def opened(config: Any, clock: Any, network: str | None = None, **named: Any) -> Poster:
+    """Post to a network of the test, by default its fake X; everything else is the daemon's own."""
+    name = network or config.settings.post.first
     if name != "rehearsal":
-        there = partial(open_network, config, clock, named["stop"], name)
-        return Poster(config, Outbox(config.home / "outbox.db", name), there, lambda _: [], clock, **named)
+        opening = partial(open_network, config, clock, named["stop"], name)
+        return Poster(config, Outbox(config.home / "outbox.db", name), opening, lambda _: [], clock, **named)
     outbox = Outbox(config.home / "outbox.db", "rehearsal")
     stop = named["stop"]
-    network = partial(XClient, KEYS, config.settings.x.api_base, config.settings.x.timeout, stop=stop)
-    return Poster(config, outbox, network, lambda _: [], clock, **named)
+    there = partial(XClient, KEYS, config.settings.x.api_base, config.settings.x.timeout, stop=stop)
+    return Poster(config, outbox, there, lambda _: [], clock, **named)
 
 
 def run(folder: Path, fatal: str, passes: int) -> None:

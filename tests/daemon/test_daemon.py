@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -158,6 +158,25 @@ def _sending(folder: Path) -> bool:
     path = folder / "state" / "outbox.db"
     with Outbox(path, "rehearsal", read_only=True) as outbox:
         return bool(outbox.posts(State.SENDING))
+
+
+def test_a_network_that_hangs_holds_nobody_up_and_does_not_keep_the_daemon_from_stopping(
+    tmp_path: Path, start: Start
+) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, FakeX(lambda: datetime.now(UTC)) as fake:
+        both = SETTINGS.format(address=fake.address).replace("[post]", '[post]\nnetworks = ["bluesky", "rehearsal"]')
+        service = f'[bluesky]\nservice = "http://127.0.0.1:{silent.getsockname()[1]}"\ntimeout = "1h"\n'
+        (tmp_path / "biobot.toml").write_text(both + service)
+        secrets = {"BIOBOT_BLUESKY_HANDLE": "a.test", "BIOBOT_BLUESKY_APP_PASSWORD": "a-password"}
+        process = start("tests.daemon.one", str(tmp_path), "0", **secrets)
+        for _ in range(4):
+            line(process, "posted")
+        with Outbox(tmp_path / "state" / "outbox.db", "rehearsal", read_only=True) as outbox:
+            late = [row.posted - row.slot for row in outbox.posts(State.POSTED) if row.posted and row.slot]
+        assert len(late) >= 4
+        assert max(late[1:]) < timedelta(seconds=2.5), "it is posted a second after its slot, not an hour"
+        stop(process, 3)
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, start: Start) -> None:

@@ -748,7 +748,7 @@ def test_f52_an_outbox_that_is_no_longer_the_open_file_ends_the_bot(home: Path, 
 def test_f5_somebody_else_posting_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poster, "LOCK_TIMEOUT", timedelta(seconds=0.1))
     world = World(home, HOURLY)
-    with locks.lock(home, locks.POST, "`biobot post`", world.now):
+    with locks.lock(home, locks.post("rehearsal"), "`biobot post`", world.now):
         with pytest.raises(LockHeld, match="biobot post"):
             world.poster.send(_ready(world))
         assert world.net.calls == 0

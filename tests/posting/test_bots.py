@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from biobot.networks.bluesky.client import Bluesky
 from biobot.networks.errors import Kind, Refused, Unsent
-from biobot.posting import bot_state, schedule, transitions
+from biobot.networks.network import Opening
+from biobot.posting import bot_state, bots, schedule, transitions
 from biobot.posting.bot import Drafter
 from biobot.posting.bots import Bots
 from biobot.posting.outbox import Outbox
-from biobot.posting.post import Post, State
+from biobot.posting.post import Draft, Post, State
 from biobot.posting.poster import Poster
+from biobot.settings import BlueskySettings
+from tests.networks.test_session import server
 from tests.posting.world import Net, World
 
 WEEK = timedelta(days=7)
@@ -28,10 +33,13 @@ class Several(World):
     """A bot on two networks."""
 
     def __init__(self, home: Path, names: tuple[str, ...] = ("bluesky", "x"), **post: Any) -> None:
-        self.nets = {name: Net(lambda: self.now) for name in names}
+        self.nets: dict[str, Any] = {name: Net(lambda: self.now) for name in names}
+        self.stopping = threading.Event()
+        self.threaded = False
         super().__init__(home, {"post": {"networks": list(names), **post}})
 
     def start(self, before: Any = None) -> None:
+        self.stopping = threading.Event() if self.stopping.is_set() else self.stopping
         self.outboxes = {name: Outbox(self.config.home / "outbox.db", name) for name in self.nets}
         self.outbox = self.outboxes[self.config.settings.post.first]
         posters = []
@@ -45,12 +53,16 @@ class Several(World):
                     lambda row: self.judge(row),
                     lambda: self.now,
                     who="a test",
-                    stop=threading.Event(),
+                    stop=self.stopping,
                 )
             )
-        self.bot = Bots(self.config, posters, Drafter(self._draw, threaded=False), before)  # type: ignore[assignment]
+        drafter = Drafter(self._draw, threaded=self.threaded)
+        self.bots = Bots(self.config, posters, drafter, before)
+        self.bot = self.bots  # type: ignore[assignment]
 
     def stop(self) -> None:
+        self.stopping.set()
+        self.bots.close()
         for outbox in self.outboxes.values():
             outbox.close()
 
@@ -94,7 +106,7 @@ def test_one_that_is_down_for_a_week_costs_the_other_nothing_and_catches_up(
     other = "x" if down == "bluesky" else "bluesky"
     world.run(timedelta(hours=13))
     begin, before = world.now, len(world.nets[down].texts)
-    world.nets[down].post = _raising(fault)  # type: ignore[method-assign]
+    world.nets[down].post = _raising(fault)
     world.run(WEEK)
     assert len(world.nets[down].texts) == before
     due = schedule.slots_between(world.config.settings.schedule, begin, world.now, 1000)
@@ -173,3 +185,68 @@ def test_a_text_is_shared_while_the_next_ones_are_still_being_drawn(world: Sever
     world.run(timedelta(minutes=30))
     assert len(world.nets["x"].texts) == 1
     assert world.nets["bluesky"].texts == world.nets["x"].texts
+
+
+@pytest.fixture
+def hanging(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Several]:
+    """A bot whose Bluesky takes connections and never answers, with steps in threads, as in the daemon."""
+    monkeypatch.setattr(bots, "PATIENCE", timedelta(seconds=0.15))
+    monkeypatch.setattr("biobot.networks.watchdog.GRACE", timedelta(0))
+    gone = threading.Event()
+
+    def silent(_: socket.socket) -> None:
+        gone.wait()
+
+    with server(silent) as address:
+        made = Several(home)
+        made.stop()
+        made.stopping, made.threaded = threading.Event(), True
+        secrets = {"BIOBOT_BLUESKY_HANDLE": "a.test", "BIOBOT_BLUESKY_APP_PASSWORD": "a-password"}
+        settings = BlueskySettings(address, timedelta(minutes=10))
+        made.nets["bluesky"] = Bluesky.open(Opening(settings, secrets, home, lambda: made.now, made.stopping))
+        made.start()
+        yield made
+        made.stop()
+        gone.set()
+
+
+def _until(world: Several, moment: datetime) -> None:
+    """Step at a moment, in real time, until its drafts are drawn and nothing more is to be done but what hangs."""
+    world.now = moment
+    for _ in range(3):
+        world.bot.step(world.now)
+        while world.bots.bots[0].drafter.busy and not world.bots.bots[0].drafter._ended:
+            threading.Event().wait(0.01)
+
+
+def test_one_that_hangs_delays_no_post_of_the_other(hanging: Several) -> None:
+    settings = hanging.config.settings.schedule
+    for number, slot in enumerate(schedule.next_slots(settings, hanging.now, 3), 1):
+        due = schedule.due(settings, slot, str(hanging.config.home.resolve()))
+        _until(hanging, slot - timedelta(seconds=20))
+        _until(hanging, due)
+        assert len(hanging.nets["x"].texts) == number
+        assert hanging.nets["x"].tweets[-1].created == due, "not a second late"
+        assert [bot.outbox.network for bot in hanging.bots._steps] == ["bluesky"], "which still waits for its answer"
+    (sent, *_) = hanging.on("bluesky")
+    assert sent.text == hanging.nets["x"].texts[0]
+
+
+def test_the_drafts_of_one_that_hangs_are_fetched_by_the_other(hanging: Several) -> None:
+    settings = hanging.config.settings.schedule
+    (slot,) = schedule.next_slots(settings, hanging.now, 1)
+    drawn, draw = threading.Event(), hanging.draw
+    hanging.draw = lambda requests: (each for each in draw(requests) if drawn.wait(10))
+    hanging.now = slot - timedelta(seconds=20)
+    hanging.bot.step(hanging.now)
+    assert hanging.bots.bots[0].drafter.asked_by == "bluesky"
+    (row,) = hanging.outbox.add([Draft("Of unknown fate.")], State.APPROVED, hanging.now)
+    assert row is not None
+    transitions.claim(hanging.outbox, row.id, hanging.now, review=False, charge=lambda _: None)
+    transitions.lose_track(hanging.outbox, row.id, hanging.now - timedelta(hours=1), "no answer")
+    hanging.now += timedelta(minutes=2)
+    hanging.bot.step(hanging.now)
+    assert [bot.outbox.network for bot in hanging.bots._steps] == ["bluesky"]
+    drawn.set()
+    _until(hanging, schedule.due(settings, slot, str(hanging.config.home.resolve())) + timedelta(minutes=2))
+    assert len(hanging.nets["x"].texts) == 1

@@ -227,3 +227,20 @@ def test_without_a_key_nothing_is_ever_sent_again(home: Path) -> None:
     world.run(timedelta(hours=25))
     assert len(world.rows(State.FAILED)) == 1
     assert world.net.calls == len(world.net.tweets) + 1
+
+
+def test_a_post_that_a_call_held_up_on_its_way_brings_back_is_deleted_again(world: World) -> None:
+    world.run(timedelta(minutes=30))
+    (row,) = posted(world)
+    there = list(world.net.tweets)
+    assert world.poster.undo(row.id).state is State.DELETED
+    world.run(timedelta(minutes=5))
+    world.net.tweets += there  # the first of two calls arrives, and the key is free
+    world.run(timedelta(minutes=4))
+    assert len(world.net.tweets) == 1
+    world.run(timedelta(minutes=2))
+    assert world.net.tweets == []
+    calls = world.net.reads
+    world.run(timedelta(hours=2))
+    assert world.net.reads == calls, "and that is all"
+    assert world.outbox.get(row.id).state is State.DELETED

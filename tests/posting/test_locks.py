@@ -18,18 +18,18 @@ NONE = timedelta(0)
 
 
 def test_the_second_is_told_who_holds_it(home: Path) -> None:
-    with locks.lock(home, locks.POST, "`biobot post`", NOW):
+    with locks.lock(home, locks.post("x"), "`biobot post`", NOW):
         said = rf"`biobot post` \(pid {os.getpid()}, since 2026-11-22 18:00:00 UTC\)"
-        with pytest.raises(LockHeld, match=said), locks.lock(home, locks.POST, "another", NOW, NONE):
+        with pytest.raises(LockHeld, match=said), locks.lock(home, locks.post("x"), "another", NOW, NONE):
             raise AssertionError("two holders")
-        assert "`biobot post`" in (locks.holder(home, locks.POST) or "")
-    assert locks.holder(home, locks.POST) is None
+        assert "`biobot post`" in (locks.holder(home, locks.post("x")) or "")
+    assert locks.holder(home, locks.post("x")) is None
 
 
 def test_f19_an_exception_never_leaves_a_lock_held(home: Path) -> None:
-    with pytest.raises(ZeroDivisionError), locks.lock(home, locks.POST, "one", NOW):
+    with pytest.raises(ZeroDivisionError), locks.lock(home, locks.post("x"), "one", NOW):
         raise ZeroDivisionError
-    with locks.lock(home, locks.POST, "two", NOW, NONE):
+    with locks.lock(home, locks.post("x"), "two", NOW, NONE):
         pass
 
 

@@ -52,7 +52,7 @@ def test_days_full_of_faults_end_with_no_double_and_nothing_lost(run: Any) -> No
 def test_without_faults_every_slot_gets_its_post(run: Any) -> None:
     code, out, _ = run("rehearse", "--days", "3", "--faults", "none")
     assert code == 0
-    assert out.startswith("3 days, 12 slots, ")
+    assert out.startswith("the fake x: 3 days, 12 slots, ")
     assert "doubles      0\nlost         0\n" in out
     assert "unconfirmed  0, which ended: none" in out
 
@@ -110,8 +110,9 @@ def test_every_fault_of_the_fakes_is_in_the_deck() -> None:
 
 
 def test_on_bluesky_no_fate_stays_unknown(run: Any) -> None:
-    code, out, err = run("rehearse", "--network", "bluesky", "--days", "8", "--json")
+    code, out, err = run("rehearse", "--days", "8", "--json", toml='[post]\nnetworks = ["stdout", "bluesky"]\n')
     report = json.loads(out)
+    assert report["network"] == "bluesky", "the first that can be rehearsed"
     assert (code, err) == (0, "")
     assert (report["slots"], report["doubles"], report["lost"], report["spins"]) == (32, 0, 0, 0)
     assert report["posts"] == report["rows"]["posted"] > 15
