@@ -98,6 +98,7 @@ def test_f22_a_filter_that_fails_on_every_text_is_named_long_before_the_deadline
     assert (found.ok, found.found.partition(";")[0]) == (False, said)
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_filter_that_fails_on_some_texts_is_no_reason_to_stop(folder: Path, plugin: Plugin) -> None:
     without_filters(folder, "[sample]\nbest_of = 1\n")
     plugin(filtering("return 1 / (candidate.seed % 20) and 'no'") + "    return None if candidate.seed == 40 else 'no'")
@@ -105,6 +106,7 @@ def test_a_filter_that_fails_on_some_texts_is_no_reason_to_stop(folder: Path, pl
     assert (found.verdict, found.refused) == (None, {"own": 50})
 
 
+@pytest.mark.usefixtures("worker_here")
 @pytest.mark.parametrize(("best_of", "tries", "won"), [(1, 50, 9), (3, 50, 12), (3, 4, 9), (3, 8, 12)])
 def test_where_a_plugin_scores_the_best_of_some_accepted_candidates_is_chosen(
     folder: Path, plugin: Plugin, best_of: int, tries: int, won: int
@@ -119,6 +121,7 @@ def test_where_a_plugin_scores_the_best_of_some_accepted_candidates_is_chosen(
     assert found.verdict.candidate.seed == won
 
 
+@pytest.mark.usefixtures("worker_here")
 @pytest.mark.parametrize("answer", ["'fine'", "float('nan')", "None"])
 def test_a_score_that_is_no_number_is_one_clear_line(folder: Path, plugin: Plugin, answer: str) -> None:
     without_filters(folder, "[sample]\nbest_of = 2\n[taste]\nenabled = false\n")
@@ -127,6 +130,7 @@ def test_a_score_that_is_no_number_is_one_clear_line(folder: Path, plugin: Plugi
         list(Worker(load()).draw([wanted("a")]))
 
 
+@pytest.mark.usefixtures("worker_here")
 def test_a_replay_is_the_same_bio_to_the_last_bit_whatever_the_plugins_say(plugin: Plugin) -> None:
     worker = Worker(load())
     model = worker.config.settings.model.name
@@ -139,7 +143,7 @@ def test_a_replay_is_the_same_bio_to_the_last_bit_whatever_the_plugins_say(plugi
         assert worker.answer(Replay(model, 0.7, each.seed or 0)).text != each.text
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "worker_here")
 def test_a_replay_computes_with_the_numbers_that_are_on_record() -> None:
     worker = Worker(load())
     model = worker.config.settings.model.name
