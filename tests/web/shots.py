@@ -1,4 +1,4 @@
-"""Screenshots of every page: two widths, light and dark, made-up data. `python -m tests.web.shots [FOLDER]`."""
+"""Screenshots of every page: three widths, light and dark, made-up data. `python -m tests.web.shots [FOLDER]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.web import scene
 from tests.web.browser import CHROMIUM, chromium, served
 
-WIDTHS = {"wide": (1280, 860), "phone": (390, 844)}
+WIDTHS = {"wide": (1280, 860), "tablet": (1024, 768), "phone": (390, 844)}
 
 
 def main(folder: Path) -> None:
@@ -95,6 +95,8 @@ def everything(view: View, origin: str, folder: Path) -> None:
     page.wait_for_selector("#lab-stop:not([hidden])")
     page.wait_for_selector("#lab-go:not([hidden])", timeout=90000)
     view.save(folder, "lab")
+    page.locator("[name=order][value=score]").check(force=True)
+    view.save(folder, "lab-by-score")
     page.goto(f"{origin}/rate")
     page.wait_for_selector("#to-rate li", timeout=90000)
     view.save(folder, "rate")
@@ -106,7 +108,8 @@ def everything(view: View, origin: str, folder: Path) -> None:
     page.locator("#posts summary").nth(8).click()
     page.wait_for_selector("#posts .steps")
     view.save(folder, "history")
-    page.goto(f"{origin}/no-such-page")
+    page.goto(f"{origin}/settings")
+    view.save(folder, "settings")
     page.context.clear_cookies()
     page.goto(origin)
     view.save(folder, "signed-out")

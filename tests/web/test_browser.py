@@ -150,7 +150,7 @@ def test_a_page_that_refreshes_itself_during_a_decision_keeps_its_row_and_its_un
 def test_every_filters_verdict_stands_under_a_draft(real_worker: None, page: Page, config: Config) -> None:
     draft = rows(config, State.HELD)[0]
     verdict = page.locator(f"#verdict-{draft.id}")
-    expect(verdict).to_contain_text("filters agree")
+    expect(verdict).to_contain_text("passed all")
     verdict.locator("summary").click()
     for name in ("length", "profanity", "dedupe"):
         expect(verdict).to_contain_text(name)
@@ -173,7 +173,7 @@ def test_an_edit_is_weighed_and_judged_as_it_is_written_and_saved_only_if_it_pas
     expect(area).to_have_value("short")
     area.fill("👩‍👩‍👧‍👦 a family that weighs two, and a cat that weighs nothing")
     expect(card.locator(".counter")).to_have_text("58 of 280")
-    expect(card.locator(".verdicts")).to_contain_text("filters agree")
+    expect(card.locator(".verdicts")).to_contain_text("passed all")
     card.get_by_role("button", name="Save").click()
     expect(card.locator(".bio")).to_contain_text("a cat that weighs nothing")
     expect(card.locator(".chip.wait")).to_have_text("edited by you")
