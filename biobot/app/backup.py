@@ -77,7 +77,7 @@ def restore(config: Config, path: Path, now: datetime) -> Iterator[str]:
     """Put a backup into a folder and a home that hold no bot yet, and yield a line about each part of it.
 
     A bot with an account is paused, since the one that was backed up may be running still; its drafts are looked for on
-    the timeline before any is sent. Raises BiobotError for a file that is no backup, and where there is a bot already.
+    the timeline before any is sent. Raises BiobotError for any other file, and where there is a bot already.
     """
     target = config.file or config.folder / "biobot.toml"
     for there in (target, config.home / "outbox.db"):
@@ -87,7 +87,7 @@ def restore(config: Config, path: Path, now: datetime) -> Iterator[str]:
         with tarfile.open(path) as archive:
             first = archive.next()
             if first is None or first.name != MANIFEST:
-                raise BiobotError(f"{path} is no backup made by `biobot backup`")
+                raise BiobotError(f"{path} is not a backup made by `biobot backup`")
             manifest = json.loads(_content(archive, first))
             _extract(archive, target, config.home)
     except (OSError, tarfile.TarError, ValueError) as error:

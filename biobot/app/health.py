@@ -187,7 +187,7 @@ def totals_json(found: Totals) -> dict[str, Any]:
 
 
 def totals_line(found: Totals) -> str:
-    """Format them for people."""
+    """Format a network's figures for people."""
     figures = f"{counted(found.likes, 'like')}, {counted(found.reposts, 'repost')}, "
     figures += f"{found.replies:,} {'reply' if found.replies == 1 else 'replies'}"
     return f"{figures} of {counted(found.posts, 'post')}, read {when(found.at)}"

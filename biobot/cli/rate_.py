@@ -46,9 +46,9 @@ def command(options: Options, count: int, seed: int | None) -> None:
             if key == "u":
                 if shown and marks.undo("rate"):
                     marked, candidate = marked - 1, shown.pop()
-                    click.echo("taken back")
+                    click.echo("undone")
                 else:
-                    click.echo("nothing to take back")
+                    click.echo("nothing to undo")
                 continue
             if key != "s":
                 marks.add([Mark(candidate, float(key), source="rate")], clock())

@@ -20,7 +20,7 @@ from typing import IO, Any
 from biobot.errors import BadFile
 
 MAX_LINE = 1 << 22
-"""Characters; a longer line is no bio and no tweet, and would only fill the memory."""
+"""Characters; a longer line is neither a bio nor a tweet, and would only fill the memory."""
 
 SAMPLE = 1 << 18
 """Bytes by which a file's encoding and kind are recognised."""

@@ -67,7 +67,7 @@ class CombinedIndex:
         return tuple(match for match in found if strongest[match.source, match.layer] is match)
 
     def without(self, *rows: str) -> CombinedIndex:
-        """Return the same but for the texts of the outbox rows with these ids: judged again, a text is no copy."""
+        """Return the same but for the texts of the outbox rows with these ids: judged again, a text is not a copy."""
         ids = [int(row) for row in rows if row.isdecimal()]
         return CombinedIndex(
             each if each.among is None else replace(each, among=each.among & ~np.isin(each.index.ids, ids))

@@ -276,8 +276,8 @@ def _load(
         if not hooks and callable(value) and getattr(value, "__module__", "") == module.__name__:
             raise problem(
                 PluginError(
-                    f"{name} is no hook, and there is none, so it does nothing; if other plugins import it, let "
-                    "its name begin with an underscore"
+                    f"{name} is not a hook, and the file has none, so it does nothing; if other plugins import it, "
+                    "begin its name with an underscore"
                 )
             )
     if source.replaces and "biobot_filter" not in hooks:

@@ -175,7 +175,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]], 
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
-        raise ModelError(f"{path} is no safetensors file; fetch or train it again") from None
+        raise ModelError(f"{path} is not a safetensors file; fetch or train it again") from None
     if end + 8 + length != size:
         raise ModelError(f"{path} is cut off: {size} bytes where its header promises more; fetch or train it again")
     try:

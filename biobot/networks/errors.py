@@ -2,7 +2,7 @@
 
 NetworkError                (biobot.errors)
 ├── Unsent                  definitely not sent: raised before the first byte left, whatever it was
-├── Refused                 it answered, and the answer is a definite no; `kind` says which
+├── Refused                 it answered with a definite refusal; `kind` says which
 └── Unknown                 sent, and no answer that can be trusted: a post may be on the account
 
 What then becomes of a post, and what the daemon does, is `biobot.posting.policy`'s to say.

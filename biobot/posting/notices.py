@@ -18,7 +18,7 @@ from biobot.text.terminal import clean
 log = logging.getLogger("biobot")
 
 REVIEW = "review"
-"""The notice that drafts wait for a person; it is no fault, so `status` and `doctor` leave it out."""
+"""The notice that drafts wait for a person; it is not a fault, so `status` and `doctor` leave it out."""
 
 REMINDER = timedelta(days=1)
 """After this time it is given again."""

@@ -1,4 +1,4 @@
-"""The outbox: the only truth about what was posted and what will be.
+"""The outbox: the only record of what was posted and what will be.
 
 Rows are made and read here, and their slots are moved; every change of a row's state is in
 `biobot.posting.transitions`. Each change is one transaction with a row in `audit` beside it.

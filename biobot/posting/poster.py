@@ -318,7 +318,7 @@ class Poster:
                 self._take_off(row)
 
     def _take_off(self, row: Post) -> None:
-        """Make the call that deletes a post; one that is gone already is no error."""
+        """Make the call that deletes a post; one that is gone already is not an error."""
         try:
             _sorted(lambda: self.network.delete(row.remote_id or ""))
         except Refused as error:

@@ -124,7 +124,7 @@ def is_restored(network: Network, outbox: Outbox, budget: Budget, now: datetime)
 
 
 def settle(outbox: Outbox, seen: Look, row: Post, settings: PostSettings, now: datetime) -> Post:
-    """Draw the conclusion of a look for an unconfirmed row whose time had come."""
+    """Settle an unconfirmed row that is due by what a look showed."""
     if row.id in seen.found:
         return transitions.find(outbox, row.id, seen.found[row.id].id, now)
     waited, waits = seen.at - earliest(row), settings.reconcile_after

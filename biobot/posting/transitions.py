@@ -99,7 +99,7 @@ ADVICE = {
 
 
 def approve(outbox: Outbox, post: int, now: datetime, rev: int | None = None) -> Post:
-    """Note a person's yes: the draft is posted at its slot."""
+    """Record a person's approval: the draft is posted at its slot."""
     return _move(outbox, post, APPROVE, now, "person", rev=rev)
 
 
@@ -131,7 +131,7 @@ def expire(outbox: Outbox, post: int, now: datetime) -> Post:
 
 
 def reopen(outbox: Outbox, post: int, now: datetime, rev: int | None = None, by: By = "person") -> Post:
-    """Take a yes or a no back; a slot that went to another draft meanwhile is not taken from it."""
+    """Undo an approval or a rejection; the draft loses its slot if another draft has it by now."""
 
     def prepare(_: sqlite3.Connection, row: Post) -> Mapping[str, Any]:
         other = outbox.at(row.slot, row.network) if row.slot else None
@@ -231,9 +231,9 @@ def defer(outbox: Outbox, post: int, until: datetime | None, now: datetime, reas
 
 
 def refuse(outbox: Outbox, post: int, now: datetime, reason: str) -> Post:
-    """Note the network's definite no to this text: unpaid, and another text may have its slot.
+    """Record that the network definitely refused this text: unpaid, and another text may have its slot.
 
-    A no to a second attempt says nothing about the first: that row is unconfirmed again.
+    A refused second attempt says nothing about the first: that row is unconfirmed again.
     """
     return _move(outbox, post, REFUSE, now, "policy", reason, prepare=_refund)
 

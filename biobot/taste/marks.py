@@ -55,7 +55,7 @@ class Mark:
 
     @classmethod
     def of_decision(cls, text: str, approved: bool) -> Self:
-        """Return the mark that a person's yes or no to a draft is."""
+        """Return the mark that a person's decision on a draft stands for."""
         value, source = (APPROVED, "approve") if approved else (REJECTED, "reject")
         return cls(Candidate(text), value, source=source)
 
@@ -88,7 +88,7 @@ class Marks:
 
     @property
     def revision(self) -> str:
-        """Return what changes with every mark that is made or taken back."""
+        """Return a value that changes with every mark made or undone."""
         count, newest = self._query("SELECT count(*), coalesce(max(id), 0) FROM mark")[0]
         return f"{count}-{newest}"
 

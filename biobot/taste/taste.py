@@ -83,7 +83,7 @@ class Learnt:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """Return it from the object that `asdict` made of it; raises KeyError, TypeError or ValueError."""
+        """Rebuild it from the output of `asdict`; raise KeyError, TypeError or ValueError where that is malformed."""
         shipped, owned = (None if found[name] is None else Agreement(**found[name]) for name in ("shipped", "owned"))
         curve = tuple((int(size), Agreement(**each)) for size, each in found["curve"])
         lists = (tuple(map(str, found[name])) for name in ("likes", "dislikes"))

@@ -144,5 +144,5 @@ def test_another_file_is_no_backup(config: Config, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "other.tar", "w") as archive:
         archive.add(tmp_path / "text", "text")
     for name in ("text", "other.tar"):
-        with pytest.raises(BiobotError, match=r"cannot restore|is no backup"):
+        with pytest.raises(BiobotError, match=r"cannot restore|is not a backup"):
             list(restore(at(tmp_path / "new" / "biobot.toml"), tmp_path / name, NOW))

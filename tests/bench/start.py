@@ -17,9 +17,9 @@ import sys, time
 from biobot.cli import main
 from biobot.model import runtime
 
-def load(real=runtime.load):
+def load(*given, real=runtime.load):
     start = time.process_time(), time.perf_counter()
-    real()
+    real(*given)
     took[:] = time.process_time() - start[0], time.perf_counter() - start[1]
 
 took, runtime.load = [], load

@@ -41,7 +41,7 @@ BROKEN = {
         "from biobot import hookimpl\nclass Mine:\n    @hookimpl\n    def biobot_filter(self, candidate): return 'no'",
         "its hooks are in the class Mine; write them as functions",
     ),
-    "no hook": ("def filter(candidate): return 'no'", "filter is no hook, and there is none, so it does nothing"),
+    "no hook": ("def filter(candidate): return 'no'", "filter is not a hook, and the file has none, so"),
     "a loop in its settings": (
         "from biobot import hookimpl\n@hookimpl\ndef biobot_settings():\n    while True: pass",
         "does it loop?",
@@ -167,7 +167,7 @@ def test_the_list_and_the_doctor_show_every_broken_plugin_beside_the_others(own:
     assert code == 1
     assert err == "biobot: 3 plugins cannot be loaded: see above\n"
     assert "SystemExit" in out
-    assert "filter is no hook" in out
+    assert "filter is not a hook" in out
     assert f"filter             {own / 'fine.py'}" in out
     code, out, err = run("doctor")
     assert code == 1

@@ -123,9 +123,9 @@ def test_every_broken_file_is_one_clear_line(file: Path, tmp_path: Path) -> None
     refused("cannot read")
     for size in (0, 5, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
-        refused("cut off|no safetensors")
+        refused("cut off|not a safetensors")
     path.write_bytes(b"\x10\0\0\0\0\0\0\0" + b"not json at all!")
-    refused("no safetensors")
+    refused("not a safetensors")
     path.write_bytes(struct.pack("<Q", 1 << 40) + whole)
     refused("cut off")
     torch.save({"a": torch.zeros(1)}, path)
@@ -206,7 +206,7 @@ def test_odd_headers_are_one_clear_line(tmp_path: Path, header: str) -> None:
     path = tmp_path / "odd.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + b"\0\0\0\0" * ("F32" in header))
     for read in (checkpoint.read_header, checkpoint.load, checkpoint.read):
-        with pytest.raises(ModelError, match=r"no safetensors file|cut off|no biobot config") as caught:
+        with pytest.raises(ModelError, match=r"not a safetensors file|cut off|no biobot config") as caught:
             read(path)
         assert "\n" not in str(caught.value)
 

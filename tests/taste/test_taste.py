@@ -363,7 +363,7 @@ def test_rating_takes_keys_undoes_skips_and_keeps_every_mark(
     monkeypatch.setattr("sys.stdin", StringIO("3x1u2sq"))
     assert run("rate", "-n", "5", "--seed", "3") == 0
     said = capsys.readouterr().out
-    assert "taken back" in said
+    assert "undone" in said
     assert "2 marks;" in said
     with Marks(folder / "state" / "taste.db", read_only=True) as opened:
         found = opened.newest()

@@ -142,7 +142,7 @@ class Bluesky(Network):
         return found
 
     def delete(self, id: str) -> None:  # noqa: A002
-        """Delete a post by its address; one that is gone already is no error."""
+        """Delete a post by its address; one that is gone already is not an error."""
         place = {"repo": self._did, "collection": POST, "rkey": id.rpartition("/")[2]}
         self._call("POST", "com.atproto.repo.deleteRecord", place)
 

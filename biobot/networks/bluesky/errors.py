@@ -35,7 +35,7 @@ NAMES: Mapping[str, tuple[Kind, str]] = {
         f"the server found the post invalid: {_REPORT}",
     ),
     "RateLimitExceeded": (Kind.RATE_LIMIT, "too many calls; if this happens often, post less often"),
-    "MethodNotImplemented": (Kind.NOT_FOUND, "this is no server for accounts: check `bluesky.service`"),
+    "MethodNotImplemented": (Kind.NOT_FOUND, "this server hosts no accounts: check `bluesky.service`"),
 }
 """The kind of each error, and how to fix it."""
 

@@ -123,7 +123,7 @@ class MastodonClient(Network):
     def post(self, request: str, key: str = "") -> str:
         """Post what `compose` made, and return its id.
 
-        An id that the server does not show afterwards is no post: its spam filter hands out such ids.
+        An id that the server does not show afterwards is not a post: its spam filter hands out such ids.
         """
         if self._read is not None:
             self._renew()
