@@ -135,7 +135,10 @@ def worker_here(monkeypatch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             self._answers = iter(())
 
-    monkeypatch.setattr(Worker, "ask", lambda self, request, _=None: Here(self.config, request))
+    def ask(self: Worker, request: Any, deadline: Any = None) -> Here:
+        return Here(self.config, request)
+
+    monkeypatch.setattr(Worker, "ask", ask)
 
 
 @pytest.fixture(scope="session")
