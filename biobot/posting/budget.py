@@ -88,6 +88,8 @@ class Budget:
             until, what = next_day(now), f"the day's budget of {counted(limits.posts_per_day, 'post')}"
         else:
             return left
+        if not limits.posts_per_day:
+            return replace(left, until=until, spent="`post.budget.posts_per_day` is 0, so nothing is posted at all")
         return replace(left, until=until, spent=f"{what} is used up; next at {when(until)}")
 
     def charge(self, post: int, kind: Kind, now: datetime) -> Callable[[sqlite3.Connection], None]:

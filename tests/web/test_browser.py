@@ -411,6 +411,15 @@ def test_two_models_are_read_side_by_side(real_worker: None, page: Page, site: S
     expect(page.locator("#pair li")).to_have_count(12)
 
 
+def test_a_file_of_bios_is_imported_by_a_click(page: Page, site: Served, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "my bios.txt").write_text("keeper of ducks\nfriend of fog\nfriend of fog\n")
+    page.goto(f"{site.url}/training")
+    page.locator("#file").set_input_files(tmp_path / "my bios.txt")
+    page.get_by_role("button", name="Import").click()
+    expect(page.locator("#import")).to_contain_text("my bios.txt: 2 added, 1 stored before")
+    expect(page.locator("#import .facts")).to_contain_text("Bios2")
+
+
 # -- history -----------------------------------------------------------------------------------------
 
 
