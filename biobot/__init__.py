@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from biobot.candidate import Candidate, KnownTexts, Match, Seen
     from biobot.filters.hookspecs import hookimpl
     from biobot.networks.errors import Kind, Refused, Unknown, Unsent
-    from biobot.networks.network import FOR_EVER, Account, Engagement, Network, Opening, Tweet
+    from biobot.networks.network import FOR_EVER, Account, Engagement, Network, Opening, Timeline, Tweet
     from biobot.networks.session import Session
     from biobot.text.contacts import has_email, has_phone
     from biobot.text.language import foreign, is_likely, language, letters, scripts
@@ -32,6 +32,7 @@ __all__ += [
     "Opening",
     "Refused",
     "Session",
+    "Timeline",
     "Tweet",
     "Unknown",
     "Unsent",
@@ -42,7 +43,7 @@ _HOMES = {
     "biobot.filters.hookspecs": ("hookimpl",),
     "biobot.networks.errors": ("Kind", "Refused", "Unknown", "Unsent"),
     "biobot.networks.session": ("Session",),
-    "biobot.networks.network": ("FOR_EVER", "Account", "Engagement", "Network", "Opening", "Tweet"),
+    "biobot.networks.network": ("FOR_EVER", "Account", "Engagement", "Network", "Opening", "Timeline", "Tweet"),
     "biobot.text.contacts": ("has_email", "has_phone"),
     "biobot.text.language": ("foreign", "is_likely", "language", "letters", "scripts"),
     "biobot.text.length": ("weighted_length",),

@@ -22,7 +22,7 @@ from typing import Literal
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from biobot.app import running
-from biobot.app.networks import require_secrets
+from biobot.app.networks import require
 from biobot.app.posting import open_poster, post_everywhere
 from biobot.config import Config, reread
 from biobot.errors import BiobotError, ConfigError
@@ -154,7 +154,7 @@ def check(config: Config, worker: Worker, now: datetime) -> None:
     if next(schedule.slots(config.settings.schedule, now), None) is None:
         raise ConfigError("schedule: no slot ever comes; look at `schedule.cron` and `schedule.quiet`")
     for name in config.settings.post.all:
-        require_secrets(config, name)
+        require(config, name)
 
 
 def serve(

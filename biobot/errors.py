@@ -16,20 +16,25 @@ BiobotError                 it could not be done: one line on stderr, exit code 
 
 from __future__ import annotations
 
+from biobot.redact import hide
+
 
 def say(error: BaseException) -> str:
-    """Return the kind of an exception and its text, in one line, even where its text raises."""
+    """Return the kind of an exception and its text, in one line without secrets, even where its text raises."""
     try:
-        text = " ".join(str(error).split())
+        text = hide(" ".join(str(error).split()))
     except Exception:  # noqa: BLE001 - it is someone else's
         text = "(its text cannot be shown)"
     return f"{type(error).__name__}{': ' if text else ''}{text}"
 
 
 class BiobotError(Exception):
-    """It could not be done; the message is one line for a person."""
+    """It could not be done; the message is one line for a person, without secrets."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return hide(super().__str__())
 
 
 class ConfigError(BiobotError):

@@ -13,6 +13,7 @@ PACKAGE = Path(biobot.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "architecture.md"
 ORDER = [
     *(
+        "redact",
         "errors",
         "candidate",
         "storage",

@@ -71,10 +71,10 @@ def _config(config: Config, _: datetime) -> str:
 
 
 def _secrets(config: Config, _: datetime) -> str:
-    from biobot.app.networks import require_secrets
+    from biobot.app.networks import require
 
     for name in config.settings.post.all:
-        require_secrets(config, name)
+        require(config, name)
     return f"all there that {' and '.join(config.settings.post.all)} needs"
 
 

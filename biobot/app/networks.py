@@ -1,64 +1,28 @@
-"""Opens networks: the one place that knows all of them. Only those that are asked for are imported."""
+"""The networks and the accounts on them, as commands show them."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
-from biobot.config import Config, Where, build
-from biobot.errors import NetworkError, PluginError
+from biobot.config import Config
+from biobot.errors import NetworkError
 from biobot.networks import secrets
 from biobot.networks.errors import Refused
-from biobot.networks.network import FOR_EVER, Network, Opening
+from biobot.networks.network import FOR_EVER
+from biobot.networks.opening import BUILT_IN, find, open_network, settings_of
 from biobot.posting import engagement
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post
 from biobot.text.humanize import lasting
 
-BUILT_IN = {
-    "bluesky": "biobot.networks.bluesky",
-    "mastodon": "biobot.networks.mastodon",
-    "rehearsal": "biobot.rehearsal.network",
-    "stdout": "biobot.networks.stdout",
-    "x": "biobot.networks.x",
-}
-
-
-def find(config: Config, name: str) -> type[Network]:
-    """Return the class of a network, built in or a plugin of that name; raise PluginError if there is none."""
-    if name in BUILT_IN:
-        return cast(type[Network], import_module(BUILT_IN[name]).biobot_network())
-    from biobot.filters.loader import load_one
-
-    plugin = load_one(config, name)
-    found = plugin.hooks["biobot_network"]() if "biobot_network" in plugin.hooks else None
-    if not (isinstance(found, type) and issubclass(found, Network)):
-        raise PluginError(f"the plugin {name} ({plugin.origin}): biobot_network must return a subclass of Network")
-    if getattr(found, "name", None) != name:
-        raise PluginError(f"the plugin {name} ({plugin.origin}): the name of its network must be {name!r}, too")
-    return found
-
-
-def open_network(
-    config: Config, clock: Callable[[], datetime], stop: threading.Event | None = None, name: str | None = None
-) -> Network:
-    """Open a network, by default the first that `post.network` or `post.networks` names.
-
-    `clock` dates signatures, and is a fake network's time; `stop` is set when the process is to stop. Raises
-    SecretsError when the secrets lie where others can read them; missing ones are noticed at the first call.
-    """
-    kind = find(config, name or config.settings.post.first)
-    values = secrets.read(config, kind.secrets) if kind.secrets else {}
-    return kind.open(Opening(_settings(config, kind), values, config.home, clock, stop or threading.Event()))
-
 
 def check(config: Config, clock: Callable[[], datetime], name: str) -> list[str]:
     """Return what a network says of its account and its limits; raise NetworkError with how to fix what is wrong."""
+    require(config, name)
     network = open_network(config, clock, name=name)
     try:
         account = network.me()
@@ -74,6 +38,7 @@ def check(config: Config, clock: Callable[[], datetime], name: str) -> list[str]
 
 def label(config: Config, clock: Callable[[], datetime], name: str) -> str:
     """Mark the account as a bot's where the network has a mark for it; return what was done."""
+    require(config, name)
     network = open_network(config, clock, name=name)
     try:
         return network.label()
@@ -122,16 +87,9 @@ def _worth(lasts: timedelta | None) -> str | None:
     return None if lasts is None else "for ever" if lasts == FOR_EVER else lasting(lasts)
 
 
-def require_secrets(config: Config, name: str) -> None:
-    """Raise SecretsError if one of the secrets that a network needs is missing."""
+def require(config: Config, name: str) -> None:
+    """Raise what keeps a network from being opened: a plugin's fault, a wrong key of its table, a missing secret."""
     kind = find(config, name)
+    settings_of(config, kind)
     if kind.secrets:
         secrets.require(secrets.read(config, kind.secrets), config.keys)
-
-
-def _settings(config: Config, kind: type[Network]) -> object:
-    """Return the settings of a network in biobot.toml."""
-    values = [getattr(config.settings, each.name) for each in fields(config.settings)]
-    built_in = next((value for value in values if type(value) is kind.settings), None)
-    where = Where(str(config.file or "biobot.toml"), (kind.name,))
-    return built_in or build(kind.settings, config.settings.tables.get(kind.name, {}), where)

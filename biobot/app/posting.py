@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
-from biobot.app.networks import open_network, require_secrets
+from biobot.app.networks import require
 from biobot.candidate import Candidate
 from biobot.config import Config
 from biobot.errors import BiobotError, OutboxError, TasteError
+from biobot.networks.opening import open_network
 from biobot.posting import schedule, transitions
 from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request, to_draft
@@ -66,7 +67,7 @@ def _check(poster: Poster) -> None:
     block = posting_block(poster.outbox, poster.budget, poster.clock())
     if block is not None:
         raise OutboxError(f"nothing can be posted now: {block.text}")
-    require_secrets(poster.config, poster.outbox.network)
+    require(poster.config, poster.outbox.network)
 
 
 def _row(poster: Poster, worker: Worker, text: str | None, slot: datetime | None) -> Post:

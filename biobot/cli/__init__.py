@@ -220,6 +220,9 @@ class Commands(Suggesting):
         except (KeyboardInterrupt, click.Abort):
             click.echo("biobot: stopped", err=True)
             sys.exit(130)
+        except Exception:  # noqa: BLE001 - a fault of ours: shown whole, by the stream that hides secrets
+            traceback.print_exc()
+            sys.exit(1)
         finally:
             sys.stdout, sys.stderr = streams
         sys.exit(result if isinstance(result, int) else 0)

@@ -268,16 +268,17 @@ def _load(
                         f"the plugin {source.name} ({source.origin}): {caller.name} gives its argument "
                         f"{implementation.kwargnames[0]!r} a default value; leave that out"
                     )
-    for name, value in vars(module).items() if isinstance(module, ModuleType) else ():
-        if name.startswith("biobot_") and name not in hooks:
-            raise PluginError(f"the plugin {source.name} ({source.origin}): put @hookimpl above {name}")
+    named = vars(module) if isinstance(module, ModuleType) else {}
+    if bare := next((name for name in named if name.startswith("biobot_") and name not in hooks), None):
+        raise PluginError(f"the plugin {source.name} ({source.origin}): put @hookimpl above {bare}")
+    for name, value in named.items():
         if isinstance(value, type) and any(hasattr(each, "biobot_impl") for each in vars(value).values()):
             raise problem(PluginError(f"its hooks are in the class {name}; write them as functions of the file"))
         if not hooks and callable(value) and getattr(value, "__module__", "") == module.__name__:
             raise problem(
                 PluginError(
-                    f"{name} is not a hook, and the file has none, so it does nothing; if other plugins import it, "
-                    "begin its name with an underscore"
+                    f"{name} is not a hook, and the file has none, so it does nothing; put @hookimpl above each hook, "
+                    "or if other plugins import it, begin its name with an underscore"
                 )
             )
     if source.replaces and "biobot_filter" not in hooks:

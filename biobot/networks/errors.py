@@ -16,12 +16,17 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from biobot import redact
 from biobot.errors import NetworkError, say
-from biobot.networks import rate_limits, redact
+from biobot.networks import rate_limits
 from biobot.networks.watchdog import GivenUp
 
 SKEW = timedelta(minutes=3)
 """A clock that is off by more than this explains a 401: signatures carry the time."""
+
+
+ITS_KEYS = "its keys"
+"""The secrets, in the remedy of a session that does not know their names."""
 
 
 class Kind(Enum):
@@ -82,9 +87,9 @@ class Refused(NetworkError):
         super().__init__(f"{title} refused ({kind.value}, HTTP {status}){said}")
         self.kind = kind
         self.status = status
-        self.detail = detail
+        self.detail = redact.hide(detail)
         self.wait = wait
-        self.remedy = remedy
+        self.remedy = redact.hide(remedy)
         self.code = code
 
 
@@ -125,15 +130,16 @@ def by_status(status: int, headers: Mapping[str, str], body: bytes, title: str, 
 
     `title` is what people call the network, and `key` the key of biobot.toml that has its address.
     """
-    words = line(body.decode(errors="replace"))
+    words = line(_words(body))
     if 300 <= status < 400:
         moved = f"it has moved to {_header(headers, 'location')}"
         return Refused(Kind.MOVED, status, moved, title=title, remedy=f"set `{key}` to its new address")
     if not 400 <= status < 500 or status in (408, 425, 499):
         return Unknown(f"{title} answered HTTP {status}{f': {words}' if words else ''}; it may have been done")
+    remedy = f"look at the account, {ITS_KEYS} and `{key}`"
     kind = {410: Kind.GONE, 429: Kind.RATE_LIMIT}.get(status) or _STATUSES.get(status, Kind.OTHER)
     wait = rate_limits.wait(headers) if kind is Kind.RATE_LIMIT else None
-    return Refused(kind, status, words, wait, title=title, remedy=f"look at the account, its keys and `{key}`")
+    return Refused(kind, status, words, wait, title=title, remedy=remedy)
 
 
 def classify_failure(
@@ -185,6 +191,18 @@ def parse(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def _words(body: bytes) -> str:
+    """Return what a person can read of an answer: in JSON, the first message that it holds."""
+    waiting = [parse(body)]
+    while waiting:
+        found = waiting.pop(0)
+        if isinstance(found, str):
+            return found
+        if isinstance(found, dict):
+            waiting += [found[each] for each in ("error_description", "message", "detail", "error") if found.get(each)]
+    return body.decode(errors="replace")
 
 
 _TYPES = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,17 @@ class Tweet:
     id: str
     text: str
     created: datetime | None
+
+
+class Timeline(list[Tweet]):
+    """Own posts, newest first; `reaches`: all that were made after then are among them. None: that is not known.
+
+    Only where it is known how far a timeline reaches does it prove that a post is not there.
+    """
+
+    def __init__(self, posts: Iterable[Tweet] = (), reaches: datetime | None = None) -> None:
+        super().__init__(posts)
+        self.reaches = reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,12 @@ class Network(ABC):
 
     @abstractmethod
     def timeline(self, since: datetime, limit: int = 20) -> list[Tweet]:
-        """Return the account's own posts made since then by the network's clock, newest first, at most `limit`."""
+        """Return the account's own posts made since then by the network's clock, newest first, at most `limit`.
+
+        Read page after page until `since` is passed or `limit` is reached, and return `Timeline(posts, since)`: it
+        promises that no post made since then is missing, but for those beyond the limit. A plain list promises
+        nothing, so that a post which is not on it may be there. Raise what keeps the pages from being read.
+        """
 
     @abstractmethod
     def delete(self, id: str) -> None:  # noqa: A002

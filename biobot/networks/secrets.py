@@ -1,6 +1,6 @@
 """The secrets: from the environment, `.env` beside biobot.toml, or a service's $CREDENTIALS_DIRECTORY.
 
-Never from biobot.toml. What has been loaded can no longer be logged (`biobot.networks.redact`).
+Never from biobot.toml. What has been loaded can no longer be logged (`biobot.redact`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from shlex import quote
 
 from dotenv import dotenv_values
 
+from biobot import redact
 from biobot.config import Config
 from biobot.errors import SecretsError
-from biobot.networks import redact
 
 PREFIX = "BIOBOT_X_"
 
@@ -56,6 +56,9 @@ POSTING = ("api_key", "api_secret", "access_token", "access_secret")
 
 COLLECTING = ("bearer_token",)
 
+OPEN = ("_HANDLE", "BIOBOT_CONFIG", "BIOBOT_HOME")
+"""How the names of variables end that hold nothing secret."""
+
 FILES = (*POSTING, *COLLECTING)
 """The files of X's keys in a service's folder of credentials; those of other networks begin with its name."""
 
@@ -91,7 +94,8 @@ def read(config: Config, names: Iterable[str], environ: Mapping[str, str] = os.e
         if not all("!" <= character <= "~" for character in value):
             raise SecretsError(f"{name} holds a blank or a character that no secret has: copy it again, in one piece")
         found[name] = value
-    redact.guard(value for name, value in found.items() if not name.endswith("_HANDLE"))
+    known = {name: value for name, value in {**environ, **beside}.items() if name.startswith("BIOBOT_") and value}
+    redact.guard(value for name, value in (*known.items(), *found.items()) if not name.endswith(OPEN))
     return found
 
 

@@ -18,8 +18,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
+from biobot import redact
 from biobot.errors import NetworkError
-from biobot.networks import rate_limits, redact, watchdog
+from biobot.networks import rate_limits, watchdog
 from biobot.networks.errors import Unknown, by_status, classify_failure, parse
 from biobot.networks.watchdog import Call
 

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from biobot import redact
 from biobot.config import Config
-from biobot.errors import BiobotError, NetworkError, OutboxError, SecretsError
+from biobot.errors import BiobotError, NetworkError, OutboxError, SecretsError, say
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Network
 from biobot.posting import bot_state, locks, policy, reconcile, transitions
@@ -222,7 +223,7 @@ class Poster:
             return transitions.defer(self.outbox, row.id, None, self.clock(), str(error))
         except BaseException as error:
             # anything else, Ctrl-C included, may have come after the post was accepted
-            reason = f"{type(error).__name__} while posting: {error}"
+            reason = redact.hide(f"{type(error).__name__} while posting: {error}")
             transitions.lose_track(self.outbox, row.id, self.clock(), reason)
             raise
         row = transitions.confirm(self.outbox, row.id, remote_id, self.clock())
@@ -403,4 +404,4 @@ def _sorted(call: Callable[[], T]) -> T:
     except BiobotError:
         raise
     except Exception as error:
-        raise Unknown(f"{type(error).__name__}: {error}") from error
+        raise Unknown(say(error)) from error

@@ -80,8 +80,7 @@ def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post],
     tweets = network.timeline(min(begins.values()), MAX_READ)
     at = now + _ahead(network)  # as this answer says
     budget.record("read_own", len(tweets), now)
-    # where the reading ended: all that is newer was seen
-    reached = min((tweet.created or at for tweet in tweets), default=at) if len(tweets) >= MAX_READ else None
+    reached = _reached(outbox, tweets, min(begins.values()), at)
     taken = outbox.remote_ids([tweet.id for tweet in tweets])
     found: dict[int, Tweet] = {}
     absent = set()
@@ -91,7 +90,7 @@ def look(network: Network, outbox: Outbox, budget: Budget, rows: Sequence[Post],
         if (tweet := next(same, None)) is not None:
             taken.add(tweet.id)
             found[row.id] = tweet
-        elif (reached is None or reached < begin) and earliest(row) <= at:
+        elif reached is not None and reached <= begin and earliest(row) <= at:
             absent.add(row.id)
     return Look(at, found, absent)
 
@@ -135,6 +134,22 @@ def settle(outbox: Outbox, seen: Look, row: Post, settings: PostSettings, now: d
     if row.reconcile_misses + 1 < len(waits):
         return transitions.record_miss(outbox, row, now, "not on the timeline yet", seen.at)
     return transitions.give_up(outbox, row, now, NEVER_AGAIN, seen.at)
+
+
+def _reached(outbox: Outbox, tweets: Sequence[Tweet], begin: datetime, at: datetime) -> datetime | None:
+    """Return the moment after which all own posts are among those read at `at`; None where that is not known.
+
+    Whatever a network promises: where the limit cut the list off, or it lacks a post of this outbox that is older than
+    all that are listed, it ends with the oldest one.
+    """
+    reached: datetime | None = getattr(tweets, "reaches", None)
+    if reached is None:
+        return None
+    oldest = min((tweet.created or at for tweet in tweets), default=begin)
+    listed = {tweet.id for tweet in tweets}
+    known = (row for row in outbox.posted_since(begin, MAX_READ) if row.remote_id not in listed)
+    is_cut = len(tweets) >= MAX_READ or any(begin < (row.look_from or at) < oldest - MAX_LAG for row in known)
+    return max(reached, oldest) if is_cut else reached
 
 
 def _ahead(network: Network) -> timedelta:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
+from biobot.redact import mask
 from biobot.text import graphemes
 from biobot.text.unicode_policy import CONTROLS, DIRECTION_CONTROLS, DIRECTION_MARKS, SURROGATES, character_class
 
@@ -38,9 +39,10 @@ def clean(text: str) -> str:
 
 
 class Harmless:
-    """A text stream on which nobody's words can act: what `clean` shows by its code is written as that.
+    """A text stream on which nobody's words can act, and without secrets.
 
-    In JSON it is escaped as JSON does it. `painted` is the stream itself, for what this program paints.
+    What `clean` shows by its code is written as that; in JSON it is escaped as JSON does it. `painted` is the stream
+    itself, for what this program paints.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -48,8 +50,10 @@ class Harmless:
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
+        length = len(text)
+        text = mask(text)
         self.painted.write(_UNSAFE.sub(_json_escape, text) if text.startswith("{") else clean(text))
-        return len(text)
+        return length
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write each text."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from biobot import daemon
-from biobot.app.networks import open_network
 from biobot.config import load
+from biobot.networks.opening import open_network
 from biobot.networks.x.client import XClient
 from biobot.posting import poster
 from biobot.posting.outbox import Outbox

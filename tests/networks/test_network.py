@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from biobot.app.networks import open_network
 from biobot.config import Config, load
 from biobot.errors import PluginError, SecretsError
+from biobot.networks.opening import open_network
 from biobot.networks.stdout import Stdout
 from biobot.networks.x.client import XClient
 from biobot.rehearsal.network import Rehearsal

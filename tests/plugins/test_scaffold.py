@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -170,6 +170,9 @@ def test_a_plugin_that_imports_a_name_of_an_earlier_version_still_works(
     assert {"filter": "old", "reason": "old"} in found["objections"]
 
 
+PAGE = 5
+
+
 class _Board(BaseHTTPRequestHandler):
     """The message board of the guide's network."""
 
@@ -191,7 +194,8 @@ class _Board(BaseHTTPRequestHandler):
         elif url.path == "/me":
             found = {"id": 7, "name": "jester"}
         else:
-            found = {"posts": list(posts.values())[::-1]}
+            page = int(parse_qs(url.query)["page"][0]) * PAGE
+            found = {"posts": list(posts.values())[::-1][page : page + PAGE]}
         if self.server.deaf and self.command == "PUT":
             self.server.deaf -= 1
             self._say(502, {})

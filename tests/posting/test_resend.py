@@ -10,6 +10,7 @@ import pytest
 
 from biobot.errors import NetworkError, OutboxError
 from biobot.networks.errors import Kind, Refused, Unknown
+from biobot.networks.network import Timeline, Tweet
 from biobot.posting import reconcile, transitions
 from biobot.posting.notices import problems
 from biobot.posting.post import Draft, Post, State
@@ -175,6 +176,32 @@ def test_a_look_that_reaches_back_far_enough_concludes_though_it_is_full(home: P
         world.net.add(f"by hand {number}")
     (row,) = world.rows(State.UNCONFIRMED)
     assert world.poster.send(row.id, resend=True).state is State.POSTED
+
+
+def test_a_timeline_that_does_not_say_how_far_it_reaches_proves_nothing_absent(home: Path) -> None:
+    world, row = lost(home, lag=5 * MINUTE)
+    shown: list[Tweet] = []
+    world.net.timeline = lambda since, limit=20: shown  # type: ignore[method-assign]  # noqa: ARG005
+    world.now += HOUR
+    with pytest.raises(OutboxError, match="could not be read back far enough"):
+        world.poster.send(row.id, resend=True)
+    shown += world.net.tweets
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
+    assert posts_of(world, row) == 1
+
+
+def test_a_timeline_that_lacks_older_posts_of_this_bot_does_not_reach_back_whatever_it_says(home: Path) -> None:
+    world, row = lost(home, lag=5 * DAY)
+    world.run(2 * DAY)
+    read, world.net.lag = world.net.timeline, timedelta(0)
+    world.net.timeline = lambda since, limit=20: Timeline(read(since, limit)[:5], since)  # type: ignore[method-assign]
+    assert len(world.net.tweets) > 6
+    with pytest.raises(OutboxError, match="could not be read back far enough"):
+        world.poster.send(row.id, resend=True)
+    assert posts_of(world, row) == 1
+    world.net.timeline = read  # type: ignore[method-assign]
+    assert world.poster.send(row.id, resend=True).state is State.POSTED
+    assert posts_of(world, row) == 1
 
 
 # -- a backup that was restored ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config, Where, build
 from biobot.networks.errors import Kind, Refused
-from biobot.networks.network import Account, Engagement, Network, Tweet
+from biobot.networks.network import Account, Engagement, Network, Timeline, Tweet
 from biobot.posting.bot import Bot, Drafter
 from biobot.posting.drafts import Draw
 from biobot.posting.outbox import Outbox
@@ -82,7 +82,7 @@ class Net(Network):
         if since > self.now:
             raise Refused(Kind.INVALID, 400, "start_time must be in the past")
         shown = [each for each in self.tweets if each.created and since <= each.created <= self.now - self.lag]
-        return shown[::-1][:limit]
+        return Timeline(shown[::-1][:limit], since)
 
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
         self.counted.append(list(ids))

@@ -16,14 +16,14 @@ from typing import Any
 
 import requests
 
-from biobot import storage
+from biobot import redact, storage
 from biobot.errors import NetworkError, SecretsError
-from biobot.networks import redact, session
 from biobot.networks import secrets as needed
+from biobot.networks import session
 from biobot.networks.bluesky.errors import EXPIRED, NAMES, TITLE, classify
 from biobot.networks.bluesky.record import POST, key, record
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent, moment, parse
-from biobot.networks.network import FOR_EVER, Account, Engagement, Network, Opening, Tweet
+from biobot.networks.network import FOR_EVER, Account, Engagement, Network, Opening, Timeline, Tweet
 from biobot.settings import BlueskySettings
 
 MAX_BYTES = 3000
@@ -129,7 +129,8 @@ class Bluesky(Network):
             tweets += (recent := [each for each in found if each.created is None or each.created >= since])
             params["cursor"] = page.get("cursor")
             if not recent or len(found) < PAGE or not params["cursor"]:
-                return sorted(tweets, key=lambda each: each.created or since, reverse=True)[:limit]
+                newest = sorted(tweets, key=lambda each: each.created or since, reverse=True)
+                return Timeline(newest[:limit], since)
 
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
         """Return what people did with own posts, by their addresses; the server asks its AppView."""

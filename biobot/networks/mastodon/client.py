@@ -23,7 +23,7 @@ from biobot.errors import ConfigError, NetworkError
 from biobot.networks import secrets
 from biobot.networks.errors import Kind, Refused, Unknown, moment, parse
 from biobot.networks.mastodon.errors import NEW_TOKEN, SCOPES, TITLE, classify
-from biobot.networks.network import Account, Engagement, Network, Opening, Tweet
+from biobot.networks.network import Account, Engagement, Network, Opening, Timeline, Tweet
 from biobot.networks.session import Session
 from biobot.settings import MastodonSettings
 from biobot.text.language import language_apart
@@ -149,7 +149,7 @@ class MastodonClient(Network):
             if created is not None and created < since:
                 break
             tweets.append(Tweet(_id(each, "a post"), self._text(each), created))
-        return tweets
+        return Timeline(tweets, since)
 
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:
         """Return favourites, boosts and replies of own posts, read from the account's newest ones."""

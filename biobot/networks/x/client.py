@@ -19,7 +19,7 @@ import requests
 import tweepy
 
 from biobot.networks.errors import Unknown, classify_failure, moment
-from biobot.networks.network import Account, Engagement, Network, Opening, Tweet
+from biobot.networks.network import Account, Engagement, Network, Opening, Timeline, Tweet
 from biobot.networks.secrets import COLLECTING, POSTING, PREFIX, Secrets, of_x
 from biobot.networks.session import Clock
 from biobot.networks.x.session import Session
@@ -133,7 +133,7 @@ class XClient(Network):
             tweets += [_tweet(each) for each in _listed(document, "data")]
             token = _meta(document).get("next_token")
             if not token or len(tweets) >= limit:
-                return tweets[:limit]
+                return Timeline(tweets[:limit], since)
         raise Unknown("X does not come to an end of the timeline")
 
     def engagement(self, ids: Sequence[str]) -> Mapping[str, Engagement]:

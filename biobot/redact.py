@@ -1,7 +1,9 @@
-"""Logging that cannot print a key, a token, a secret or an Authorization header, at any level (F39).
+"""No key, token, secret or Authorization header is printed, stored or logged, at any level (F39).
 
-tweepy logs the bearer token, oauthlib and requests_oauthlib the signed headers, as soon as someone turns
-DEBUG on. Filters on loggers and handlers miss those that are made later; the factory of all records does not.
+All words go through `hide` where they become words: `biobot.errors` asks it for the texts of exceptions, the program's
+output streams (`biobot.text.terminal.Harmless`) for whatever is printed, tracebacks among it, and the factory of all
+log records for messages. tweepy logs the bearer token, oauthlib and requests_oauthlib the signed headers, as soon as
+someone turns DEBUG on; filters on loggers and handlers miss those that are made later, the factory does not.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -26,10 +29,10 @@ _secrets: set[str] = set()
 
 
 def guard(secrets: Iterable[str]) -> None:
-    """Hide these values, and what resembles an Authorization header, in every log record from now on."""
+    """Hide these values from now on, and in log records also what resembles an Authorization header."""
     for secret in secrets:
         if len(secret) >= 6:  # anything shorter would hide innocent words
-            _secrets.update((secret, quote(secret, safe=""), quote(quote(secret, safe=""), safe="")))
+            _secrets.update(_forms(secret))
     made = logging.getLogRecordFactory()
     if getattr(made, "guards", False):
         return
@@ -41,10 +44,26 @@ def guard(secrets: Iterable[str]) -> None:
     logging.setLogRecordFactory(guarded)
 
 
-def hide(text: str) -> str:
-    """Replace every guarded value, every Authorization header and every part of one in `text`."""
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, as it stands in a URL, and what base64 makes of it wherever in a longer text it is."""
+    yield from (secret, quote(secret, safe=""), quote(quote(secret, safe=""), safe=""), repr(secret)[1:-1])
+    data = secret.encode("utf-8", "surrogateescape")
+    if len(data) >= 9:
+        for before, mixed in ((0, 0), (1, 2), (2, 3)):  # bytes before it, and the characters that they share with it
+            whole = (before + len(data)) * 4 // 3
+            yield b64encode(b"-" * before + data).decode()[mixed:whole]
+
+
+def mask(text: str) -> str:
+    """Replace every guarded value in `text`."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    return text
+
+
+def hide(text: str) -> str:
+    """Replace every guarded value, every Authorization header and every part of one in `text`."""
+    text = mask(text)
     return _HEADER.sub(lambda found: f"{found[1] or (f'{found[3]} ' if found[3] else '')}{HIDDEN}", text)
 
 
