@@ -62,6 +62,7 @@ class Objection:
 class Verdict:
     """A candidate, every filter's objection to it, and the seconds that each filter took.
 
+    `misfits` says which of several networks would not take an accepted text, and why: it is skipped there.
     `score` is the taste's score plus the plugins': None for a refused text, and where nothing scores.
     """
 
@@ -69,6 +70,7 @@ class Verdict:
     objections: tuple[Objection, ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     score: float | None = None
+    misfits: tuple[Objection, ...] = ()
 
     @property
     def accepted(self) -> bool:

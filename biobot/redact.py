@@ -25,14 +25,15 @@ _HEADER = re.compile(
     r"""(?i)(authorization["']?\s*[:=]\s*)(b?"[^"]*"|b?'[^']*'|[^\r\n]*)|\b(bearer|oauth)\s+[^\s"']{8,}"""
     r"""|\boauth_\w+="?[^\s",&]+"?"""
 )
-_secrets: set[str] = set()
+known: set[str] = set()
+"""Every form of every value that is hidden."""
 
 
 def guard(secrets: Iterable[str]) -> None:
     """Hide these values from now on, and in log records also what resembles an Authorization header."""
     for secret in secrets:
         if len(secret) >= 6:  # anything shorter would hide innocent words
-            _secrets.update(_forms(secret))
+            known.update(_forms(secret))
     made = logging.getLogRecordFactory()
     if getattr(made, "guards", False):
         return
@@ -56,7 +57,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 def mask(text: str) -> str:
     """Replace every guarded value in `text`."""
-    for secret in sorted(_secrets, key=len, reverse=True):
+    for secret in sorted(known, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from biobot import redact
 from biobot.cli import main
 from biobot.config import Config
 from biobot.errors import BiobotError, ConfigError, SampleError
@@ -66,6 +67,7 @@ def made_up_bios(count: int, seed: int = 0) -> list[str]:
 def _no_log_outlives_its_test() -> Iterator[None]:
     """Undo what `biobot run` does to logging: its handler writes to the test's own standard error."""
     yield
+    redact.known.clear()  # a made-up secret may be a word of another test's output
     show_times_in(lambda: UTC)
     logging.getLogger("biobot").setLevel(logging.NOTSET)
     for handler in logging.getLogger().handlers[:]:

@@ -75,7 +75,8 @@ def _secrets(config: Config, _: datetime) -> str:
 
     for name in config.settings.post.all:
         require(config, name)
-    return f"all there that {' and '.join(config.settings.post.all)} needs"
+    names = config.settings.post.all
+    return f"all there that {' and '.join(names)} need{'s' if len(names) == 1 else ''}"
 
 
 def _home(config: Config, _: datetime) -> str:
@@ -128,7 +129,20 @@ def _plugins(config: Config, _: datetime) -> str:
         raise BiobotError("; ".join(broken))
     plugins = [plugin for plugin in found if plugin.enabled]
     bundled = [each.name for each in plugins if each.origin.startswith("bundled")]
-    return ", ".join(bundled + [f"{each.name} ({each.origin})" for each in plugins if each.name not in bundled])
+    named = ", ".join(bundled + [f"{each.name} ({each.origin})" for each in plugins if each.name not in bundled])
+    longest = next((each.settings.get("max") for each in plugins if each.name == "length"), None)
+    return "; ".join([named, *_too_long(config, longest)])
+
+
+def _too_long(config: Config, longest: object) -> Iterator[str]:
+    """Yield for which networks the filter of lengths lets too long texts pass."""
+    from biobot.networks.opening import find
+
+    for name in config.settings.post.all:
+        most = find(config, name).max_length
+        if isinstance(longest, int) and isinstance(most, int) and longest > most:
+            skipped = "skipped there" if len(config.settings.post.all) > 1 else "refused"
+            yield f"filters.length.max = {longest} is above the {most} of {name}: longer texts are {skipped}"
 
 
 def _filters(config: Config, _: datetime) -> str:

@@ -116,7 +116,7 @@ def _status(config: Config, path: Path, now: datetime) -> Status:
     with Outbox(path, config.settings.post.first, read_only=True) as outbox:
         # what blocks posting is known better from the outbox as it is now, daemon or not
         known = {name.rpartition(": ")[2]: text for name, text in problems(outbox).items()}
-        found = [text for name, text in known.items() if name not in (*PROBLEMS, REVIEW)]
+        found = [text for name, text in known.items() if name not in (*PROBLEMS, REVIEW, *_daemons(daemon))]
         refused, engaged = outbox.refused(), engagement.totals(outbox)
     blocks = [f"{each.name}: {each.problem}" if len(names) > 1 else each.problem for each in networks if each.problem]
     found = blocks + found
@@ -134,6 +134,11 @@ def _status(config: Config, path: Path, now: datetime) -> Status:
     except CorpusError as error:
         found.append(str(error))
     return Status(daemon, networks, refused, spent, training, model, found, engaged)
+
+
+def _daemons(daemon: str | None) -> tuple[str, ...]:
+    """Return the problems that only a running daemon has: nobody else reads a changed file again."""
+    return () if daemon else ("config",)
 
 
 def _network(config: Config, path: Path, name: str, daemon: str | None, now: datetime) -> NetworkStatus:

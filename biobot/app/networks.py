@@ -18,6 +18,7 @@ from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Post
 from biobot.text.humanize import lasting
+from biobot.worker.client import Worker
 
 
 def check(config: Config, clock: Callable[[], datetime], name: str) -> list[str]:
@@ -69,8 +70,13 @@ def reactions(config: Config, clock: Callable[[], datetime], name: str, limit: i
 
 
 def overview(config: Config) -> list[dict[str, Any]]:
-    """Return the networks that are built in or used, with their limits; no call is made."""
-    return [
+    """Return the networks that are built in or used, with their limits; no call is made.
+
+    Of those that plugins bring and that are not used, only the names: a worker runs what nobody asked for.
+    """
+    used = dict.fromkeys((*BUILT_IN, *config.settings.post.all))
+    plugins = Worker(config).list_plugins(require=False)
+    found: list[dict[str, Any]] = [
         {
             "name": kind.name,
             "title": kind.title,
@@ -79,8 +85,11 @@ def overview(config: Config) -> list[dict[str, Any]]:
             "key_lasts": _worth(kind.key_lasts),
             "missing": [name for name, value in secrets.read(config, kind.secrets).items() if not value],
         }
-        for kind in (find(config, name) for name in dict.fromkeys((*BUILT_IN, *config.settings.post.all)))
+        for kind in (find(config, name) for name in used)
     ]
+    unused = [each.name for each in plugins if "biobot_network" in each.hooks and each.name not in used]
+    none: dict[str, Any] = {"in_use": False, "max_length": None, "key_lasts": None, "missing": []}
+    return found + [{"name": name, "title": name, **none} for name in unused]
 
 
 def _worth(lasts: timedelta | None) -> str | None:

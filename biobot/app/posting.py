@@ -14,7 +14,7 @@ from biobot.config import Config
 from biobot.errors import BiobotError, OutboxError, TasteError
 from biobot.networks.opening import open_network
 from biobot.posting import schedule, transitions
-from biobot.posting.blocks import posting_block
+from biobot.posting.blocks import is_ahead, posting_block
 from biobot.posting.drafts import request, to_draft
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import PENDING, Draft, Post, State, stamp
@@ -88,8 +88,8 @@ def _row(poster: Poster, worker: Worker, text: str | None, slot: datetime | None
         row = outbox.add([Draft(text, slot)], State.APPROVED, now, "person")[0]
     else:
         ready = (row for row in outbox.posts(State.APPROVED) if not review or row.approved_by == "person")
-        row = next((row for row in ready if not row.attempted), None)
-        if row is not None:
+        row = next((row for row in ready if not row.attempted or (slot is None and _is_due(row, now))), None)
+        if row is not None and not row.attempted:
             outbox.assign_slot(slot, row.id, now)
         if row is None:
             (found,) = worker.draw([request(config, f"manual {stamp(now)}", slot)])
@@ -101,6 +101,11 @@ def _row(poster: Poster, worker: Worker, text: str | None, slot: datetime | None
     if row is None:
         raise OutboxError(TAKEN)
     return row
+
+
+def _is_due(row: Post, now: datetime) -> bool:
+    """Return whether a text that could not be sent may be tried again; one of unknown fate is looked for first."""
+    return not row.in_doubt and not (row.not_before is not None and is_ahead(row.not_before, now))
 
 
 def _copy(poster: Poster, other: Post, slot: datetime | None) -> Post:
@@ -125,7 +130,8 @@ def _sent(poster: Poster, row: Post) -> Post:
         if poster.outbox.get(row.id).state is not State.APPROVED:
             raise
         raise OutboxError(
-            f"{error}; post {row.id} waits: `biobot run` or `biobot post` sends it, `biobot reject {row.id}` drops it"
+            f"{error}; post {row.id} waits: `biobot run`, or `biobot post` without --text, sends it; "
+            f"`biobot reject {row.id}` drops it"
         ) from error
 
 

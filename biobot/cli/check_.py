@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import json_line
+from biobot.cli.common import json_line, skipped_on
 
 if TYPE_CHECKING:
     from biobot.candidate import Verdict
@@ -80,10 +80,12 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
         "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
         "filters": [name for name, _ in verdict.seconds],
         "score": verdict.score,
+        **skipped_on(verdict),
     }
 
 
 def _line(verdict: Verdict) -> str:
     text = " ".join(verdict.candidate.text.split())
-    objections = (f"\n    {each}" for each in verdict.objections)
+    objections = [f"\n    {each}" for each in verdict.objections]
+    objections += [f"\n    skipped on {each}" for each in verdict.misfits]
     return f"{'✓' if verdict.accepted else '✗'} {text}{''.join(objections)}"

@@ -17,6 +17,7 @@ from biobot.cli import Options
 from biobot.errors import OutboxError
 
 if TYPE_CHECKING:
+    from biobot.candidate import Verdict
     from biobot.posting.outbox import Outbox
     from biobot.posting.post import Post
 
@@ -36,6 +37,12 @@ def said(stamp: str | None, never: str = "never") -> str:
 def json_line(found: Mapping[str, Any], stream: TextIO) -> str:
     """Return an object as one line of JSON, in ASCII where the stream is not UTF-8."""
     return json.dumps(found, ensure_ascii=not stream.encoding.lower().startswith("utf"))
+
+
+def skipped_on(verdict: Verdict) -> dict[str, dict[str, str]]:
+    """Return what a JSON object says of the networks that would not take an accepted text; nothing where all would."""
+    found = {each.filter: each.reason for each in verdict.misfits}
+    return {"skipped_on": found} if found else {}
 
 
 _COLOURS = {
@@ -143,9 +150,10 @@ def tell(*rows: Post) -> None:
             click.echo(f"posted {row.id} as {row.remote_id}: {row.text}")
             continue
         text = "" if row.state == "unconfirmed" or row.text is None else f": {row.text}"
+        never = "" if row.key else " and will not be sent again automatically"
         problems = {
             "held": f"held for review: `biobot approve {row.id}` approves it{text}",
-            "unconfirmed": f"post {row.id} is unconfirmed and will not be sent again automatically: {row.reason}",
+            "unconfirmed": f"post {row.id} is unconfirmed{never}: {row.reason}",
             "approved": f"post {row.id} was not sent and is waiting: {row.reason}",
         }
         failed.append(problems.get(row.state, f"post {row.id} is {row.state}: {row.reason}"))

@@ -28,10 +28,16 @@ def list_(options: Options, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(each, ensure_ascii=False))
             continue
+        if each["max_length"] is None:
+            click.echo(f"{each['name']:<10} a plugin, not used")
+            continue
         lasts = each["key_lasts"]
         sure = f"sent again safely {lasts if lasts == 'for ever' else f'for {lasts}'}" if lasts else "never sent again"
-        used = "used" if each["in_use"] else f"needs {', '.join(each['missing'])}" if each["missing"] else "ready"
-        rows.append((each["name"], f"up to {each['max_length']:,} characters, {sure}; {used}"))
+        used = [
+            *(["used"] if each["in_use"] else []),
+            *([f"needs {', '.join(each['missing'])}"] if each["missing"] else []),
+        ]
+        rows.append((each["name"], f"up to {each['max_length']:,} characters, {sure}; {'; '.join(used) or 'ready'}"))
     table(rows)
 
 

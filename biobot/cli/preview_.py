@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import json_line
+from biobot.cli.common import json_line, skipped_on
 from biobot.errors import SampleError
 from biobot.sampling.controls import MAX_BYTES, Controls, Request
 
@@ -107,6 +107,7 @@ def _facts(verdict: Verdict, *, per_byte: bool) -> dict[str, Any]:
         "accepted": verdict.accepted,
         "objections": [{"filter": each.filter, "reason": each.reason} for each in verdict.objections],
         "score": verdict.score,
+        **skipped_on(verdict),
     }
     if per_byte:
         columns = zip(candidate.text.encode(), candidate.probabilities, candidate.entropies, strict=True)
@@ -123,7 +124,8 @@ def _show(verdicts: Iterable[Verdict], *, judged: bool) -> None:
         bio = verdict.candidate
         label = f"T {bio.temperature:g} · seed {bio.seed} · {bio.bits_per_byte:.2f} bits per byte"
         label += "" if verdict.score is None else f" · score {verdict.score:.2f}"
-        objections = map(str, verdict.objections) if judged else None
+        said = [*map(str, verdict.objections), *(f"skipped on {each}" for each in verdict.misfits)]
+        objections = said if judged else None
         text = terminal.draft(bio.text, bio.entropies, label, objections, colour=colour)
         click.echo(text, file=terminal.painted(sys.stdout), color=colour)  # `draft` has cleaned it
         shown, accepted, masked = shown + 1, accepted + verdict.accepted, masked + (bio.masked or 0.0)

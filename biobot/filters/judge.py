@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from biobot.candidate import Candidate, KnownTexts, Objection, Verdict
@@ -36,8 +37,13 @@ class Judge:
         known: KnownTexts,
         timeout: timedelta,
         taste: Callable[[Candidate], float] | None = None,
+        networks: Mapping[str, Callable[[str], str | None]] = MappingProxyType({}),
     ) -> None:
-        """Ask these plugins; `taste` returns what a candidate is worth to this bot's owner."""
+        """Ask these plugins; `taste` returns what a candidate is worth to this bot's owner.
+
+        `networks` says of each network that is posted to why it would not take a text: one at least must take it.
+        """
+        self._networks = networks
         self._filters = tuple(plugins.with_hook("biobot_filter"))
         self._scorers = tuple(plugins.with_hook("biobot_score"))
         self.known = known
@@ -58,7 +64,12 @@ class Judge:
                 seconds.append((plugin.name, time.perf_counter() - start))
                 if reason is not None:
                     objections.append(Objection(plugin.name, _printable(reason), failed))
-        return Verdict(candidate, tuple(objections), tuple(seconds))
+        # a text that is refused goes nowhere: no network is asked about it
+        answers = {} if objections else {name: fits(candidate.text) for name, fits in self._networks.items()}
+        misfits = tuple(Objection(name, _printable(reason)) for name, reason in answers.items() if reason)
+        if misfits and len(misfits) == len(self._networks):
+            objections, misfits = list(misfits), ()
+        return Verdict(candidate, tuple(objections), tuple(seconds), misfits=misfits)
 
     @property
     def scores(self) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import cast
 
 from biobot.config import Config, Where, build
 from biobot.errors import BiobotError, PluginError, say
-from biobot.filters.loader import Plugin, load_one
-from biobot.networks import contract, secrets
+from biobot.filters.loader import Plugin, Plugins, load_one
+from biobot.networks import contract, secrets, x
 from biobot.networks.network import Network, Opening
 
 BUILT_IN = {
@@ -56,6 +56,26 @@ def open_network(
     values = secrets.read(config, kind.secrets) if kind.secrets else {}
     opening = Opening(settings_of(config, kind), values, config.home, clock, stop or threading.Event())
     return kind.open(opening) if plugin is None else guarded(kind, plugin, opening, config.keys)
+
+
+def objections(config: Config, plugins: Plugins) -> dict[str, Callable[[str], str | None]]:
+    """Return what tells why a network that is posted to would not take a text, by its name; no call is made.
+
+    For those who judge texts: no secret is read, and nothing that a network keeps in the home.
+    """
+    found = dict[str, Callable[[str], str | None]]()
+    loaded = {plugin.name: plugin for plugin, _ in plugins.with_hook("biobot_network")}
+    for name in config.settings.post.all:
+        if name in ("rehearsal", "x"):
+            found[name] = x.objection  # without tweepy, and without starting the fake
+            continue
+        plugin = None if name in BUILT_IN else loaded.get(name) or load_one(config, name)
+        kind = find(config, name) if plugin is None else of_plugin(plugin)
+        secrets, home = dict.fromkeys(kind.secrets, ""), config.home / "none"
+        opening = Opening(settings_of(config, kind), secrets, home, lambda: datetime.max.replace(tzinfo=UTC))
+        network = kind.open(opening) if plugin is None else guarded(kind, plugin, opening, config.keys)
+        found[name] = network.objection
+    return found
 
 
 def guarded(kind: type[Network], plugin: Plugin, opening: Opening, keys: str) -> Network:

@@ -49,13 +49,17 @@ def pause(outbox: Outbox, now: datetime) -> None:
 
 
 def resume(outbox: Outbox, now: datetime) -> None:
-    """End a pause, and each network's block or wait; posts that are unconfirmed no longer keep a breaker open."""
+    """End a pause, and each network's block or wait, with those of the texts that had to wait for them.
+
+    Posts that are unconfirmed no longer keep a breaker open; a text whose fate is unknown waits as long as it must.
+    """
     with outbox.transaction() as db:
         _row(db, outbox)
         db.execute("UPDATE bot SET paused = NULL")
         db.execute(
             "UPDATE network SET resumed = ?, blocked = NULL, wait_until = NULL, wait_reason = NULL", (stamp(now),)
         )
+        db.execute("UPDATE post SET not_before = NULL WHERE state = 'approved' AND in_doubt = 0")
         outbox.note(db, None, None, "resumed", now, "person", None)
 
 

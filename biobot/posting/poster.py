@@ -23,6 +23,7 @@ from biobot.posting import bot_state, locks, policy, reconcile, transitions
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox, WrongAccount
 from biobot.posting.post import Post, State
+from biobot.text.humanize import when
 from biobot.text.links import links
 
 log = logging.getLogger("biobot")
@@ -185,8 +186,9 @@ class Poster:
 
     def _fixed(self, row: Post, now: datetime) -> tuple[str, str]:
         """Return the key and the request that every attempt to post a row shares."""
-        text = row.text or ""
-        return self.network.make_key(text, row.id, row.slot or row.created, now), self.network.compose(text, now)
+        text, has_keys = row.text or "", self.network.key_lasts is not None
+        key = self.network.make_key(text, row.id, row.slot or row.created, now) if has_keys else ""
+        return key, self.network.compose(text, now)
 
     def _call(self, row: Post) -> str:
         """Make the call that posts a row; repeat it at once where that settles an unknown outcome."""
@@ -212,8 +214,8 @@ class Poster:
             failpoint("answered")
         except NetworkError as error:
             decision = self._react(error)
-            known = isinstance(error, Unknown) and reconcile.is_settled_by_repeating(self.network, row)
-            now, reason = self.clock(), f"{error}: {REPEATED if known else decision.remedy}"
+            following = self._following(row) if isinstance(error, Unknown) else ""
+            now, reason = self.clock(), f"{error}: {following or decision.remedy}"
             if decision.state is State.APPROVED:
                 return transitions.defer(self.outbox, row.id, decision.until, now, reason)
             settle = transitions.refuse if decision.state is State.FAILED else transitions.lose_track
@@ -230,6 +232,16 @@ class Poster:
         failpoint("settled")
         bot_state.clear_strikes(self.outbox, self.clock())
         return row
+
+    def _following(self, row: Post) -> str:
+        """Return how the key of a row will settle what became of it; "" where it cannot."""
+        lasts, first = self.network.key_lasts, row.look_from
+        if reconcile.is_settled_by_repeating(self.network, row):
+            return REPEATED
+        if not row.key or lasts is None or first is None:
+            return ""
+        until = first + lasts - (self.network.clock_offset or timedelta(0))
+        return f"it is sent again under its key until {when(until)}, after a look; do not post it by hand before"
 
     # -- settling and undoing ------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import chain, islice
@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from biobot.candidate import Candidate, DraftRequest, DraftResult, Verdict
 from biobot.config import Config
-from biobot.errors import PluginError, SampleError
+from biobot.errors import BiobotError, PluginError, SampleError
 from biobot.filters import loader, scaffold
 from biobot.filters.judge import Judge
 from biobot.model import runtime
 from biobot.model.registry import Registry
+from biobot.networks import opening
 from biobot.sampling.controls import Controls, Request
 from biobot.worker import protocol
 from biobot.worker.known import decisions, known_texts, same_texts
@@ -78,14 +79,14 @@ def answer(config: Config, request: protocol.AnyRequest) -> Iterator[Any]:
         case protocol.Sweep():
             yield from _figures(sweep(config, request))
         case protocol.LoadPlugins(broken, require):
-            yield from map(_loaded, loader.load(config, broken=broken, require=require))
+            yield from (_loaded(config, each) for each in load_plugins(config, broken=broken, require=require))
         case protocol.TryPlugin():
             yield trial(config, request)
 
 
 def trial(config: Config, request: protocol.TryPlugin) -> protocol.Tried:
     """Return what one filter makes of texts; raise PluginError if there is no such filter, or it is off."""
-    found, name = loader.load(config, require=False), request.plugin
+    found, name = load_plugins(config, require=False), request.plugin
     if name.endswith(".py"):
         if not Path(name).is_file():
             raise PluginError(f"there is no file {name}")
@@ -109,9 +110,30 @@ def trial(config: Config, request: protocol.TryPlugin) -> protocol.Tried:
     return protocol.Tried(len(verdicts), len(refused), alone, seconds, reasons, examples)
 
 
-def _loaded(plugin: loader.Plugin) -> protocol.Loaded:
+def load_plugins(config: Config, *, require: bool = True, broken: Mapping[str, str] | None = None) -> loader.Plugins:
+    """Load the plugins as `loader.load` does; check the networks that they bring and these networks' tables, too."""
+    found = loader.load(config, require=require, broken=broken)
+    return loader.Plugins(tuple(_with_network(config, each, keep=broken is not None) for each in found))
+
+
+def _with_network(config: Config, plugin: loader.Plugin, *, keep: bool) -> loader.Plugin:
+    try:
+        for _ in plugin.hooks.keys() & {"biobot_network"}:
+            opening.settings_of(config, opening.of_plugin(plugin))
+    except BiobotError as error:
+        if not keep:
+            raise
+        return replace(plugin, problem=str(error))
+    return plugin
+
+
+def _loaded(config: Config, plugin: loader.Plugin) -> protocol.Loaded:
+    kind = plugin.kind
+    if kind is None and "biobot_network" in plugin.hooks and not plugin.problem:
+        kind = opening.of_plugin(plugin).settings
+        plugin = replace(plugin, kind=kind, settings=opening.settings_of(config, opening.of_plugin(plugin)))
     settings = json.loads(json.dumps(scaffold.settings_of(plugin), default=str))
-    about = (plugin.kind and plugin.kind.__doc__) or ""
+    about = (kind and kind.__doc__) or ""
     return protocol.Loaded(
         plugin.name, tuple(plugin.hooks), plugin.origin, plugin.enabled, settings, about, plugin.problem
     )
@@ -144,13 +166,14 @@ def _draft(
     until: float,
 ) -> DraftResult:
     accepted: list[Verdict] = []
+    fitting = 0
     refused, failures = Counter[str](), Counter[str]()
     reasons = dict[str, str]()
     tries = 0
     wanted = seeds(request.temperature, request.tries, request.seed)
 
     def portion() -> tuple[Request, ...]:
-        return tuple(islice(wanted, max(int((best_of - len(accepted)) * TRIES), DRAFT_ROWS)))
+        return tuple(islice(wanted, max(int((best_of - fitting) * TRIES), DRAFT_ROWS)))
 
     # bios come in the order of their seeds: in one go, all tries would be drawn while one long bio is waited for
     for candidate in chain.from_iterable(sampler.draw(each, Controls()) for each in iter(portion, ())):
@@ -158,7 +181,8 @@ def _draft(
         verdict = judge.judge(replace(candidate, probabilities=(), entropies=()))
         if verdict.accepted:
             accepted.append(judge.score(verdict) if best_of > 1 else verdict)
-            if len(accepted) == best_of or time.monotonic() > until:
+            fitting += not verdict.misfits
+            if fitting == best_of or time.monotonic() > until:
                 break
         else:
             refused.update({each.filter for each in verdict.objections})
@@ -167,9 +191,15 @@ def _draft(
             reasons |= failed
             if tries == ENOUGH_FAILURES or time.monotonic() > until:
                 _check_filters([reasons[name] for name, count in failures.items() if count == tries], tries)
+    accepted = _fitting(accepted)
     worth = [(each.score or 0.0) - likeness(each.candidate.text) for each in accepted]
     best = accepted[worth.index(max(worth))] if accepted else None  # of equals the earliest
     return DraftResult(request.id, best, tries, refused, len(accepted), request.seed)
+
+
+def _fitting(accepted: list[Verdict]) -> list[Verdict]:
+    """Return the texts that every network takes, else those that some do."""
+    return [each for each in accepted if each.accepted and not each.misfits] or accepted
 
 
 def _check_filters(broken: list[str], tries: int) -> None:
@@ -205,12 +235,13 @@ def verdicts(
     config: Config, texts: Iterable[protocol.Text], model: str | None = None, score: bool = False
 ) -> Iterator[Verdict]:
     """Yield the verdict on each text, compared with what `model` learnt; by default the model that the config names."""
-    plugins = loader.load(config)
+    plugins = load_plugins(config)
+    networks = opening.objections(config, plugins)
     known = known_texts(config, Registry(config.home).find(model or config.settings.model.name))
     taste = open_taste(config) if score else None
     for each in texts:
         others = known if each.row is None else known.without(*same_texts(config, each.row))
-        judge = Judge(plugins, others, config.settings.filters.timeout, taste)
+        judge = Judge(plugins, others, config.settings.filters.timeout, taste, networks)
         verdict = judge.judge(Candidate(each.text))
         yield judge.score(verdict) if score else verdict
 
@@ -256,10 +287,12 @@ def choice(config: Config, request: protocol.Choice) -> protocol.Chosen:
     """Return how those drawn for a draft score, by today's filters and taste."""
     sampler = open_sampler(config, request.model, rows=MAX_DRAFT_ROWS, numerics=request.numerics)
     known = known_texts(config, Registry(config.home).find(request.model)).without(request.row)
-    judge = Judge(loader.load(config), known, config.settings.filters.timeout, open_taste(config))
+    plugins = load_plugins(config)
+    networks = opening.objections(config, plugins)
+    judge = Judge(plugins, known, config.settings.filters.timeout, open_taste(config), networks)
     drawn = sampler.draw(seeds(request.temperature, request.tries, request.seed), Controls())
-    verdicts = (judge.score(judge.judge(replace(each, probabilities=(), entropies=()))) for each in drawn)
-    scores = {each.candidate.text: each.score for each in verdicts if each.score is not None}
+    verdicts = [judge.score(judge.judge(replace(each, probabilities=(), entropies=()))) for each in drawn]
+    scores = {each.candidate.text: each.score for each in _fitting(verdicts) if each.score is not None}
     ranked = sorted(scores, key=lambda text: -scores[text])
     return protocol.Chosen(tuple(protocol.Scored(text, scores[text]) for text in ranked))
 
@@ -286,7 +319,8 @@ def open_judge(config: Config, model: str | None = None, *, may_write: bool = Fa
     """
     folder = Registry(config.home).find(model or config.settings.model.name)
     known = known_texts(config, folder, may_write=may_write)
-    return Judge(loader.load(config), known, config.settings.filters.timeout, open_taste(config, may_write=may_write))
+    plugins, taste = load_plugins(config), open_taste(config, may_write=may_write)
+    return Judge(plugins, known, config.settings.filters.timeout, taste, opening.objections(config, plugins))
 
 
 def open_taste(config: Config, *, may_write: bool = False) -> Callable[[Candidate], float] | None:

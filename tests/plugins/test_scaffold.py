@@ -257,3 +257,10 @@ def test_the_network_of_the_guide_posts_at_the_first_go(
     with pytest.raises(SystemExit):
         main(["post", "--text", "A weaver from Nairobi who rescues moths."])
     assert "BIOBOT_BOARD_TOKEN is missing" in capsys.readouterr().err
+    (folder / ".env").write_text("BIOBOT_BOARD_TOKEN=guessed-wrongly\n")
+    with pytest.raises(SystemExit):
+        main(["networks", "check"])
+    refused = (
+        "the board refused (revoked, HTTP 401): who are you?; look at the account, BIOBOT_BOARD_TOKEN and `board.a"
+    )
+    assert refused in capsys.readouterr().err

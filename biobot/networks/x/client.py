@@ -22,6 +22,7 @@ from biobot.networks.errors import Unknown, classify_failure, moment
 from biobot.networks.network import Account, Engagement, Network, Opening, Timeline, Tweet
 from biobot.networks.secrets import COLLECTING, POSTING, PREFIX, Secrets, of_x
 from biobot.networks.session import Clock
+from biobot.networks.x import MAX_LENGTH
 from biobot.networks.x.session import Session
 from biobot.settings import XSettings
 from biobot.text.length import weighted_length
@@ -68,7 +69,7 @@ class XClient(Network):
     title = "X"
     settings = XSettings
     secrets = tuple(PREFIX + name.upper() for name in POSTING)
-    max_length = 280
+    max_length = MAX_LENGTH
     counts = False
     """Whether likes are read: each post read costs money."""
 
