@@ -1,22 +1,28 @@
 """For tests of plugins and of whole bots.
 
 `judge` judges one text with one plugin, without a bot, a model or a network; in a `conftest.py`,
-`pytest_plugins = ["biobot.testing"]` makes it a fixture. `fill_outbox` gives a bot a past.
+`pytest_plugins = ["biobot.testing"]` makes it a fixture. `network` opens a plugin's network, and `try_network` asks all
+of it that the bot relies on. `fill_outbox` gives a bot a past.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from biobot.candidate import Candidate, Match
 from biobot.filters import loader
 from biobot.filters.judge import Judge
+
+if TYPE_CHECKING:
+    from biobot.networks.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,77 @@ def fill_outbox(home: Path, texts: Iterable[str], network: str = "rehearsal") ->
             (text, last - back * step, f"filled-{before + back}") for back, text in zip(backwards, unique, strict=True)
         )
         known_texts.save_own_texts(home / known_texts.OUTBOX_INDEX, outbox)
+
+
+@contextmanager
+def network(
+    plugin: str | Path,
+    home: Path,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+    settings: dict[str, Any] | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[Network]:
+    """Yield the network of the plugin in the file `plugin`, checked and opened as the bot does it; then close it.
+
+    `settings` is the network's table in biobot.toml, `home` a folder for its files.
+    """
+    from biobot.config import Where, build
+    from biobot.networks.network import Opening
+    from biobot.networks.opening import guarded, of_plugin
+
+    loaded = loader.load_file(Path(plugin))
+    kind = of_plugin(loaded)
+    table: Any = build(kind.settings, settings or {}, Where("biobot.toml", (kind.name,)))
+    opened = guarded(kind, loaded, Opening(table, {**dict.fromkeys(kind.secrets, ""), **secrets}, home, clock), "test")
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def try_network(network: Network, clock: Callable[[], datetime] = lambda: datetime.now(UTC), posts: int = 45) -> None:
+    """Post, post again under the same keys, read and delete; raise AssertionError where that is not as it must be.
+
+    Best with a fake server: it makes `posts` posts, which should be more than a page of the timeline, and deletes them.
+    """
+    from biobot.networks.errors import Kind, Refused
+    from biobot.text.normalize import published
+
+    account, begin, sent = network.me(), clock() + (network.clock_offset or timedelta(0)) - timedelta(minutes=1), {}
+    assert network.me().id == account.id, "`me` does not name the same account twice"
+    for number in range(posts):
+        text = f"Number {number} of the posts of a trial."
+        key = network.make_key(text, number + 1, clock(), clock()) if network.key_lasts is not None else ""
+        request = network.compose(text, clock())
+        sent[network.post(request, key)] = text
+        assert len(sent) == number + 1, "two posts have the same id"
+        if key:
+            network.post(request, key)
+            assert network.post(request, key) in sent, (
+                "the same call under the same key made another post: no key_lasts"
+            )
+    found = network.timeline(begin, 10 * posts)
+    reaches, mine = getattr(found, "reaches", None), [each for each in found if each.id in sent]
+    assert reaches is not None, "`timeline` does not say how far it reaches: return Timeline(posts, reaches=since)"
+    assert reaches <= begin, f"`timeline` was asked for the posts since {begin}, and reaches back to {reaches} only"
+    lacks = len(sent) - len({each.id for each in mine})
+    assert not lacks, f"`timeline` lacks {lacks} of {posts} posts: read page after page until `since`, or until `limit`"
+    assert len(mine) == posts, "`timeline` has a post twice, or the same call under the same key made another post"
+    for each in mine:
+        assert published(each.text) == published(sent[each.id]), f"a post reads {each.text!r}, not {sent[each.id]!r}"
+    dates = [each.created for each in mine if each.created is not None]
+    assert dates == sorted(dates, reverse=True), "`timeline` is not in the order of the times, newest first"
+    assert len(network.timeline(begin, 3)) <= 3, "`timeline` returns more than `limit` posts"
+    assert network.objection("x" * (network.max_length + 1)), "`objection` has none to a text longer than `max_length`"
+    for each in mine:
+        network.delete(each.id)
+    assert not sent.keys() & {each.id for each in network.timeline(begin, 10 * posts)}, "`delete` deletes no post"
+    kind = None
+    try:
+        network.delete(mine[0].id)
+    except Refused as error:
+        kind = error.kind
+    assert kind in (None, Kind.NOT_FOUND), f"the deletion of a post that is gone is refused as {kind}, not as NOT_FOUND"
 
 
 try:

@@ -101,16 +101,18 @@ def test(
 
 @command.command(cls=Changing)
 @click.argument("name")
+@click.option("--network", is_flag=True, help="A network to post to, instead of a filter.")
 @click.pass_obj
-def new(options: Options, name: str) -> None:
-    """Create a filter with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
+def new(options: Options, name: str, network: bool) -> None:
+    """Create a filter, or a network, with settings, plugins/NAME.py, and its test, tests/test_NAME.py."""
     from biobot.app.installing import adding
     from biobot.filters import loader, scaffold
 
     config = options.seen  # as who called: a service's folder is not its own to write in
-    plugin, test_file = scaffold.write_new(name, config.folder if config.file else Path(), loader.origins(config))
+    folder, taken = config.folder if config.file else Path(), loader.origins(config)
+    plugin, test_file = scaffold.write_new(name, folder, taken, network=network)
     click.echo(f"wrote  {plugin}\nwrote  {test_file}")
-    click.echo(f"try it: biobot plugins test {name}")
+    click.echo(f"try it: biobot {f'networks check {name}' if network else f'plugins test {name}'}")
     click.echo(
         f"test it: {quote(sys.executable)} -m pytest {quote(str(test_file))}   (needs pytest: {adding(['pytest'])})"
     )

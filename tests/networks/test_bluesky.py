@@ -22,6 +22,7 @@ from biobot.networks.errors import Kind, Refused, Unknown, Unsent
 from biobot.networks.network import Engagement
 from biobot.rehearsal.bluesky import FAULTS
 from biobot.settings import BlueskySettings
+from biobot.testing import try_network
 from tests.networks.bluesky_hosts import FakeHost, Host, PdsHost
 from tests.pds.server import Pds, missing
 
@@ -55,6 +56,12 @@ def put(host: Host, home: Path, text: str = TEXT, row: int = 1, **how: Any) -> t
     uri = client.post(request, made)
     client.close()
     return made, request, uri
+
+
+def test_it_keeps_what_the_bot_relies_on(fake: FakeHost, tmp_path: Path) -> None:
+    client = fake.client(tmp_path)
+    try_network(client, lambda: NOW)
+    client.close()
 
 
 # -- posts -------------------------------------------------------------------------------------------

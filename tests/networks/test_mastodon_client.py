@@ -19,6 +19,7 @@ from biobot.networks.network import Engagement, Opening
 from biobot.rehearsal import mastodon
 from biobot.rehearsal.mastodon import TOKEN, FakeMastodon
 from biobot.settings import MastodonSettings
+from biobot.testing import try_network
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 UNKNOWN, UNSENT, POSTED = "unknown", "unsent", "posted"
@@ -51,6 +52,14 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     with stage.fake:
         yield stage
         assert not stage.fake.crashes
+
+
+@pytest.mark.parametrize("server", ["4.7.2", "none"])
+def test_it_keeps_what_the_bot_relies_on(stage: Stage, server: Any) -> None:
+    stage.fake.server, stage.fake.limits = server, False
+    client = stage.client()
+    try_network(client, lambda: stage.now)
+    client.close()
 
 
 OUTCOMES = {

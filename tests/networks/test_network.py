@@ -15,6 +15,7 @@ from biobot.networks.opening import open_network
 from biobot.networks.stdout import Stdout
 from biobot.networks.x.client import XClient
 from biobot.rehearsal.network import Rehearsal
+from biobot.testing import try_network
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 Bot = Callable[[str], Path]
@@ -45,6 +46,12 @@ def test_the_rehearsal_needs_no_secret(bot: Bot) -> None:
     assert isinstance(network, Rehearsal)
     network.post("hello")
     assert [tweet.text for tweet in network.timeline(NOW - timedelta(minutes=2))] == ["hello"]
+    network.close()
+
+
+def test_the_rehearsal_keeps_what_the_bot_relies_on(bot: Bot) -> None:
+    network = open_network(config_for(bot, "rehearsal"), lambda: datetime.now(UTC))
+    try_network(network)
     network.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import re
@@ -168,6 +169,50 @@ def test_a_plugin_that_imports_a_name_of_an_earlier_version_still_works(
     )
     found = json.loads(run(capsys, "check", "--json", "--text", "A quiet baker of moons"))
     assert {"filter": "old", "reason": "old"} in found["objections"]
+
+
+def module_of(path: Path) -> Any:
+    """Import a test that was written for an author."""
+    spec = importlib.util.spec_from_file_location("written", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("", "", None),
+        ("while len(found) < limit:", "for _ in range(1):", "lacks 25 of 45 posts: read page after page"),
+        ("Timeline(found[:limit], reaches=since)", "found", "does not say how far it reaches"),
+        ('f"/posts/{key}"', 'f"/posts/{key}-{now()}"', "the same call under the same key made another post"),
+        ('self.session.call("DELETE"', 'self.session.call("GET"', "deletes no post"),
+    ],
+    ids=["as it is", "first page", "a list", "no key", "no delete"],
+)
+def test_a_new_network_works_with_its_test_which_finds_what_would_make_doubles(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, old: str, new: str, says: str | None
+) -> None:
+    assert "biobot networks check town_crier" in run(capsys, "plugins", "new", "town_crier", "--network")
+    assert "town_crier a plugin, not used" in run(capsys, "networks", "list")
+    plugin = folder / "plugins" / "town_crier.py"
+    code = plugin.read_text()
+    assert old in code
+    plugin.write_text(code.replace(old, new).replace("import Any\n", "import Any\nfrom time import time as now\n"))
+    tests = module_of(folder / "tests" / "test_town_crier.py")
+    served = tests.address.__wrapped__()
+    address = next(served)
+    try:
+        if says is None:
+            tests.test_it_keeps_what_the_bot_relies_on(address, tmp_path)
+            tests.test_a_wrong_token_is_a_definite_no(address, tmp_path)
+        else:
+            with pytest.raises(AssertionError, match=says):
+                tests.test_it_keeps_what_the_bot_relies_on(address, tmp_path)
+    finally:
+        next(served, None)
 
 
 PAGE = 5
