@@ -138,8 +138,9 @@ def by_status(status: int, headers: Mapping[str, str], body: bytes, title: str, 
         return Unknown(f"{title} answered HTTP {status}{f': {words}' if words else ''}; it may have been done")
     remedy = f"look at the account, {ITS_KEYS} and `{key}`"
     kind = {410: Kind.GONE, 429: Kind.RATE_LIMIT}.get(status) or _STATUSES.get(status, Kind.OTHER)
-    wait = rate_limits.wait(headers) if kind is Kind.RATE_LIMIT else None
-    return Refused(kind, status, words, wait, title=title, remedy=remedy)
+    if kind is Kind.RATE_LIMIT:
+        return Refused(kind, status, words, rate_limits.wait(headers), title=title)
+    return Refused(kind, status, words, title=title, remedy=remedy)
 
 
 def classify_failure(

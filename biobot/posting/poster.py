@@ -241,7 +241,8 @@ class Poster:
         if not row.key or lasts is None or first is None:
             return ""
         until = first + lasts - (self.network.clock_offset or timedelta(0))
-        return f"it is sent again under its key until {when(until)}, after a look; do not post it by hand before"
+        again = f"is sent again under its key until {when(until)}"
+        return f"the post is looked for, and where it is not there it {again}; do not post it by hand before"
 
     # -- settling and undoing ------------------------------------------------------------------------
 

@@ -317,7 +317,7 @@ def test_a_post_whose_key_lasts_is_not_said_to_be_left_alone(squeak: Write, run:
     squeak((SENT, "raise OSError('gone')"))
     said = run("post", "--text", TEXT)[2]
     assert "post 1 is unconfirmed: " in said
-    assert "it is sent again under its key until " in said
+    assert "where it is not there it is sent again under its key until " in said
     squeak((SENT, "raise OSError('gone')"), ("timedelta(minutes=50)", "None"))
     said = run("post", "--text", "A drummer in an attic who mends rivers.")[2]
     assert "post 2 is unconfirmed and will not be sent again automatically: " in said
