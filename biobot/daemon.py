@@ -125,7 +125,7 @@ class _Reader:
             found = reread(self._config)
             check(found, self._worker(found), now)
         except BiobotError as error:
-            bot.notices.say(CONFIG, running.broken(error), now)
+            bot.notices.say(CONFIG, running.broken(error), now, every=True)
             self._again = now + AGAIN  # a plugin may be fixed, or memory free, by then
             return "old"
         if found.text == bot.config.text and not asked:

@@ -117,6 +117,15 @@ def say(*lines: str, hang: int = 2, file: TextIO | None = None) -> None:
             click.echo(" " * (indent + hang * bool(number)) + part.plain.rstrip(), file=file)
 
 
+def nothing(options: Options, why: str) -> None:
+    """Say that there is nothing to list; where no biobot.toml is, perhaps because the bot is elsewhere."""
+    from biobot.app.running import name
+
+    click.echo(why, err=True)
+    if options.usable.file is None:
+        click.echo(name(options.usable), err=True)
+
+
 @contextmanager
 def outbox(options: Options) -> Iterator[Outbox]:
     """Open the outbox for writing."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from biobot.cli import Group, Options
-from biobot.cli.common import clock, table
+from biobot.cli.common import clock, nothing, table
 
 if TYPE_CHECKING:
     from biobot.posting.post import Post
@@ -48,4 +48,4 @@ def list_(options: Options, states: tuple[str, ...], limit: int | None, as_json:
 
     table(map(cells, rows))
     if not rows:
-        click.echo(f"nothing is {' or '.join(states)}" if states else "the queue is empty", err=True)
+        nothing(options, f"nothing is {' or '.join(states)}" if states else "the queue is empty")

@@ -7,7 +7,7 @@ import json
 import click
 
 from biobot.cli import Options
-from biobot.cli.common import clock, table
+from biobot.cli.common import clock, nothing, table
 
 
 @click.command()
@@ -20,7 +20,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
     """Show what was posted, on every network, newest first; the built-in fake X has no other window."""
     from biobot.app import health
     from biobot.posting.post import State
-    from biobot.text.humanize import relative, when
+    from biobot.text.humanize import one_line, relative, when
 
     with health.open_outbox(options.usable) as outbox:
         rows = outbox.posts(State.POSTED, everywhere=True)
@@ -30,6 +30,8 @@ def command(options: Options, limit: int, as_json: bool) -> None:
             click.echo(json.dumps(health.row_json(row) | {"remote_id": row.remote_id}, ensure_ascii=False))
         return
     at = ((row, row.posted or row.created) for row in rows)
-    table((f"{row.id:>5}", when(time), relative(time, clock()), row.network, row.text or "") for row, time in at)
+    table(
+        (f"{row.id:>5}", when(time), relative(time, clock()), row.network, one_line(row.text or "")) for row, time in at
+    )
     if not rows:
-        click.echo("nothing has been posted yet", err=True)
+        nothing(options, "nothing has been posted yet")

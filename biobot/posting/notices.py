@@ -37,16 +37,20 @@ class Notices:
         self.prefix = prefix
         self._known = problems(outbox)
 
-    def say(self, problem: str, text: str, now: datetime) -> None:
-        """Report a problem, unless it was reported and is not over; `problem` names it, `text` may change."""
+    def say(self, problem: str, text: str, now: datetime, *, every: bool = False) -> None:
+        """Report a problem, unless it was reported and is not over; `problem` names it, `text` may change.
+
+        With `every`, each new text is logged as well.
+        """
         problem, text = self.prefix + problem, clean(self.prefix + text)
         known = self._known.get(problem)
         if known == text:
             return
         self._known[problem] = text
         self._write("INSERT OR REPLACE INTO problem VALUES (?, ?, ?)", problem, text, stamp(now))
-        if known is None:
+        if known is None or every:
             log.warning("%s", text)
+        if known is None:
             self._tell({"problem": problem, "text": text, "at": now.isoformat(), "home": str(self.config.home)})
 
     def remind(self, name: str, text: str, now: datetime) -> None:

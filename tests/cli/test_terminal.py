@@ -150,6 +150,14 @@ def test_every_command_can_be_imported_and_has_a_one_line_help() -> None:
         assert line.endswith(".")
 
 
+@pytest.mark.parametrize("command", ["queue", "timeline"])
+def test_where_no_bot_is_an_empty_list_says_so(
+    command: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no biobot.toml here" in run(command).output
+
+
 def test_the_timeline_shows_what_was_posted_newest_first(bot: Bot) -> None:
     bot("")
     assert "nothing has been posted yet" in run("timeline").output

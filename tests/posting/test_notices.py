@@ -57,6 +57,17 @@ def test_a_problem_is_reported_once_until_it_is_over(outbox: Outbox, caplog: pyt
     assert [record.getMessage() for record in caplog.records] == ["no route", "waiting", "over: posting", "no route"]
 
 
+def test_each_new_fault_of_one_file_is_logged_and_the_problem_told_once(
+    outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reports = notices(outbox, sys.executable, "-c", WRITE, str(tmp_path / "said"))
+    for text in ("line 3 is wrong", "line 3 is wrong", "line 9 is wrong"):
+        reports.say("config", text, NOW, every=True)
+    wait()
+    assert [record.getMessage() for record in caplog.records] == ["line 3 is wrong", "line 9 is wrong"]
+    assert len((tmp_path / "said").read_text().splitlines()) == 1
+
+
 def test_the_operators_command_gets_the_problem_and_no_secret(
     outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
