@@ -202,6 +202,14 @@ def copy_database(path: Path, copy: Path) -> None:
         source.backup(target)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Return whether a transaction is under way, or was when its process was killed."""
+    try:
+        return path.with_name(f"{path.name}-journal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def is_interrupted(path: Path) -> bool:
     """Return whether a process was killed while it wrote: the next one that writes rolls the transaction back."""
     try:

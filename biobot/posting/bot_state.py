@@ -14,7 +14,7 @@ from biobot.text.terminal import clean
 
 @dataclass(frozen=True, slots=True)
 class BotState:
-    """The pause, and a network's row of the table `network`; see migrations/0003.sql for what each column means."""
+    """The table `bot`, and a network's row of `network`; the migrations 3 and 7 say what each column means."""
 
     paused: datetime | None = None
     blocked: str | None = None
@@ -26,6 +26,7 @@ class BotState:
     accounted: datetime | None = None
     schedule: str | None = None
     restored: datetime | None = None
+    copied: datetime | None = None
 
 
 _COLUMNS = tuple(each.name for each in fields(BotState))

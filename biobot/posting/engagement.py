@@ -53,15 +53,16 @@ def read(network: Network, outbox: Outbox, budget: Budget, now: datetime) -> int
     budget.record("read_own", len(found), now)
     figures = [(rows[each], stamp(now), *astuple(found[each])) for each in found if each in rows]
     with outbox.transaction() as db:
-        db.executemany("INSERT OR REPLACE INTO engagement VALUES (?, ?, ?, ?, ?)", figures)
+        # an upsert: a replacement would pass by the triggers that keep the sums
+        again = "at = excluded.at, likes = excluded.likes, reposts = excluded.reposts, replies = excluded.replies"
+        db.executemany(f"INSERT INTO engagement VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {again}", figures)
     return len(found)
 
 
 def last_read(outbox: Outbox) -> datetime | None:
     """Return when a network's figures were last read."""
-    query = "SELECT max(at) FROM engagement JOIN post ON id = post WHERE network = ?"
-    ((found,),) = outbox.ask(query, outbox.network)
-    return moment(found) if found else None
+    found = outbox.ask("SELECT at FROM reactions WHERE network = ?", outbox.network)
+    return moment(found[0][0]) if found else None
 
 
 def of_posts(outbox: Outbox, posts: Sequence[int]) -> Mapping[int, Engagement]:
@@ -73,10 +74,8 @@ def of_posts(outbox: Outbox, posts: Sequence[int]) -> Mapping[int, Engagement]:
 
 def totals(outbox: Outbox) -> dict[str, Totals]:
     """Return the figures of each network that has any."""
-    rows = outbox.ask(
-        "SELECT network, count(*), sum(likes), sum(reposts), sum(replies), max(at) FROM engagement "
-        "CROSS JOIN post ON id = post WHERE state = 'posted' GROUP BY network ORDER BY network"
-    )
+    columns = "network, posts, likes, reposts, replies, at"
+    rows = outbox.ask(f"SELECT {columns} FROM reactions WHERE posts > 0 ORDER BY network")
     return {
         network: Totals(posts, likes, reposts, replies, moment(at))
         for network, posts, likes, reposts, replies, at in rows

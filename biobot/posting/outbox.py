@@ -6,13 +6,13 @@ Rows are made and read here, and their slots are moved; every change of a row's 
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,9 @@ from biobot.posting.post import (
 from biobot.text.humanize import when
 from biobot.text.normalize import fold
 from biobot.text.terminal import clean
+
+UNNOTED = 0.5
+"""A change of the file this many seconds after the last one noted in it was none of ours: a commit is faster."""
 
 
 class Taken(OutboxError):
@@ -62,8 +65,13 @@ class Outbox:
             if read_only:
                 self._db = storage.open_read_only(path, migrations())
             else:
+                # opening rolls back what a killed process left, which is a change, too
+                changed = None if storage.is_unfinished(path) or not path.exists() else path.stat().st_ctime
                 self._db = storage.open_read_write(path, migrations(), backup=True)
         self._file = _identity(path)
+        self._entries = 0
+        if not read_only:
+            self._recognise_copy(changed)
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +82,17 @@ class Outbox:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _recognise_copy(self, changed: float | None) -> None:
+        """Note when the file was changed later than what wrote to it last noted: it is a copy that was put back."""
+        with storage.errors_as(OutboxError, self.path):
+            (written,) = self._db.execute("SELECT written FROM bot").fetchone()
+        if changed is None and written is not None:
+            with self.transaction():
+                pass
+        elif changed is not None and written is not None and changed - written > UNNOTED:
+            with self.transaction() as db:
+                db.execute("UPDATE bot SET copied = ?", (stamp(datetime.fromtimestamp(changed, UTC)),))
 
     @property
     def account(self) -> str:
@@ -160,7 +179,8 @@ class Outbox:
 
     def deleted_since(self, since: datetime) -> list[Post]:
         """Return the posts whose deletion a person asked for after `since`, and that are deleted."""
-        return self._posts("undone > ? AND +network = ? AND +state = 'deleted'", stamp(since), self.network)
+        undone = "id IN (SELECT id FROM post WHERE undone > ?)"
+        return self._posts(f"{undone} AND +network = ? AND +state = 'deleted'", stamp(since), self.network)
 
     def posted_since(self, since: datetime, limit: int) -> list[Post]:
         """Return the posts of this network that are there and were made after `since`, the newest `limit` first."""
@@ -216,15 +236,15 @@ class Outbox:
         whose texts are not on their way.
         """
         ((last,),) = self.ask("SELECT coalesce(max(id), 0) FROM post")
+        queued: dict[int, list[int]] = {}
+        for (post,) in self.ask(f"SELECT id FROM post WHERE ({_any(_QUEUED)}) AND text IS NOT NULL", *_QUEUED):
+            queued.setdefault(post // size, []).append(post)
+        # in the order of their ids, since that is how SQLite reads a range of them
+        query = "SELECT json_group_object(id, text) FROM post WHERE id BETWEEN ? AND ? AND text IS NOT NULL"
         for number in range(last // size + 1):
-            ((texts, queued),) = self.ask(
-                f"SELECT json_group_object(id, text), json_group_array(id) FILTER (WHERE {_any(_QUEUED)}) "
-                "FROM (SELECT * FROM post WHERE id BETWEEN ? AND ? AND text IS NOT NULL ORDER BY id)",
-                *_QUEUED,
-                number * size,
-                (number + 1) * size - 1,
-            )
-            yield number, texts, json.loads(queued)
+            first = number * size
+            ((texts,),) = self.ask(query, first, first + size - 1)
+            yield number, texts, queued.get(number, [])
 
     def audit(self, post: int | None) -> list[Audit]:
         """Return the history of one row (or, with None, of the whole bot), oldest first."""
@@ -380,17 +400,32 @@ class Outbox:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all of it or nothing; a file that cannot be written is an OutboxError (F15)."""
+        """Do all of it or nothing; a file that cannot be written is an OutboxError (F15).
+
+        Each leaves its time in the file, which tells a copy of it that was put back.
+        """
         self.check_file()
         with storage.errors_as(OutboxError, self.path), storage.transaction(self._db):
+            if self._last_entry() < self._entries:  # a copy was written over it
+                raise self._replaced()
             yield self._db
+            self._db.execute("UPDATE bot SET written = ?", (time.time(),))
+            self._entries = self._last_entry()
+
+    def _last_entry(self) -> int:
+        """Return the number of the newest entry that the history ever had."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+        return int(found[0]) if found else 0
 
     def check_file(self) -> None:
         """Raise Replaced unless the path still leads to the file that is open."""
         if _identity(self.path) != self._file:
-            raise Replaced(
-                f"{self.path} was replaced or deleted while it was in use: put the right file there, then start again"
-            )
+            raise self._replaced()
+
+    def _replaced(self) -> Replaced:
+        return Replaced(
+            f"{self.path} was replaced or deleted while it was in use: put the right file there, then start again"
+        )
 
     def ask(self, query: str, *values: Any) -> list[Any]:
         """Run one reading query."""

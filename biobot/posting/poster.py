@@ -18,7 +18,7 @@ from biobot import redact
 from biobot.config import Config
 from biobot.errors import BiobotError, NetworkError, OutboxError, SecretsError, say
 from biobot.networks.errors import Kind, Refused, Unknown, Unsent
-from biobot.networks.network import Network
+from biobot.networks.network import FOR_EVER, Network
 from biobot.posting import bot_state, locks, policy, reconcile, transitions
 from biobot.posting.budget import Budget
 from biobot.posting.outbox import Outbox, WrongAccount
@@ -73,7 +73,7 @@ class Poster:
         self._judge = judge
         self._began = clock()
         self._identified = False
-        self._compared = False
+        self._compared: list[datetime | None] = []
 
     @property
     def network(self) -> Network:
@@ -147,7 +147,11 @@ class Poster:
             settle = transitions.find if row.in_doubt else transitions.adopt
             return settle(self.outbox, row.id, seen.found[row.id].id, self.clock(), row.rev), False
         if row.id in seen.absent:
-            until = reconcile.lags_until(row, seen.at) if row.in_doubt else None
+            if not row.in_doubt:
+                state = bot_state.read(self.outbox)
+                self._outlast_lag(max(filter(None, (state.restored, state.copied)), default=None))
+                return row, True
+            until = reconcile.lags_until(row, seen.at)
             if until is None or reconcile.may_repeat(self.network, row, self.clock()):
                 return row, True
             now, wait = self.clock(), until - seen.at
@@ -165,16 +169,31 @@ class Poster:
 
     def _may_predate_restore(self, row: Post) -> bool:
         """Return whether a row may have been posted already, from an outbox that a backup has replaced since."""
-        earliest = reconcile.earliest(row)
-        if earliest >= self._began:
+        earliest, copied = reconcile.earliest(row), bot_state.read(self.outbox).copied
+        if earliest >= max(self._began, copied or self._began):
             return False
-        if not self._compared:
+        if self._compared != [copied]:
             if self._read(self._is_restored):
                 log.warning("the account has posts that this outbox does not know: older drafts are looked for first")
                 bot_state.note_restored(self.outbox, self.clock())
-            self._compared = True
+            else:
+                self._outlast_lag(copied)
+            self._compared = [copied]
         restored = bot_state.read(self.outbox).restored
         return restored is not None and earliest <= restored
+
+    def _outlast_lag(self, restored: datetime | None) -> None:
+        """Wait until the timeline shows what was posted before the outbox was restored; raise Unsent until then.
+
+        Where keys last for ever nothing depends on it: the same post is there once.
+        """
+        now = self.clock()
+        lasts = restored is not None and -reconcile.MARGIN < now - restored < reconcile.MAX_LAG
+        if restored is None or not lasts or self.network.key_lasts == FOR_EVER:
+            return
+        reason = "outbox.db was put back from a copy: the timeline may not show yet what was posted since it was made"
+        bot_state.wait(self.outbox, min(restored, now) + reconcile.MAX_LAG, reason, now)
+        raise Unsent(reason)
 
     def _is_restored(self) -> bool:
         try:

@@ -1,5 +1,7 @@
 """What 100,000 posted rows cost: `python -m tests.bench.growth`; ends with 1 where a bot's age makes it slow or large.
 
+Words after it name what is measured, `check` or `page` alone, say; none: all of it.
+
 Each command runs in a process of its own with an empty outbox and with a full one, in turn. Processor time and peak
 memory are those of the process and of its workers; of several runs the least counts. A slot is what the daemon itself
 does from one post to the next, and a page what the console does for its first one.
@@ -18,10 +20,15 @@ from pathlib import Path
 
 from biobot.testing import fill_outbox
 
-ROWS, ROUNDS = int(os.environ.get("ROWS", "100000")), 3
+ROWS = int(os.environ.get("ROWS", "100000"))
 MAX_RATIO, MAX_MB = 1.5, 60.0
 
-SOME = ["moon", "lamp", "river", "tea", "map", "goat", "harbour", "attic", "violin", "rain", "owl", "bread", "fog"]
+POSTED = [
+    "A quiet baker of moons, and the owner of three goats that sing at night",
+    "She mends old umbrellas for a living and forgets where the harbour was",
+    "Counting owls since the winter when all the bread was sold before noon",
+]
+"""Texts of which no two have 20 characters in a row in common, or the second would be refused: one a round."""
 
 COMMAND = """
 import resource, sys
@@ -88,7 +95,7 @@ def measure(script: str, *arguments: str) -> tuple[float, float]:
 
 def main() -> None:
     """Print the table."""
-    draw, failed = random.Random(2), False
+    failed = False
     with tempfile.TemporaryDirectory() as folder:
         homes = []
         for name, rows in (("empty", 0), ("full", ROWS)):
@@ -97,23 +104,17 @@ def main() -> None:
             (home.parent / "biobot.toml").write_text("[post.budget]\nposts_per_day = 100000\nusd_per_month = 1e9\n")
             fill_outbox(home, texts(rows))
             homes.append(str(home))
-        kinds: dict[str, tuple[str, Callable[[str], list[str]]]] = {
-            "check": (COMMAND, lambda home: ["--home", home, "check", "--text", next(texts(1))]),
-            "post": (
-                COMMAND,
-                lambda home: [
-                    "--home",
-                    home,
-                    "post",
-                    "--text",
-                    f"A quiet baker of {' '.join(draw.choices(SOME, k=5))}",
-                ],
-            ),
-            "a slot": (SLOTS, lambda home: [home]),
-            "a page": (PAGE, lambda home: [home]),
+        kinds: dict[str, tuple[str, Callable[[str, int], list[str]]]] = {
+            "check": (COMMAND, lambda home, _: ["--home", home, "check", "--text", next(texts(1))]),
+            "post": (COMMAND, lambda home, round_: ["--home", home, "post", "--text", POSTED[round_]]),
+            "a slot": (SLOTS, lambda home, _: [home]),
+            "a page": (PAGE, lambda home, _: [home]),
         }
+        wanted = sys.argv[1:]
         for kind, (script, arguments) in kinds.items():
-            runs = [[measure(script, *arguments(home)) for home in homes] for _ in range(ROUNDS)]
+            if wanted and kind.split()[-1] not in wanted:
+                continue
+            runs = [[measure(script, *arguments(home, each)) for home in homes] for each in range(len(POSTED))]
             (cpu, peak), (cpu_full, peak_full) = (
                 (min(run[at][0] for run in runs), min(run[at][1] for run in runs)) for at in (0, 1)
             )

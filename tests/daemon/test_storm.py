@@ -173,8 +173,8 @@ LONG = [pytest.mark.soak, pytest.mark.timeout(3600)]
     ("review", "seconds", "lag", "resends"),
     [
         ("on", 15, 1.0, 0),
-        pytest.param("off", 600, 60.0, 10, marks=LONG),
-        pytest.param("on", 600, 60.0, 10, marks=LONG),
+        pytest.param("off", 1200, 60.0, 20, marks=LONG),
+        pytest.param("on", 1200, 60.0, 20, marks=LONG),
     ],
 )
 def test_f3_in_a_storm_nothing_is_posted_twice_and_nothing_is_unknown(

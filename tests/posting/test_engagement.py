@@ -13,7 +13,7 @@ from biobot.networks.errors import Unknown
 from biobot.networks.network import Engagement
 from biobot.posting import bot_state, engagement
 from biobot.posting.notices import problems
-from biobot.posting.post import Post, State
+from biobot.posting.post import Post, State, stamp
 from tests.posting.world import World
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -150,3 +150,42 @@ def test_a_post_that_the_server_made_twice_is_told(world: World) -> None:
     world.net.tweets = [each for each in world.net.tweets if each.id == row.remote_id or each.text != row.text]
     world.run(DAY)
     assert "doubled" not in problems(world.outbox)
+
+
+def test_the_sums_are_kept_and_cost_the_same_however_many_posts_there_are(world: World) -> None:
+    world.run(DAY)
+    like(world, 5, 0, 7)
+    world.run(2 * DAY)
+    first, *_ = like(world, 6, 0, 7)
+    world.run(2 * DAY)
+    world.poster.undo(first.id)
+    counted = world.outbox.ask(
+        "SELECT count(*), sum(likes), sum(reposts), sum(replies) FROM engagement JOIN post ON id = post "
+        "WHERE state = 'posted'"
+    )
+    totals = engagement.totals(world.outbox)["mastodon"]
+    assert [(totals.posts, totals.likes, totals.reposts, totals.replies)] == counted
+    few = steps(world)
+    world.outbox.add_posted([(f"post {number}", world.now, f"more-{number}") for number in range(3000)])
+    with world.outbox.transaction() as db:
+        now = stamp(world.now)
+        more = "SELECT id, ?, 1, 1, 1 FROM post WHERE remote_id LIKE 'more-%'"
+        db.execute(f"INSERT INTO engagement {more}", (now,))
+    assert engagement.totals(world.outbox)["mastodon"].posts == totals.posts + 3000
+    assert steps(world) == few
+
+
+def steps(world: World) -> int:
+    """Count the instructions of SQLite's machine that the sums take."""
+    made = 0
+
+    def count() -> int:
+        nonlocal made
+        made += 1
+        return 0
+
+    world.outbox._db.set_progress_handler(count, 1)
+    engagement.totals(world.outbox)
+    engagement.last_read(world.outbox)
+    world.outbox._db.set_progress_handler(None, 1)
+    return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from biobot.networks.errors import Kind, Refused, Unknown
 from biobot.networks.network import Timeline, Tweet
 from biobot.posting import reconcile, transitions
 from biobot.posting.notices import problems
+from biobot.posting.outbox import Replaced
 from biobot.posting.post import Draft, Post, State
 from biobot.posting.poster import Poster
 from tests.posting.world import World
@@ -305,6 +308,82 @@ def test_keys_that_may_read_later_post_an_older_draft_only_then(home: Path) -> N
     world.net.broken_timeline = None
     world.run(HOUR)
     assert len(world.net.texts) == 1
+
+
+def put_back_while_the_timeline_lags(home: Path) -> tuple[World, int]:
+    """A bot that starts seconds after its last post, with an outbox of before it."""
+    world = World(home, SIX_HOURLY, datetime.now(UTC))
+    (row,) = world.outbox.add([Draft("given by hand")], State.APPROVED, world.now, "person")
+    assert row is not None
+    backup = (home / "outbox.db").read_bytes()
+    world.now += timedelta(seconds=5)
+    world.net.lag = MINUTE
+    world.poster.send(row.id)
+    world.stop()
+    (home / "outbox.db").write_bytes(backup)
+    with closing(sqlite3.connect(home / "outbox.db")) as db, db:
+        db.execute("UPDATE bot SET written = written - 5")  # the copy was made before the post
+    world.now += timedelta(seconds=5)
+    world.start()
+    return world, row.id
+
+
+def test_f51_a_timeline_that_lags_does_not_show_yet_what_a_restored_outbox_lacks(home: Path) -> None:
+    world, post = put_back_while_the_timeline_lags(home)
+    with pytest.raises(NetworkError, match="put back from a copy"):
+        world.poster.send(post)
+    assert world.outbox.get(post).state is State.APPROVED
+    world.run(4 * MINUTE)
+    assert world.net.texts == ["given by hand"]
+    assert world.outbox.get(post).state is State.POSTED
+
+
+def test_nor_when_it_shows_another_post_of_that_time_already(home: Path) -> None:
+    world, post = put_back_while_the_timeline_lags(home)
+    world.net.tweets.insert(0, Tweet("7", "an earlier one", world.now - 2 * MINUTE))
+    world.run(4 * MINUTE)
+    assert world.net.texts == ["an earlier one", "given by hand"]
+    assert world.outbox.get(post).state is State.POSTED
+
+
+def test_a_copy_that_was_put_back_before_anything_was_posted_is_only_late(home: Path) -> None:
+    world, _ = put_back_while_the_timeline_lags(home)
+    world.net.tweets.clear()
+    begun = world.now
+    world.run(4 * MINUTE)
+    assert world.net.texts == ["given by hand"]
+    assert world.net.tweets[0].created is not None
+    assert world.net.tweets[0].created - begun < 2.5 * MINUTE
+    world.stop()
+    world.start()
+    (row,) = world.outbox.add([Draft("another one")], State.APPROVED, world.now, "person")
+    assert row is not None
+    assert world.poster.send(row.id).state is State.POSTED, "nothing waits any more"
+
+
+def test_f52_a_copy_that_is_written_over_the_outbox_in_use_posts_nothing(home: Path) -> None:
+    world = World(home, SIX_HOURLY)
+    (row,) = world.outbox.add([Draft("given by hand")], State.APPROVED, world.now, "person")
+    assert row is not None
+    backup = (home / "outbox.db").read_bytes()
+    world.poster.send(row.id)
+    (home / "outbox.db").write_bytes(backup)  # the same file, by its number
+    with pytest.raises(Replaced):
+        world.poster.send(row.id)
+    assert world.net.texts == ["given by hand"]
+
+
+def test_an_outbox_that_only_this_program_wrote_is_no_copy(home: Path) -> None:
+    world = World(home, SIX_HOURLY, datetime.now(UTC))
+    (row,) = world.outbox.add([Draft("given by hand")], State.HELD, world.now, "person")
+    assert row is not None
+    for _ in range(2):
+        world.stop()
+        world.now += timedelta(seconds=1)
+        world.start()
+        if world.outbox.get(row.id).state is State.HELD:
+            transitions.approve(world.outbox, row.id, world.now)
+    assert world.poster.send(row.id).state is State.POSTED
 
 
 # -- several hands -----------------------------------------------------------------------------------
