@@ -132,7 +132,7 @@ def test_an_installed_unit_loads_keys_in_the_words_of_the_systemd_that_is_here(
     tool.chmod(0o755)
     list(service.install("mybot"))
     found = settings(services / "units" / UNITS[0])
-    for name in POSTING:
+    for name in (*POSTING, "bluesky_app_password", "mastodon_access_token"):
         # until there is a key, the credential is a line feed; without SetCredential= the unit would not start
         pair = [("SetCredential", rf"biobot_{name}:\n")]
         pair += [("LoadCredential", f"biobot_{name}:/etc/biobot/%i/credentials/{name}")]

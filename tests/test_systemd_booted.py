@@ -168,8 +168,34 @@ def test_root_acts_on_the_services_state_and_leaves_nothing_that_the_service_can
     assert "sudo biobot --bot kept" in refused
 
 
-def test_keys_that_are_added_later_take_effect_at_the_next_start(machine: Machine) -> None:
+def test_a_service_comes_back_from_its_backup_without_its_keys_unless_they_are_asked_for(machine: Machine) -> None:
+    machine.install("moved")
+    machine("echo hidden-key > /etc/biobot/moved/credentials/api_key; systemctl start biobot@moved")
+    assert "posted 1 as" in machine("biobot --bot moved post --text 'A lighthouse keeper who collects old maps'")
+    machine("cd /tmp && biobot --bot moved backup moved.tar && biobot --bot moved backup --keys keys.tar")
+    assert roots(machine, "moved") == ""
+    machine("systemctl stop biobot@moved && ! grep -q hidden-key /tmp/moved.tar")
+    for archive in ("moved.tar", "keys.tar"):
+        machine("rm -rf /etc/biobot/moved /var/lib/biobot/moved /var/lib/private/biobot/moved")
+        machine(f"biobot --bot moved restore /tmp/{archive} && biobot service install moved")
+        machine("systemctl start biobot@moved")
+        assert "lighthouse keeper" in machine("biobot --bot moved queue list")
+        assert roots(machine, "moved") == ""
+        machine("systemctl stop biobot@moved")
+    assert machine("cat /etc/biobot/moved/credentials/api_key").strip() == "hidden-key"
+    assert machine("stat -c '%a %U' /etc/biobot/moved/credentials /etc/biobot/moved/credentials/api_key").split() == [
+        *("700", "root", "600", "root")
+    ]
+
+
+@pytest.mark.parametrize("version", [None, 247])
+def test_keys_that_are_added_later_take_effect_at_the_next_start(machine: Machine, version: int | None) -> None:
+    machine("rm -rf /etc/biobot/later /tmp/tools && mkdir /tmp/tools")
     machine.install("later", network="x", api_base="http://127.0.0.1:9")
+    if version:  # whose unit names each key, as it knows no folders of them
+        machine(f"printf '#!/bin/sh\necho systemd {version}' > /tmp/tools/systemctl && chmod +x /tmp/tools/systemctl")
+        machine("PATH=/tmp/tools:$PATH biobot service install later && systemctl daemon-reload")
+        assert "SetCredential=biobot_api_key" in machine("systemctl cat biobot@later")
     machine("systemctl start biobot@later", fails=True)
     assert "put them into /etc/biobot/later/credentials, a file for each" in machine(
         "journalctl -u biobot@later --no-pager"
@@ -178,7 +204,7 @@ def test_keys_that_are_added_later_take_effect_at_the_next_start(machine: Machin
     machine("cd /etc/biobot/later/credentials\n" + "\n".join(f"echo a-{each} > {each}" for each in names))
     machine("systemctl restart biobot@later")
     assert re.search(r"ok +secrets +all there", machine("biobot --bot later doctor || true"))
-    machine("systemctl stop biobot@later")
+    machine("systemctl stop biobot@later && biobot service install later")
 
 
 def test_a_loop_that_hangs_is_killed_and_started_again(machine: Machine) -> None:

@@ -30,21 +30,23 @@ FOLDER, HOME = "folder", "state"
 UNREAL = ("rehearsal", "stdout")
 """Networks without an account that two copies of a bot could both post to."""
 
-_LEFT_OUT = (running.FILE, "web")
+_LEFT_OUT = (running.FILE, "web", "bluesky.json")  # the last two hold sessions
 _PASSING = (".backup", ".lock")
-_OF_THE_FOLDER = ("biobot.toml", ".env", ".gitignore", "plugins", "credentials", "on-failure")
+KEYS = (".env", "credentials")
+_OF_THE_FOLDER = ("biobot.toml", *KEYS, ".gitignore", "plugins", "on-failure")
 
 
-def backup(config: Config, path: Path | None, now: datetime) -> Iterator[str]:
+def backup(config: Config, path: Path | None, now: datetime, *, keys: bool = False) -> Iterator[str]:
     """Write all of a bot to a new file that only its owner can read, and yield a line about each part of it.
 
-    None is standard output. Raises BiobotError for a file that exists, and for what cannot be read or written.
+    None is standard output; its keys are in it only if `keys` is true. Raises BiobotError for a file that exists, and
+    for what cannot be read or written.
     """
     if path is not None and path.exists():
         raise BiobotError(f"{path} exists already; name another file, or move that one away")
     if not (config.home / "outbox.db").exists() and config.file is None:
         raise BiobotError(f"there is no bot in {config.home}; see --config and --home")
-    manifest = {"biobot": __version__, "at": now.isoformat(), "networks": list(config.settings.post.all)}
+    manifest = {"biobot": __version__, "at": now.isoformat(), "networks": config.settings.post.all, "keys": keys}
     settings = config.file.name if config.file else None
     try:
         with (
@@ -54,13 +56,16 @@ def backup(config: Config, path: Path | None, now: datetime) -> Iterator[str]:
         ):
             _add_bytes(archive, MANIFEST, json.dumps(manifest).encode(), now)
             for name in _OF_THE_FOLDER if config.file else ():
+                if name in KEYS and not keys:
+                    continue
                 source = config.folder / (settings or name) if name == "biobot.toml" else config.folder / name
                 if source.exists() and not os.access(source, os.R_OK):
                     yield f"left out {source}, which this user cannot read"
                     continue
                 for each in _files(source):
                     archive.add(each, str(PurePosixPath(FOLDER, name, *each.relative_to(source).parts)))
-            yield f"{config.folder}: settings, keys and plugins" if config.file else "no biobot.toml: the defaults"
+            parts = f"settings and plugins, {'and its keys' if keys else 'not its keys (--keys adds them)'}"
+            yield f"{config.folder}: {parts}" if config.file else "no biobot.toml: the defaults"
             count = size = 0
             for each in _files(config.home):
                 inside = each.relative_to(config.home)
@@ -100,6 +105,8 @@ def restore(config: Config, path: Path, now: datetime) -> Iterator[str]:
             if not set(networks) <= set(UNREAL):
                 bot_state.pause(outbox, now)
     if not set(networks) <= set(UNREAL):
+        if not manifest.get("keys", True):
+            yield "its keys are not in the backup: put them where they were (.env, or a service's credentials/)"
         yield "paused: stop the bot that was backed up, for good, then run `biobot resume` here; two would post twice"
 
 

@@ -135,7 +135,8 @@ def _fitted(unit: str, program: Path) -> str:
     if version and int(version[1]) < FOLDERS_SINCE:
         line = re.compile(r"^LoadCredential=biobot:(.*)$", re.MULTILINE)
         pairs = (
-            f"SetCredential=biobot_{each}:\\\\n\nLoadCredential=biobot_{each}:\\1/{each}" for each in secrets.FILES
+            f"SetCredential=biobot_{each}:\\\\n\nLoadCredential=biobot_{each}:\\1/{each}"
+            for each in secrets.FILES + secrets.OTHER_FILES
         )
         unit = line.sub("\n".join(pairs), unit)
     return unit

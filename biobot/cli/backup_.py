@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from biobot.cli import Options
 from biobot.cli.common import clock
+from biobot.errors import ConfigError
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--keys", is_flag=True, help="Also its keys: .env, and a service's credentials/.")
 @click.pass_obj
-def command(options: Options, file: Path) -> None:
-    """Write all of the bot to FILE, a tar archive: settings, keys, plugins, posts, bios, marks and models.
+def command(options: Options, file: Path, keys: bool) -> None:
+    """Write all of the bot but its keys to FILE, a tar archive: settings, plugins, posts, bios, marks and models.
 
-    The daemon may be running; - is standard output. FILE holds keys and other people's bios: keep it to yourself.
+    The daemon may be running; - is standard output. FILE holds other people's bios: keep it to yourself.
     """
     from biobot.app.backup import backup
     from biobot.app.running import name
 
     to_stdout = str(file) == "-"
-    click.echo(name(options.usable), err=to_stdout)
-    for line in backup(options.usable, None if to_stdout else file, clock()):
+    try:  # root stays root: only it can read a service's keys, and write where it is
+        config = options.seen if os.geteuid() == 0 else options.config
+    except ConfigError:
+        config = options.usable
+    click.echo(name(config), err=to_stdout)
+    for line in backup(config, None if to_stdout else file, clock(), keys=keys):
         click.echo(line, err=to_stdout)
     if not to_stdout:
         click.echo(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB); `biobot restore` puts it into an empty folder")

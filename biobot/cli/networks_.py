@@ -32,12 +32,13 @@ def list_(options: Options, as_json: bool) -> None:
             click.echo(f"{each['name']:<10} a plugin, not used")
             continue
         lasts = each["key_lasts"]
-        sure = f"sent again safely {lasts if lasts == 'for ever' else f'for {lasts}'}" if lasts else "never sent again"
+        again = "at any time" if lasts == "for ever" else f"within {lasts}" if lasts else "only by a person"
         used = [
             *(["used"] if each["in_use"] else []),
             *([f"needs {', '.join(each['missing'])}"] if each["missing"] else []),
         ]
-        rows.append((each["name"], f"up to {each['max_length']:,} characters, {sure}; {'; '.join(used) or 'ready'}"))
+        about = f"up to {each['max_length']:,} characters; {'; '.join(used) or 'ready'}"
+        rows.append((each["name"], f"{about}; an unconfirmed post is sent again {again}"))
     table(rows)
 
 

@@ -62,6 +62,8 @@ OPEN = ("_HANDLE", "BIOBOT_CONFIG", "BIOBOT_HOME")
 FILES = (*POSTING, *COLLECTING)
 """The files of X's keys in a service's folder of credentials; those of other networks begin with its name."""
 
+OTHER_FILES = ("bluesky_handle", "bluesky_app_password", "mastodon_access_token")
+
 
 def load(config: Config, environ: Mapping[str, str] = os.environ) -> Secrets:
     """Load X's secrets, as `read` does."""

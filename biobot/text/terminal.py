@@ -33,6 +33,9 @@ def colours(stream: TextIO) -> bool:
 _UNSAFE = re.compile(character_class((*SURROGATES, *CONTROLS, *DIRECTION_CONTROLS, *DIRECTION_MARKS)))
 
 
+_BLANK_ENDS = re.compile(r"[ \t]+(?=\n)")
+
+
 def clean(text: str) -> str:
     """Return `text` with its control and bidi characters shown by their codes, so that only line feeds act."""
     return _UNSAFE.sub(lambda match: f"<{ord(match[0]):02X}>", text)
@@ -41,8 +44,8 @@ def clean(text: str) -> str:
 class Harmless:
     """A text stream on which nobody's words can act, and without secrets.
 
-    What `clean` shows by its code is written as that; in JSON it is escaped as JSON does it. `painted` is the stream
-    itself, for what this program paints.
+    What `clean` shows by its code is written as that; in JSON it is escaped as JSON does it. No other line ends in
+    blanks. `painted` is the stream itself, for what this program paints.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -52,7 +55,8 @@ class Harmless:
         """Write a text; return its length."""
         length = len(text)
         text = mask(text)
-        self.painted.write(_UNSAFE.sub(_json_escape, text) if text.startswith("{") else clean(text))
+        json_line = text.startswith("{")
+        self.painted.write(_UNSAFE.sub(_json_escape, text) if json_line else _BLANK_ENDS.sub("", clean(text)))
         return length
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -103,7 +107,9 @@ def draft(
     shade = {"✓": "32", "✗": "31", "·": "2"}[mark]
     lines = [f"\x1b[{shade}m{mark}{_RESET} \x1b[2m{label}{_RESET}" if colour else f"{mark} {label}"]
     for line in _wrap(text, entropies, max(columns - 2, 10)):
-        margin = f"{_LTR}  " if any(graphemes.right_to_left(each) for each, _ in line) else "  "
+        while line and line[-1][0].isspace():
+            line.pop()
+        margin = "" if not line else f"{_LTR}  " if any(graphemes.right_to_left(each) for each, _ in line) else "  "
         lines.append(margin + (_paint(line) if colour else "".join(each for each, _ in line)))
     for reason in reasons or ():
         said = clean(" ".join(reason.split()))

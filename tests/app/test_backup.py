@@ -20,6 +20,7 @@ from biobot.posting import bot_state
 from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
 from biobot.testing import fill_outbox
+from tests.conftest import Run
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 OLD = Path(__file__).parents[1] / "posting" / "outbox-1.sql"
@@ -39,8 +40,8 @@ def config(bot: Callable[[str], Path], home: Path) -> Config:
     return load()
 
 
-def made(config: Config, path: Path) -> Path:
-    assert list(backup(config, path, NOW))
+def made(config: Config, path: Path, *, keys: bool = True) -> Path:
+    assert list(backup(config, path, NOW, keys=keys))
     return path
 
 
@@ -67,6 +68,27 @@ def test_all_of_a_bot_comes_back_elsewhere_as_private_as_it_was(config: Config, 
         assert new.posts() == old.posts()
         assert bot_state.read(new).restored == NOW  # older drafts are looked for before they are sent
         assert bot_state.read(new).paused is None
+
+
+def test_keys_and_sessions_are_in_a_backup_only_when_they_are_asked_for(
+    config: Config, tmp_path: Path, run: Run, home: Path
+) -> None:
+    (config.folder / "credentials").mkdir()
+    (config.folder / "credentials" / "api_key").write_text("secret-1")
+    (config.folder / "biobot.toml").write_text('[post]\nnetwork = "x"\n')
+    (home / "bluesky.json").write_text("secret-2")
+    for words, names in (([], set()), (["--keys"], {"folder/.env", "folder/credentials/api_key"})):
+        path = tmp_path / f"{len(words)}.tar"
+        code, out, _ = run("backup", *words, str(path))
+        assert code == 0
+        assert ("not its keys (--keys adds them)" in out) == (not words)
+        with tarfile.open(path) as archive:
+            held = {each.name for each in archive}
+        assert {"folder/biobot.toml", "folder/plugins/own.py", "state/outbox.db"} <= held
+        assert {each for each in held if ".env" in each or "credentials" in each or "bluesky" in each} == names
+        assert (b"secret" in path.read_bytes()) == bool(words)
+        _, said = put(path, tmp_path / f"new{len(words)}")
+        assert any("its keys are not in the backup" in each for each in said) == (not words)
 
 
 def test_a_database_is_whole_although_somebody_writes_to_it(config: Config, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from biobot.posting.outbox import Outbox
 from biobot.posting.post import Draft, State
 from biobot.testing import fill_outbox
 from biobot.text.humanize import lasting, relative
+from biobot.text.terminal import draft
 
 Bot = Callable[[str], Path]
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -269,3 +270,16 @@ def test_a_shell_completes_commands_ids_models_and_plugins(bot: Bot, line: str, 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
     assert f"_BIOBOT_COMPLETE={shell}_complete" in run("completion", shell).output
+
+
+def test_no_line_ends_in_blanks(bot: Bot, home: Path) -> None:
+    bot("")
+    fill_outbox(home, ["A text that ends in blanks  ", "One \n \nof three lines\t"])
+    for words in ("status", "timeline", "queue list", "networks list", "plugins list", "why 1", "doctor", "config"):
+        said = run(*words.split()).output
+        assert said
+        assert [line for line in said.splitlines() if line != line.rstrip()] == [], words
+    assert "\n\n" in draft("One  \n \nof three words", [0.0] * 30, "label", None, colour=False)
+    for columns in (12, 40):
+        lines = draft("One  \n \nof three words or more", [0.0] * 40, "label", None, colour=False, columns=columns)
+        assert [line for line in lines.splitlines() if line != line.rstrip()] == []
