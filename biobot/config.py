@@ -70,14 +70,26 @@ def find(file: Path | None = None, home: Path | None = None, environ: Mapping[st
     if found.is_file():
         found = found.resolve()
         return Config(Settings(), found, found.parent, (home or _home(environ, found.parent)).absolute())
+    if os.path.lexists(found):
+        raise ConfigError(_no_file(found))
     if named is not None:
-        if named.is_dir():
-            raise ConfigError(f"{named} is a folder; name the file in it: {shlex.quote(str(named / 'biobot.toml'))}")
         service = named.absolute().parent
         writer = f"service install {service.name}" if service.parent == SERVICES else "init"
         raise ConfigError(f"there is no config file {named}; write one with `biobot {writer}`")
     folder = (home or _home(environ, None)).absolute()
     return Config(Settings(), None, folder, folder)
+
+
+def _no_file(path: Path) -> str:
+    """Say what a config is that is there, and no file, and what to do."""
+    inside = path / "biobot.toml"
+    if inside.is_file():
+        return f"{path} is a folder; name the file in it: {shlex.quote(str(inside))}"
+    if path.is_dir():
+        return f"{path} is a folder without a biobot.toml; write one with `biobot init {shlex.quote(str(path))}`"
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a link to {path.readlink()}, which is not there; correct it, or remove it"
+    return f"{path} is no regular file; name one, as it is read again whenever it changes"
 
 
 def at(file: Path | None = None, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:

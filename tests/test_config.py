@@ -215,6 +215,31 @@ def test_durations_join_their_units(tmp_path: Path) -> None:
     assert config.read(file).schedule.jitter == timedelta(seconds=1.5)
 
 
+def test_a_config_that_is_a_folder_a_dead_link_or_a_pipe_is_called_that_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, empty, here = tmp_path / "a bot", tmp_path / "empty", tmp_path / "here"
+    for folder in (bot, empty, here):
+        folder.mkdir()
+    written(bot, "")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("gone.toml")
+    for name, words in (
+        ("a bot", f"{bot} is a folder; name the file in it: '{bot / 'biobot.toml'}'"),
+        ("empty", f"{empty} is a folder without a biobot.toml; write one with `biobot init {empty}`"),
+        ("link", f"{tmp_path / 'link'} is a link to gone.toml, which is not there; correct it, or remove it"),
+        ("pipe", f"{tmp_path / 'pipe'} is no regular file; name one, as it is read again whenever it changes"),
+    ):
+        for file, environ in ((tmp_path / name, {}), (None, {"BIOBOT_CONFIG": str(tmp_path / name)})):
+            with pytest.raises(ConfigError) as caught:
+                config.load(file, environ=environ)
+            assert str(caught.value) == words
+    monkeypatch.chdir(here)
+    (here / "biobot.toml").symlink_to("gone.toml")  # and not: all defaults, as if there were none
+    with pytest.raises(ConfigError, match=r"^biobot.toml is a link to gone.toml, which is not there"):
+        config.load(environ={})
+
+
 def test_the_file_is_the_named_one_then_the_environments_then_this_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
