@@ -179,7 +179,7 @@ def test_a_service_comes_back_from_its_backup_without_its_keys_unless_they_are_a
         machine("rm -rf /etc/biobot/moved /var/lib/biobot/moved /var/lib/private/biobot/moved")
         machine(f"biobot --bot moved restore /tmp/{archive} && biobot service install moved")
         machine("systemctl start biobot@moved")
-        assert "lighthouse keeper" in machine("biobot --bot moved queue list")
+        assert "lighthouse keeper" in machine("biobot --bot moved timeline")
         assert roots(machine, "moved") == ""
         machine("systemctl stop biobot@moved")
     assert machine("cat /etc/biobot/moved/credentials/api_key").strip() == "hidden-key"

@@ -35,7 +35,7 @@ _PACKED: dict[bytes, Callable[[Any], Any]] = {
 }
 _FOREIGN = {
     b"PAR1": "a Parquet file; write it as CSV or JSON lines first",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV (UTF-8) first",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook, or another file of Microsoft Office; save it as CSV (UTF-8) first",
     b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it with `zstd -d` first",
     b"7z\xbc\xaf": "a 7z archive; unpack it first",
     b"SQLite format 3\0": "a SQLite database; export its table as CSV first",
@@ -208,11 +208,12 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _western(raw: bytes) -> bool:
-    """Return whether bytes read as Windows-1252: accents and typographic marks that stand alone among ASCII."""
+    """Return whether bytes read as Windows-1252: accents and typographic marks that stand alone or in pairs."""
     try:
         runs = re.findall("[^\0-\x7f]+", raw.decode("cp1252"))
     except UnicodeDecodeError:
         return False
     alone = sum(len({each.lower() for each in run if each.isalpha()}) < 2 for run in runs)
+    pairs = sum(len(run) == 2 and run.isalpha() and run[0].lower() != run[1].lower() for run in runs)  # "Grüße"
     marks = sum(not (each.isalpha() or each in "“”‘’–—…•·€£©®™«»°¡¿\xa0") for run in runs for each in run)
-    return alone * 10 >= len(runs) * 8 and marks * 5 <= len(runs)
+    return alone * 10 >= len(runs) * 7 and (alone + pairs) * 10 >= len(runs) * 8 and marks * 5 <= len(runs)

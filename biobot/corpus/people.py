@@ -108,9 +108,13 @@ def people(record: Any, names: Names, depth: int = 0) -> Iterator[Bio]:
         if text is not None:
             yield person(record, text, found, names)
             return
-        for name in _INNER:
-            if isinstance(record.get(name), dict | list):
-                yield from people(record[name], names, depth + 1)
+        inner: list[Any] = [record[name] for name in _INNER if isinstance(record.get(name), dict | list)]
+        if not inner and all(isinstance(each, dict) for each in record.values()):
+            inner = list(
+                record.values()
+            )  # people by their id, their handle, or only their number: so not read as either
+        for each in inner:
+            yield from people(each, names, depth + 1)
 
 
 def ids(record: Any, depth: int = 0) -> Iterator[int]:
@@ -182,8 +186,8 @@ def _named(name: str, record: Mapping[str, Any], above: Mapping[str, Any] | None
 
 # -- values ------------------------------------------------------------------------------------------
 
-NOTHING = frozenset(("nan", "none", "null", "<na>"))
-"""What pandas and SQL write for nothing."""
+NOTHING = frozenset(("nan", "none", "null", "<na>", "n/a", "#n/a", "undefined", "\\n", "[]", "{}"))
+"""What pandas, SQL, spreadsheets and JavaScript write for nothing."""
 
 _ID_VALUE = re.compile(
     r"[=\"']{0,3}(?:[ux]|ID:)?(\d{1,19})(\.0+)?[\"']?"

@@ -261,11 +261,18 @@ def _no_header(header: list[str]) -> str:
     """Say why a line is not a table's header, or which columns it has."""
     if not any(header):
         return "is empty"
+    if any("\0" in cell for cell in header):
+        return "is not text"
     if len(header) == 1 and " " in header[0]:
         return 'begins with a bio, not with a header: name the file .txt, or write "description" above'
     if any(cell.isdecimal() or cell.count(" ") > 3 for cell in header):
         return "begins with a row, not with a header: write the names of its columns above, such as id,handle,bio"
-    return f"has no column with bios, only {_listed(header)}; {NAME_ONE}"
+    hint = ""
+    if len(header) == 1 and re.search(r"\w[^\w\s]\w", header[0]):
+        hint = "; if that is several columns, separate them by one of , ; | or a tab"
+    elif any(" " in cell for cell in header):
+        hint = "; if that is a row, write the names of its columns above"
+    return f"has no column with bios, only {_listed(header)}; {NAME_ONE}{hint}"
 
 
 def _listed(names: list[str]) -> str:
@@ -276,7 +283,7 @@ def _listed(names: list[str]) -> str:
 def wrong(bio: Bio) -> str | None:
     """Return why a bio cannot be stored, or None; what a text may hold beyond that is for `clean` to decide."""
     text = bio.text
-    if not text or text.isspace() or (len(text) < 8 and text.strip().casefold() in NOTHING):
+    if not text or text.isspace() or (len(text) < 12 and text.strip().casefold() in NOTHING):
         return "empty"
     if "\0" in text:
         return "holds a NUL"

@@ -201,6 +201,27 @@ def test_rows_without_ids_behind_an_accidental_quote_are_told_apart_by_their_num
     assert corpus.errors == ""  # type: ignore[attr-defined]
 
 
+def test_files_that_cannot_be_taken_as_they_are_say_what_to_change(corpus: Run, tmp_path: Path) -> None:
+    for name, content, words in (
+        (
+            "colons.csv",
+            "id:handle:bio\n1:a_a:Baker\n",
+            "if that is several columns, separate them by one of , ; | or a tab",
+        ),
+        ("row.csv", "b_b,Baker from Lisbon\nc_c,Goats\n", "if that is a row, write the names of its columns above"),
+        ("picture.csv", b"GIF89a\x00\x01", "picture.csv is not text"),
+        ("letter.txt", b"\xd0\xcf\x11\xe0\xa1\xb1", "another file of Microsoft Office; save it as CSV"),
+    ):
+        corpus("import", str(file(tmp_path, name, content)), code=1)
+        assert words in corpus.errors  # type: ignore[attr-defined]
+    german = file(tmp_path, "german.txt", "Bäcker aus Köln\nGrüße aus München\n".encode("cp1252"))
+    assert [each[0] for each in people(german)] == ["Bäcker aus Köln", "Grüße aus München"]
+    keyed = file(tmp_path, "keyed.json", {"0": {"user_id": 7, "description": "Baker"}, "1": {"description": "Goats"}})
+    assert people(keyed) == [("Baker", 7, None), ("Goats", None, None)]  # a key may be no more than a number
+    nothing = file(tmp_path, "nothing.csv", "bio\n\\N\nN/A\nundefined\n[]\nBaker\n")
+    assert people(nothing) == [("Baker", None, None)]
+
+
 def test_ctrl_c_says_what_is_stored_and_the_same_command_goes_on_without_doubles(
     corpus: Run, tmp_path: Path, home: Path
 ) -> None:
