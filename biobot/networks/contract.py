@@ -6,8 +6,10 @@ import logging
 import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any, NoReturn
 
 from biobot import redact
@@ -16,6 +18,7 @@ from biobot.errors import BiobotError, PluginError, say
 from biobot.networks import secrets as needed
 from biobot.networks.errors import ITS_KEYS, Refused, Unknown
 from biobot.networks.network import Account, Engagement, Network, Timeline, Tweet
+from biobot.text.terminal import clean, listener
 
 log = logging.getLogger("biobot")
 
@@ -141,8 +144,9 @@ class Guarded:
     def _call(self, method: str, *given: Any) -> Any:
         needed.require(self._secrets, self._keys)
         try:
-            found = getattr(self._inner, method)(*given)
-            return list(found) if method == "check" else found
+            with self._heard():
+                found = getattr(self._inner, method)(*given)
+                return list(found) if method == "check" else found
         except Refused as error:
             error.remedy = error.remedy.replace(ITS_KEYS, " and ".join(self._secrets) or ITS_KEYS)
             raise
@@ -153,11 +157,24 @@ class Guarded:
 
     def _ask(self, method: str, *given: Any) -> Any:
         try:
-            return getattr(self._inner, method)(*given)
+            with self._heard():
+                return getattr(self._inner, method)(*given)
         except BiobotError:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"{place(error, self._origin)}: `{method}` failed: {say(error)}") from error
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Log what the plugin prints meanwhile, as its words."""
+        words = StringIO()
+        token = listener.set(words)
+        try:
+            yield
+        finally:
+            listener.reset(token)
+            for line in words.getvalue().splitlines():
+                log.warning("plugin %s: %s", self._inner.name, clean(line))
 
     def _id(self, method: str, found: Any) -> str:
         if not found or type(found) not in (str, int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from biobot.app import health
 from biobot.candidate import DraftRequest
 from biobot.config import load
 from biobot.dedupe import index
-from biobot.filters.judge import Judge
+from biobot.posting.notices import Notices
+from biobot.posting.outbox import Outbox
 from biobot.worker import server
 from biobot.worker.client import Worker
 from tests.conftest import Run, made_up_bios
@@ -123,13 +125,21 @@ def forms() -> list[str]:
     return [TOKEN, *(b64encode(f"{'u' * n}:{TOKEN}".encode()).decode()[8:-8] for n in range(3))]
 
 
-@pytest.mark.parametrize("where", [ME, POST, SENT], ids=["me", "before", "after"])
+RAISED = "raise RuntimeError(told)"
+REFUSED = "raise biobot.Refused(biobot.Kind.INVALID, 400, told, remedy=told)"
+
+
+@pytest.mark.parametrize(
+    ("where", "raised"),
+    [(ME, RAISED), (SENT, RAISED), (POST, "raise biobot.Unknown(told)"), (POST, REFUSED)],
+    ids=["me", "after", "unknown", "refused"],
+)
 def test_no_exception_of_a_plugin_brings_a_secret_into_the_outbox_or_onto_a_stream(
-    squeak: Write, run: Run, where: str
+    squeak: Write, run: Run, caplog: pytest.LogCaptureFixture, where: str, raised: str
 ) -> None:
     leak = (
-        "import base64; b = base64.b64encode(('u:' + self.token).encode()).decode(); "
-        f"print('told', self.token); raise RuntimeError(f'R Bearer {{self.token}} {{b}}'); {where}"
+        "import base64, biobot; b = base64.b64encode(('u:' + self.token).encode()).decode(); "
+        f"print('told', self.token); told = f'R Bearer {{self.token}} {{b}}'; {raised}; {where}"
     )
     folder = squeak((where, leak))
     said = "".join(
@@ -145,9 +155,17 @@ def test_no_exception_of_a_plugin_brings_a_secret_into_the_outbox_or_onto_a_stre
         )
     )
     assert "R Bearer [not shown]" in said
-    assert "told [not shown]" in said
+    assert "told [not shown]" in caplog.text
     stored = (folder / "state" / "outbox.db").read_bytes().decode(errors="replace")
-    assert not [form for form in forms() if form in said + stored]
+    assert not [form for form in forms() if form in said + stored + caplog.text]
+
+
+def test_what_a_plugin_prints_is_logged_as_its_words_and_is_not_the_output_of_a_command(
+    squeak: Write, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    squeak((ME, f"print('asked', {{}}, self.token); {ME}"))
+    assert "asked" not in run("networks", "check")[1]
+    assert "plugin squeak: asked {} [not shown]" in caplog.messages
 
 
 def test_a_fault_of_this_program_shows_its_traceback_without_secrets(
@@ -191,6 +209,16 @@ def test_a_network_that_is_not_whole_is_one_line_from_every_command(
         assert says in err, words
     assert says in run("doctor")[1]
     assert not (folder / "state" / "outbox.db").exists() or not run("queue", "list")[1]
+
+
+def test_a_file_that_no_daemon_could_read_again_is_a_problem_only_while_it_runs(squeak: Write, run: Run) -> None:
+    squeak()
+    config = load(environ={})
+    with Outbox(config.home / "outbox.db", "squeak") as outbox:
+        Notices(config, outbox).say("config", "a key is wrong", datetime.now(UTC))
+        Notices(config, outbox).say("notify", "nobody hears it", datetime.now(UTC))
+    said = run("status")[1]
+    assert ("a key is wrong" in said, "nobody hears it" in said) == (False, True)
 
 
 def test_a_wrong_key_in_its_table_is_found_before_anything_is_drawn_or_queued(squeak: Write, run: Run) -> None:
@@ -250,6 +278,12 @@ def test_no_call_is_made_while_a_secret_is_missing(squeak: Write, run: Run, monk
         assert (code, "BIOBOT_SQUEAK_TOKEN is missing" in err) == (1, True)
     assert "BIOBOT_SQUEAK_TOKEN is missing" in run("doctor", "--online")[1]
     assert posts(folder) == []
+    monkeypatch.setenv("BIOBOT_SQUEAK_TOKEN", TOKEN)
+    assert run("post", "--text", TEXT)[0] == 0
+    (folder / "state" / "squeak.json").unlink()
+    monkeypatch.delenv("BIOBOT_SQUEAK_TOKEN")
+    assert "BIOBOT_SQUEAK_TOKEN is missing" in run("undo", "1")[2]
+    assert posts(folder) == []
     assert "used; needs BIOBOT_SQUEAK_TOKEN" in run("networks", "list")[1]
 
 
@@ -260,15 +294,6 @@ def test_a_plugin_that_is_not_posted_to_is_listed_as_found(squeak: Write, run: R
 
 
 # -- how long a text may be --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def judging(squeak: Write) -> Callable[..., Judge]:
-    def make(**given: str) -> Judge:
-        squeak(**given)
-        return server.open_judge(load(environ={}))
-
-    return make
 
 
 def test_check_judges_by_what_the_network_takes(squeak: Write, run: Run) -> None:
