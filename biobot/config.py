@@ -46,7 +46,8 @@ class Config:
     def keys(self) -> str:
         """Return where its keys belong: into .env, or for a service each into a file of its own."""
         if self.folder.parent == SERVICES:
-            return f"{self.folder / 'credentials'}, a file for each, such as api_key"
+            names = "BIOBOT_X_API_KEY in api_key, BIOBOT_BLUESKY_HANDLE in bluesky_handle"
+            return f"{self.folder / 'credentials'}, each into a file of its own ({names})"
         return ".env beside biobot.toml"
 
 

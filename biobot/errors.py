@@ -9,7 +9,8 @@ BiobotError                 it could not be done: one line on stderr, exit code 
 ├── SampleError             invalid sampling parameters, or nothing that the model could sample
 ├── PluginError             a plugin cannot be loaded, or does not keep to its hook
 ├── TasteError              marks cannot be read or stored, or the taste cannot be learnt
-├── OutboxError             a post cannot be changed as asked (wrong state, stale revision, full disk)
+├── OutboxError             a post cannot be changed as asked (wrong state, full disk)
+│   └── Stale               it has changed since it was read
 ├── LockHeld                another process holds this bot's lock
 └── NetworkError            a network did not do what was asked; `biobot.networks.errors` divides these
 """
@@ -73,6 +74,10 @@ class TasteError(BiobotError):
 
 class OutboxError(BiobotError):
     """A post cannot be changed as asked."""
+
+
+class Stale(OutboxError):
+    """A post has changed since it was read: somebody else was faster."""
 
 
 class LockHeld(BiobotError):

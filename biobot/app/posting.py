@@ -11,7 +11,7 @@ from datetime import datetime
 from biobot.app.networks import require
 from biobot.candidate import Candidate
 from biobot.config import Config
-from biobot.errors import BiobotError, OutboxError, TasteError
+from biobot.errors import BiobotError, OutboxError, Stale, TasteError
 from biobot.networks.opening import open_network
 from biobot.posting import schedule, transitions
 from biobot.posting.blocks import is_ahead, posting_block
@@ -126,6 +126,8 @@ def _sent(poster: Poster, row: Post) -> Post:
         return row
     try:
         return poster.send(row.id)
+    except Stale:  # the daemon was faster, and is done: it held the post lock until then
+        return poster.outbox.get(row.id)
     except BiobotError as error:
         if poster.outbox.get(row.id).state is not State.APPROVED:
             raise

@@ -19,7 +19,7 @@ from itertools import islice
 
 from biobot.candidate import DraftRequest, DraftResult
 from biobot.config import Config
-from biobot.errors import BiobotError, LockHeld, NetworkError, OutboxError, say
+from biobot.errors import BiobotError, LockHeld, NetworkError, OutboxError, Stale, say
 from biobot.networks.network import FOR_EVER
 from biobot.posting import bot_state, engagement, locks, poster, reconcile, schedule, transitions
 from biobot.posting.blocks import PROBLEMS, PostingBlock, is_ahead, may_send, posting_block
@@ -357,7 +357,12 @@ class Bot:
         row = self._choose(newest, now)
         if row is None:
             return
-        row = self.poster.send(row.id)
+        try:
+            row = self.poster.send(row.id)
+        except Stale as error:  # `biobot post`, or a person, was faster
+            log.info("%s", error)
+            self._again = True
+            return
         self._posting.succeed()
         self._again = True
         self.say(row)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from biobot.errors import OutboxError
+from biobot.errors import OutboxError, Stale
 from biobot.posting.outbox import Outbox, Taken, folded
 from biobot.posting.post import By, Post, State, stamp
 from biobot.text.terminal import clean
@@ -312,7 +312,7 @@ def _move(
     with outbox.transaction() as db:
         row = outbox.get(post)
         if rev is not None and row.rev != rev:
-            raise OutboxError(f"post {post} has changed since (revision {row.rev}, not {rev}); look at it again")
+            raise Stale(f"post {post} has changed since (revision {row.rev}, not {rev}); look at it again")
         if row.state not in change.sources or change.in_doubt not in (None, row.in_doubt):
             raise OutboxError(_impossible(row, change))
         given = {**change.sets, **(sets or {})}

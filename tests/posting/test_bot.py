@@ -26,7 +26,8 @@ from biobot.posting.blocks import posting_block
 from biobot.posting.drafts import request
 from biobot.posting.notices import problems
 from biobot.posting.outbox import Outbox, Replaced
-from biobot.posting.post import State, moment
+from biobot.posting.post import Post, State, moment
+from biobot.posting.poster import Poster
 from biobot.worker.double import FakeWorker
 from tests.posting.world import START, World
 
@@ -805,3 +806,22 @@ def test_the_temperatures_weights_are_kept(home: Path) -> None:
     drawn = [request(world.config, str(slot), slot).temperature for slot in slots]
     assert drawn.count(0.5) / len(drawn) == pytest.approx(0.75, abs=0.05)
     assert set(drawn) == {0.5, 1.5}
+
+
+def test_a_draft_that_another_process_posts_meanwhile_is_no_problem_and_is_posted_once(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world = World(home, SIX_HOURLY)
+    other = Poster(world.config, world.outbox, lambda: world.net, lambda _: [], lambda: world.now, who="`biobot post`")
+
+    def judge(row: Post) -> list[str]:
+        world.judge = lambda _: []
+        other.send(row.id)
+        return []
+
+    world.judge = judge
+    world.run(timedelta(minutes=15))
+    assert len(world.net.texts) == 1
+    assert problems(world.outbox) == {}
+    assert any("has changed since" in record.getMessage() for record in caplog.records)
