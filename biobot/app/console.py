@@ -233,7 +233,7 @@ class TrainingRun:
     alive: bool
     resumable: bool
     phase: str
-    """The step of the record: "collect", "read bios", "learn", "measure", "promote"; "" without a record."""
+    """The step of the record, a `training_record.Step`; "" without a record."""
     outcome: str
     why: str
     step: int

@@ -164,8 +164,9 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         yield from _train(config, options, moment, clock, stopped, training_record.Record())
         return
-    Worker(config).try_plugins(LoadPlugins())  # rather than when the gate needs them, hours later
     with training_record.recorded(config.home, moment) as record:
+        Worker(config).try_plugins(LoadPlugins())  # rather than when the gate needs them, hours later
+        record.at("collect")
         noted = began
         for event in _train(config, options, moment, clock, stopped, record):
             if isinstance(event, Done):

@@ -22,7 +22,7 @@ FILE, LOCK = "training.json", "training.lock"
 
 KILLED = "its process was killed, or the machine went down"
 
-Step = Literal["collect", "read bios", "learn", "measure", "promote"]
+Step = Literal["check plugins", "collect", "read bios", "learn", "measure", "promote"]
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Record:
     began: str = ""
     ended: str | None = None
     outcome: Literal["running", "promoted", "kept back", "failed", "interrupted"] = "running"
-    step: Step = "collect"
+    step: Step = "check plugins"
     model: str | None = None
     why: str = ""
     collected: str | None = None
