@@ -121,8 +121,10 @@ def _with_network(config: Config, plugin: loader.Plugin, *, keep: bool) -> loade
         for _ in plugin.hooks.keys() & {"biobot_network"}:
             opening.settings_of(config, opening.of_plugin(plugin))
     except BiobotError as error:
+        if isinstance(error, PluginError) and plugin.name not in config.settings.post.all:
+            error = PluginError(f'{error}; fix it, or turn it off with filters.disabled = ["{plugin.name}"]')
         if not keep:
-            raise
+            raise error from None
         return replace(plugin, problem=str(error))
     return plugin
 
