@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ def check_all(config: Config, now: datetime, *, online: bool = False) -> Iterato
 
 
 def _config(config: Config, _: datetime) -> str:
+    folder = config.file.resolve().parent if config.file else None
+    if folder and storage.others_can_write(folder) and not folder.stat().st_mode & stat.S_ISVTX:
+        fix = f"chmod go-w {quote(str(folder))}"
+        raise BiobotError(f"others can write into {folder}, and put another biobot.toml there; fix it with: {fix}")
     x = config.settings.x
     host = urlsplit(x.api_base).hostname
     if "x" in config.settings.post.all and x.api_base != XSettings().api_base and host != "api.x.com":

@@ -247,6 +247,16 @@ def test_doctor_says_a_line_each_with_the_mend(run: Run, bot: Bot) -> None:
     assert "checks failed" in err
 
 
+def test_doctor_names_a_folder_into_which_others_could_put_another_config(run: Run, bot: Bot) -> None:
+    folder = bot("")
+    folder.chmod(0o757)
+    out = run("doctor")[1]
+    assert f"FAIL  config     others can write into {folder}" in out
+    assert "chmod go-w" in out
+    folder.chmod(0o1777)  # sticky: nobody replaces what is another's
+    assert "FAIL  config" not in run("doctor")[1]
+
+
 def test_run_refuses_a_schedule_that_never_comes(run: Run, bot: Bot) -> None:
     bot('[schedule]\ncron = "0 0 30 2 *"\n')
     code, _, err = run("run")
