@@ -160,6 +160,9 @@ def test_root_acts_on_the_services_state_and_leaves_nothing_that_the_service_can
     assert held
     assert f"approved {held[1]}" in machine(f"biobot --bot kept approve {held[1]}")
     assert "outbox" in machine("biobot --bot kept doctor")
+    machine("systemctl reload biobot@kept")  # fails where the daemon does not follow
+    ours = "cd /root && umask 077 && echo A quiet cook of loud soups > /root/b.txt"
+    assert re.search(r"added +1\n", machine(f"{ours} && biobot --bot kept corpus import - < /root/b.txt"))
     assert "paused" in machine("cd /etc/biobot/kept && biobot pause")
     assert re.search(r"\npaused:?\s+the daemon", machine("biobot --bot kept status"))  # no phantom beside the config
     assert "state" not in machine("ls /etc/biobot/kept")

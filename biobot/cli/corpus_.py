@@ -6,7 +6,7 @@ import codecs
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +59,7 @@ def import_(
     code = 0
     with corpus.open_store(options.config) as store, _progress_bars(as_json) as bar:
         for path in files:
-            watch = bar(path.name, path.stat().st_size if path.is_file() else None)
+            watch = bar(path.name, _size(path))
             try:
                 corpus.import_file(
                     store, path, datetime.now(UTC), total, names=names, watch=watch, note=said.append, skipped=skipped
@@ -88,6 +88,13 @@ def import_(
 def _so_far(added: int) -> str:
     again = "run the same command again to go on: nothing is stored twice"
     return f"{counted(added, 'bio')} added so far, and kept; {again}" if added else f"nothing was added yet; {again}"
+
+
+def _size(path: Path) -> int | None:
+    """Return a file's size; None for standard input, which has no file in the folder, and what cannot be looked at."""
+    with suppress(OSError):
+        return path.stat().st_size if str(path) != "-" and path.is_file() else None
+    return None
 
 
 def _print_counts(total: corpus.Imported, counts: dict[str, int]) -> None:

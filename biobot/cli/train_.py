@@ -191,7 +191,7 @@ def _bar() -> Iterator[Any]:
                     f"{card['seen_bytes'] / 1e6:.1f} MB trained on in {card['seconds']:.0f} s",
                     highlight=False,
                 )
-                if not event.promoted and card["seen_bytes"] < ENOUGH:
+                if not event.promoted and not card["from"] and card["seen_bytes"] < ENOUGH:
                     bar.console.print(
                         f"{card['seen_bytes'] / 1e6:.1f} MB teach words, hardly sentences; next: "
                         "`biobot train --from starter`, which knows both, or an hour: `biobot train --max-minutes 60`",

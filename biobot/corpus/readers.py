@@ -136,7 +136,7 @@ def _kind(text: Text, *, ids: bool = False) -> str:
         return "table" if table and len(head.header) > 1 and not head.header[0].isdecimal() else "lines"
     if tabular or _people_columns(head.header):
         return "table"
-    if suffix == ".txt" or not text.path.is_file():  # standard input, or a pipe of the shell's
+    if suffix == ".txt" or str(text.path) == "-" or not text.path.is_file():  # standard input, or a pipe of the shell's
         return "lines"
     raise BadFile(
         f"{clean(str(text.path))}: unknown kind of file; name it .jsonl, .json, .csv, .tsv or .txt, "
