@@ -26,6 +26,7 @@ from biobot.model.checkpoint import Checkpoint
 from biobot.model.codec import STOP
 from biobot.sampling.controls import Controls, Request
 from biobot.sampling.counter_rng import uniforms
+from biobot.sampling.side_by_side import Shared, side_by_side
 from biobot.sampling.stepper import MIN_ROWS, NumericKind, Stepper, best_kind
 from biobot.sampling.utf8 import NOTHING, Automaton
 from biobot.text.graphemes import whole
@@ -33,8 +34,11 @@ from biobot.text.graphemes import whole
 _NEVER = -1e6
 """Added to a logit that must not be drawn: finite, so that multiplying it by 0 does not give NaN."""
 
-_ALONE = 8
-"""Up to this many rows are done before a second thread has woken up: one thread draws them faster."""
+MIN_SHARE = 16
+"""The fewest bios that are worth a thread of their own: fewer take hardly less time."""
+
+_Found = tuple[int, Candidate]
+"""A bio, and its place in the order of the requests."""
 
 _COLUMNS = ("code", "probability", "entropy", "bits", "lost")
 """What is recorded of each draw."""
@@ -63,7 +67,7 @@ class Sampler:
         self.rows = max(MIN_ROWS, -(-rows // MIN_ROWS) * MIN_ROWS)
         self.codec = checkpoint.codec
         self.automaton = Automaton(checkpoint.codec)
-        self._stepper = Stepper(checkpoint.model, self.rows, kind or best_kind(self.device))
+        self._stepper = Stepper(checkpoint.model, MIN_ROWS, kind or best_kind(self.device))
         states, size = len(self.automaton.ways), self.codec.size
         mask = torch.full((states, size), _NEVER)
         after = torch.zeros((states, size), dtype=torch.int64)
@@ -72,7 +76,6 @@ class Sampler:
             for byte, to in ways.items():
                 after[state, self.codec.encode(bytes([byte]))[0]] = to
         self._mask, self._after = mask.to(self.device), after.to(self.device)
-        self._drawing: _Draw | None = None
 
     @cached_property
     def numerics(self) -> str:
@@ -83,44 +86,37 @@ class Sampler:
     def draw(self, requests: Iterable[Request], controls: Controls | None = None) -> Iterator[Candidate]:
         """Draw a bio for each request, in order, taking requests only as there is room for them.
 
+        On a CPU the bios are shared out among threads, which draw a little ahead of what is taken from the iterator.
         Raises SampleError for a prefix that no bio can begin with, and for a model whose logits are not finite.
         """
         threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         try:
-            yield from self._draw(requests, controls or Controls(), threads)
+            yield from self._draw(requests, controls or Controls(), threads if self.device.type == "cpu" else 1)
         finally:
             torch.set_num_threads(threads)
 
     def _draw(self, requests: Iterable[Request], controls: Controls, threads: int) -> Iterator[Candidate]:
-        self._drawing = draw = _Draw(self, controls)
-        draw.start()
-        source = enumerate(requests)
+        source = Shared(enumerate(requests))
+        first = list(islice(source, self.rows))
+        count = max(1, min(threads, len(first) // MIN_SHARE))
+        rows = -(-self.rows // (count * MIN_ROWS)) * MIN_ROWS
+        draws = [_Draw(self, controls, rows).bios(first[k::count], source) for k in range(count)]
         done: dict[int, Candidate] = {}
         following = 0  # the index of the next bio to yield
-        draw.admit(list(islice(source, self.rows)))
-        while draw.active:
-            if self._drawing is not draw:
-                raise SampleError("this sampler has begun another draw; finish one first, or make two samplers")
-            wanted = 1 if draw.active <= _ALONE else threads
-            if torch.get_num_threads() != wanted:
-                torch.set_num_threads(wanted)
-            ended = draw.step()
-            done.update((draw.requests[row][0], draw.collect(row)) for row in ended)
-            fresh = list(islice(source, len(ended)))
-            draw.admit(fresh, ended[: len(fresh)])
-            for row in reversed(ended[len(fresh) :]):
-                draw.remove(row)
+        for place, candidate in draws[0] if count == 1 else side_by_side(draws, self.rows):
+            done[place] = candidate
             while following in done:
                 yield done.pop(following)
                 following += 1
 
 
 class _Draw:
-    """One call of `draw`: the bios under way, one a row, the first `active` rows in use."""
+    """What one thread does in a call of `draw`: the bios under way, one a row, the first `active` rows in use."""
 
-    def __init__(self, sampler: Sampler, controls: Controls) -> None:
+    def __init__(self, sampler: Sampler, controls: Controls, rows: int) -> None:
         self.sampler, self.controls = sampler, controls
-        self.stepper, device, rows = sampler._stepper, sampler.device, sampler.rows
+        self.stepper, device = sampler._stepper.fresh(rows), sampler.device
         self.limit = controls.max_bytes - len(controls.prefix) + 1  # draws for one bio, the stop's included
         width = self.limit + 1  # rows beyond the active ones go idly on, in the last column
         self.active = 0
@@ -135,14 +131,25 @@ class _Draw:
         self.start_code, self.start_state, self.start_bits = STOP, NOTHING, 0.0
         self.origin = [each[0] for each in self.stepper.state]
 
+    def bios(self, first: list[tuple[int, Request]], others: Iterator[tuple[int, Request]]) -> Iterator[_Found]:
+        """Yield bios as they end, with their places in the order: those of `first`, and others as there is room."""
+        self.start()
+        self.admit(first)
+        while self.active:
+            ended = self.step()
+            found = [(self.requests[row][0], self.collect(row)) for row in ended]
+            fresh = list(islice(others, len(ended)))
+            self.admit(fresh, ended[: len(fresh)])
+            for row in reversed(ended[len(fresh) :]):
+                self.remove(row)
+            yield from found
+
     @torch.inference_mode()
     def start(self) -> None:
         """Feed the stop code and all but the last byte of the prefix: the state that every bio starts from."""
         sampler, stepper, prefix = self.sampler, self.stepper, self.controls.prefix
         codes = [STOP, *sampler.codec.encode(prefix)]
         state = sampler.automaton.follow(prefix)
-        for each in stepper.state:
-            each.zero_()
         bits = 0.0
         for code, following in pairwise(codes):
             logits = stepper.step(torch.full((MIN_ROWS,), code, device=sampler.device), 1)

@@ -14,6 +14,7 @@ the weights compensate: powers of two, so nothing is rounded differently.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Literal
 
 import torch
@@ -45,7 +46,7 @@ class Stepper:
     """A ByteLSTM's weights, laid out for single steps, and the state of up to `rows` bios."""
 
     def __init__(self, model: ByteLSTM, rows: int, kind: NumericKind) -> None:
-        shape = model.shape
+        self._shape = shape = model.shape
         self.kind = kind
         self._size = size = shape.hidden
         self._ngram_table = model.ngram_embedding.weight.detach().clone() if shape.ngram_buckets else None
@@ -70,6 +71,19 @@ class Stepper:
                     self._layers.append(packed.linear(both, bias.to(dtype), PACKED_TYPES))
             self._out_weight = (model.linear.weight.detach() * 2).T.contiguous()
             self._out_bias = model.linear.bias.detach().clone()
+        self._begin(rows)
+        if device.type == "cpu" and kind == "bfloat16":
+            self.few = tuple(count for count in (1, 2, 4, 8) if self._agrees(count))
+
+    def fresh(self, rows: int) -> Stepper:
+        """Return a stepper with the same weights and a state of its own, of up to `rows` bios."""
+        other = copy(self)
+        other._begin(rows)
+        return other
+
+    def _begin(self, rows: int) -> None:
+        """Allocate the state and the buffers of a step."""
+        shape, size, dtype, device = self._shape, self._size, self._table.dtype, self._table.device
         # the layers' hidden states side by side: layer k multiplies those of layer k - 1 (new) and its own (old)
         self._hidden = torch.zeros(rows, shape.layers * size, dtype=dtype, device=device)
         self._cell = torch.zeros(rows, shape.layers * size, device=device)
@@ -80,8 +94,6 @@ class Stepper:
         places = range(shape.layers) if shape.skip else [0] * shape.layers
         self._places = [slice(place * size, (place + 1) * size) for place in places]  # where each layer writes it
         self._logits = torch.empty(rows, shape.vocabulary, device=device)
-        if device.type == "cpu" and kind == "bfloat16":
-            self.few = tuple(count for count in (1, 2, 4, 8) if self._agrees(count))
 
     @property
     def state(self) -> tuple[Tensor, Tensor, Tensor]:

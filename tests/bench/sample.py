@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import statistics
+import threading
 import time
 from collections.abc import Callable
 
@@ -24,7 +25,7 @@ from biobot.model.codec import Codec
 from biobot.model.lstm import ByteLSTM
 from biobot.model.shape import Shape
 from biobot.sampling.controls import Controls, Request
-from biobot.sampling.sampler import Sampler
+from biobot.sampling.sampler import Sampler, _Draw
 from biobot.sampling.stepper import MIN_ROWS
 
 VALUES = bytes(each for each in range(256) if each not in (0xC0, 0xC1) and each < 0xF5)
@@ -81,20 +82,17 @@ def gemm_rate(rows: int, dtype: torch.dtype) -> float:
 
 def engine_rate(checkpoint: Checkpoint, rows: int) -> float:
     """Return the bytes per second of the engine with `rows` bios side by side, masks, entropies and chance included."""
-    engine = Sampler(checkpoint, rows)
-    samples = engine.draw((Request(seed, 0.8) for seed in range(10**9)), Controls(max_bytes=120))
     drawn = 0  # bios leave in order, so in bursts: bytes are counted where they are drawn
-    next(samples)
-    draw = engine._drawing
-    assert draw is not None
-    step = draw.step
+    step, lock = _Draw.step, threading.Lock()
 
-    def counted() -> list[int]:
+    def counted(draw: _Draw) -> list[int]:
         nonlocal drawn
-        drawn += draw.active
-        return step()
+        with lock:
+            drawn += draw.active
+        return step(draw)
 
-    draw.step = counted  # type: ignore[method-assign]
+    _Draw.step = counted  # type: ignore[assignment, method-assign]
+    samples = Sampler(checkpoint, rows).draw((Request(seed, 0.8) for seed in range(10**9)), Controls(max_bytes=120))
 
     def block() -> int:
         start = drawn
@@ -104,7 +102,11 @@ def engine_rate(checkpoint: Checkpoint, rows: int) -> float:
 
     for _ in range(3 if rows > 64 else 1):
         block()  # until bios of every age are under way
-    return rate(block)
+    try:
+        return rate(block)
+    finally:
+        samples.close()  # type: ignore[attr-defined]
+        _Draw.step = step  # type: ignore[method-assign]
 
 
 def alone_rate(checkpoint: Checkpoint) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import threading
 import time
 import tracemalloc
 from collections import Counter, defaultdict
@@ -102,12 +103,39 @@ def test_temperatures_mix_in_one_batch_and_neighbouring_seeds_have_nothing_in_co
     assert len({each.text for each in mixed if each.temperature == 1.0}) == 20
 
 
-def test_a_second_draw_on_one_engine_ends_the_first_with_a_clear_line(engine: Sampler) -> None:
-    first = engine.draw((Request(seed, 1.0) for seed in range(1000)), SHORT)
-    next(first)
-    draw(engine, range(2), max_bytes=60)
-    with pytest.raises(SampleError, match="another draw"):
-        list(first)
+def test_two_draws_on_one_engine_do_not_disturb_each_other(engine: Sampler, threads: None) -> None:
+    torch.set_num_threads(2)
+    first = engine.draw((Request(seed, 1.0) for seed in range(100)), SHORT)
+    begun = [next(first)]
+    others = draw(engine, range(40), max_bytes=60)
+    assert [*begun, *first] == draw(engine, range(100), 1.0, max_bytes=60)
+    assert others == draw(engine, range(40), max_bytes=60)
+
+
+def test_draws_that_end_early_or_fail_leave_no_thread_behind(engine: Sampler, threads: None) -> None:
+    torch.set_num_threads(2)
+
+    def requests() -> Iterator[Request]:
+        yield from (Request(seed, 1.0) for seed in range(100))
+        raise OSError("no more requests")
+
+    bios = engine.draw((Request(seed, 1.0) for seed in range(1000)), SHORT)
+    next(bios)
+    assert drawing() == 2
+    bios.close()  # type: ignore[attr-defined]
+    assert drawing() == 0
+    with pytest.raises(OSError, match="no more requests"):
+        list(engine.draw(requests(), SHORT))
+    assert drawing() == 0
+    assert torch.get_num_threads() == 2
+
+
+def drawing() -> int:
+    """Return how many threads draw, once those that have ended are gone."""
+    for each in threading.enumerate():
+        if each.name == "draw":
+            each.join(0.05)
+    return sum(each.name == "draw" for each in threading.enumerate())
 
 
 # -- the distribution --------------------------------------------------------------------------------
