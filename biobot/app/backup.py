@@ -23,7 +23,7 @@ from biobot.config import Config, read
 from biobot.errors import BiobotError
 from biobot.posting import bot_state
 from biobot.posting.outbox import Outbox
-from biobot.text.humanize import when
+from biobot.text.humanize import counted, when
 
 MANIFEST = "biobot-backup.json"
 FOLDER, HOME = "folder", "state"
@@ -67,13 +67,14 @@ def backup(config: Config, path: Path | None, now: datetime, *, keys: bool = Fal
             parts = f"settings and plugins, {'and its keys' if keys else 'not its keys (--keys adds them)'}"
             yield f"{config.folder}: {parts}" if config.file else "no biobot.toml: the defaults"
             count = size = 0
-            for each in _files(config.home):
-                inside = each.relative_to(config.home)
+            home = config.home.resolve()  # a service's is a link
+            for each in _files(home):
+                inside = each.relative_to(home)
                 if inside.parts[0] in _LEFT_OUT or each.suffix in _PASSING or (path and each == path.absolute()):
                     continue
                 _add_state(archive, each, f"{HOME}/{inside.as_posix()}", Path(scratch))
                 count, size = count + 1, size + each.stat().st_size
-            yield f"{config.home}: {count} files, {size / 1e6:.1f} MB"
+            yield f"{config.home}: {counted(count, 'file')}, {size / 1e6:.1f} MB"
     except OSError as error:
         raise BiobotError(f"cannot back up: {error.filename or path}: {error.strerror}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
@@ -191,7 +192,17 @@ def _sources(config: Config) -> dict[str, _Source]:
 def _files(folder: Path) -> list[Path]:
     """Return the files of a folder that are plugins, and the folders that look like one."""
     found = folder.glob("[!_.]*") if folder.is_dir() else ()
-    return sorted(each for each in found if each.suffix == ".py" or (each.is_dir() and any(each.glob("*.py"))))
+    return sorted(
+        each
+        for each in found
+        if each.suffix == ".py" or (each.is_dir() and any(each.rglob("*.py"))) or _is_misnamed(each)
+    )
+
+
+def _is_misnamed(path: Path) -> bool:
+    """Return whether a file is a plugin for its author alone: mine.PY, or an editor's mine.py.txt."""
+    meant = re.fullmatch(r"(.*)\.py(\.txt)?", path.name, re.IGNORECASE)
+    return meant is not None and not path.is_dir() and not path.with_name(f"{meant[1]}.py").exists()
 
 
 def _check_safe(path: Path) -> None:
@@ -200,6 +211,10 @@ def _check_safe(path: Path) -> None:
         raise PluginError(f"{path} is a folder, and only files are loaded: make it one file, {path.with_suffix('.py')}")
     if path.is_symlink() and not path.exists():
         raise PluginError(f"{path} is a link to {path.readlink()}, which is not there: correct it, or remove it")
+    if not path.is_file():
+        raise PluginError(f"{path} is not a regular file")
+    if path.suffix != ".py":
+        raise PluginError(f"{path} is not loaded, as its name does not end in .py: rename it, or remove it")
     for each in (path.parent, path):
         if storage.others_can_write(each):
             raise PluginError(
@@ -260,6 +275,8 @@ def _load(
         raise problem(error) from error
     hooks = {}
     for caller in manager.get_hookcallers(module) or ():
+        if not caller.has_spec():
+            raise problem(PluginError(f"there is no hook {caller.name}"))
         for implementation in caller.get_hookimpls():
             if implementation.plugin_name == source.name:
                 hooks[caller.name] = Hook(implementation.function, tuple(implementation.argnames))

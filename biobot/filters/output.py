@@ -108,7 +108,7 @@ class logged_as:
         for line in _take():
             log.warning("plugin %s: %s", self._plugin, line)
         self._own.__exit__(*raised)
-        if _note is not None:
+        if _note is not None and KeyboardInterrupt not in raised:  # nobody else's: no Ctrl-C reaches a worker
             if any(_identity(each) != was for each, was in _needed.items()):
                 with suppress(OSError):
                     os.write(2, b"it closed files that are not its own")

@@ -259,7 +259,10 @@ _HINT = "check the network, and `{key}`"
 _HINTS = (
     ("SOCKS support", "the proxy in HTTPS_PROXY needs `pip install 'requests[socks]'`"),
     ("CA certificate bundle", "correct REQUESTS_CA_BUNDLE, or put that file back"),
-    ("Proxy", "correct the proxy in HTTPS_PROXY, and check `{key}`"),
+    *(
+        (part, "correct the proxy in HTTPS_PROXY, and check `{key}`")
+        for part in ("Proxy", "Failed to parse", "Invalid IPv6")
+    ),
 )
 """How to fix what is raised before a first byte leaves, by a part of its kind or words."""
 

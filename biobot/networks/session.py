@@ -65,7 +65,7 @@ class Session(requests.Session):
         self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         if urlsplit(self.base).hostname not in LOOPBACK:
             self.proxies.update(get_environ_proxies(self.base))
-        redact.guard(urlsplit(proxy).password or "" for proxy in self.proxies.values())
+        redact.guard(_password(proxy) for proxy in self.proxies.values())
 
     def move(self, base: str) -> None:
         """Call another base address from now on: one on this machine if the first was, else one elsewhere."""
@@ -163,3 +163,10 @@ class _Adapter(HTTPAdapter):
         known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
         return manager if known else _mark(manager)
+
+
+def _password(proxy: str) -> str:
+    try:
+        return urlsplit(proxy).password or ""
+    except ValueError:  # no URL: the first request says so
+        return ""

@@ -40,8 +40,9 @@ def zone(settings: ScheduleSettings) -> tzinfo:
         name = os.environ.get("TZ", "")
         offset = re.fullmatch(r":?(?:[A-Za-z]{3,}|<[\w+-]+>)([+-]?)(\d\d?)(?::(\d\d))?(?::(\d\d))?", name)
         if offset is None or int(offset[2]) > 23:
+            shown = name if name.isprintable() else repr(name)
             raise ConfigError(
-                f'TZ={name} names no time zone: set `schedule.timezone` in biobot.toml, such as "Europe/Berlin"'
+                f'TZ={shown} names no time zone: set `schedule.timezone` in biobot.toml, such as "Europe/Berlin"'
             ) from None
         sign, hours, minutes, seconds = offset.groups("0")
         west = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds))  # POSIX counts to the west

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,7 @@ BROKEN = {
 }
 
 DEATHS = {
+    "an interrupt of its own": ("raise KeyboardInterrupt", "ended by SIGINT while the plugin NAME was imported"),
     "an exit that nobody sees": ("import os; os._exit(0)", "the worker ended with status 0 while the plugin NAME was"),
     "a crash": (
         "import ctypes; ctypes.string_at(0)",
@@ -144,9 +146,33 @@ def test_a_link_to_nothing_and_a_folder_are_one_line_each_and_can_be_turned_off(
     (own / "package").mkdir()
     (own / "package" / "__init__.py").write_text(HOOK)
     assert "is a folder, and only files are loaded" in run("check", "--text", "A baker who dreams")[2]
+    (own / "package" / "__init__.py").rename(own / "package" / "deep.py")
+    assert "is a folder, and only files are loaded" in run("check", "--text", "A baker who dreams")[2]
     (own / "gone.py").symlink_to("nowhere.py")
     bot('[filters]\ndisabled = ["package", "gone"]\n')
     assert run("check", "--text", "A baker who dreams of slow trains and warm evenings")[0] == 0
+
+
+def test_a_file_that_only_its_author_takes_for_a_plugin_is_an_error_and_not_passed_over(own: Path) -> None:
+    for name, words in (
+        ("mine.PY", "its name does not end in .py: rename it"),
+        ("mine.py.txt", "its name does not end in .py: rename it"),
+        ("pipe.py", "is not a regular file"),
+        ("hook.py", "there is no hook biobot_filtre"),
+    ):
+        path = own / name
+        if name == "pipe.py":
+            os.mkfifo(path)
+        else:
+            path.write_text(
+                HOOK.replace("hookimpl\ndef biobot_filter", "hookimpl(optionalhook=True)\ndef biobot_filtre")
+            )
+        with pytest.raises(BiobotError, match=words):
+            loader.load(load())
+        path.unlink()
+    (own / "fine.py").write_text(HOOK)
+    (own / "fine.py.txt").write_text("a copy")
+    assert "fine" in [each.name for each in loader.load(load())]
 
 
 def test_folders_and_files_that_are_no_plugins_are_left_alone(own: Path) -> None:

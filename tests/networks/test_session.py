@@ -341,7 +341,9 @@ AWAY = "https://api.x.invalid"
         ("ALL_PROXY", "socks5h://127.0.0.1:9050", r"needs `pip install 'requests\[socks\]'`"),
         ("HTTPS_PROXY", "htp://127.0.0.1:9050", "correct the proxy in HTTPS_PROXY"),
         ("HTTPS_PROXY", "http://", "correct the proxy in HTTPS_PROXY"),
-        ("HTTPS_PROXY", "http://127.0.0.1:99999999", "cannot be reached"),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999999", "correct the proxy in HTTPS_PROXY"),
+        ("HTTPS_PROXY", "http://127.0.0.1:port", "correct the proxy in HTTPS_PROXY"),
+        ("HTTPS_PROXY", "http://[::1", "correct the proxy in HTTPS_PROXY"),
         ("REQUESTS_CA_BUNDLE", "/gone/ca.pem", "correct REQUESTS_CA_BUNDLE, or put that file back"),
     ],
 )
