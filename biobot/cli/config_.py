@@ -19,13 +19,20 @@ def command() -> None:
 @click.option("--changed", is_flag=True, help="Only the keys that differ from their defaults.")
 @click.pass_obj
 def show(options: Options, section: str | None, changed: bool) -> None:
-    """Print every key as it holds, with those at their defaults as comments, as TOML; or those of one SECTION."""
+    """Print every key as it holds, with those at their defaults as comments, as TOML.
+
+    SECTION is a section such as post, or one key such as post.network.
+    """
     from biobot.app import running, settings_text
 
     config = running.current(options.usable)
     lines = list(settings_text.lines(config.settings, section, changed=changed))
+    if not lines and section and "." in section:
+        above, _, key = section.rpartition(".")
+        kept = settings_text.lines(config.settings, above, changed=changed)
+        lines = [each for each in kept if each.removeprefix("# ").startswith(f"{key} = ")]
     if not lines:
-        raise click.UsageError(f"there is no section [{section}]" if section else "every key has its default")
+        raise click.UsageError(f"there is no section or key {section}" if section else "every key has its default")
     click.echo("\n".join(lines))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from importlib.metadata import entry_points
+from inspect import signature
 from pathlib import Path
 from shlex import quote
 from types import MappingProxyType, ModuleType
@@ -28,6 +29,7 @@ IMPORT = 5
 """How many times `filters.timeout` the import of a plugin may take."""
 GROUP = "biobot"
 """The entry point group of installed plugins."""
+_HOOKS = ("biobot_filter", "biobot_settings", "biobot_score", "biobot_network")
 RESERVED = ("wellformed", "disabled", "required", "timeout")
 """Names that no plugin may have: the judge's own check, and the keys of `[filters]`."""
 
@@ -248,6 +250,16 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
+def _in_words(said: str) -> str | None:
+    """Return what pluggy says of a wrong hook, with what would be right; None for anything else that it says."""
+    allowed = {name: tuple(signature(hook).parameters) for name, hook in vars(hookspecs).items() if name in _HOOKS}
+    if found := re.search(r"unknown hook '(\w+)'", said):
+        return f"unknown hook {found[1]}; {nearest(found[1], _HOOKS)}"
+    if found := re.search(r"for hook '(\w+)'.*Argument\(s\) \{'(\w+)'", said, re.DOTALL):
+        return f"{found[1]} has no argument {found[2]}; it may take {', '.join(allowed[found[1]]) or 'none'}"
+    return None
+
+
 # -- loading -----------------------------------------------------------------------------------------
 
 
@@ -258,6 +270,8 @@ def _load(
 
     def problem(error: BaseException) -> PluginError:
         words = str(error) if isinstance(error, PluginError) else say(error)
+        if isinstance(error, pluggy.PluginValidationError):
+            words = _in_words(str(error)) or words
         if isinstance(error, TimeUp):
             words = f"it takes longer than {limit:g} s ({IMPORT} times filters.timeout); does it loop?"
         return PluginError(

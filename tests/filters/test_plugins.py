@@ -99,8 +99,11 @@ def test_a_plugin_whose_name_nobody_can_write_stops_everything(folder: Folder, c
     [
         ("this is no python", "cannot be loaded: SyntaxError"),
         ("import no_such_module", "cannot be loaded: ModuleNotFoundError"),
-        ("@hookimpl\ndef biobot_fliter(candidate): return None", "unknown hook"),
-        ("@hookimpl\ndef biobot_filter(candidat): return None", "candidat"),
+        ("@hookimpl\ndef biobot_fliter(candidate): return None", "did you mean `biobot_filter`?"),
+        (
+            "@hookimpl\ndef biobot_filter(candidat): return None",
+            "it may take candidate, settings, seen",
+        ),
         ("@hookimpl\ndef biobot_filter(candidate, settings=None): return None", "default value"),
         ("def biobot_filter(candidate): return None", "put @hookimpl above biobot_filter"),
         ("@hookimpl\ndef biobot_settings(): return dict", "must return a frozen dataclass"),
