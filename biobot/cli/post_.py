@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from biobot.cli import Changing, Options
@@ -15,4 +17,6 @@ def command(options: Options, text: str | None) -> None:
     """Make one post now. Schedule and quiet hours are ignored, filters and budget are not."""
     from biobot.app.posting import post_everywhere
 
+    if text is None and sys.stderr.isatty():
+        click.echo("choosing a draft; where none is ready, drawing one takes half a minute …", err=True)
     tell(*post_everywhere(options.config, clock, "`biobot post`", text))

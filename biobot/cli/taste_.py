@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +88,12 @@ def learn(options: Options, base: Path | None, output: Path | None) -> None:
 
 
 @command.command("import", cls=Changing)
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.pass_obj
 def import_(options: Options, file: Path) -> None:
-    """Add the marks of FILE, JSON lines such as {"text": "...", "mark": 2}; marks go from 0 to 3."""
+    """Add the marks, 0 to 3, of FILE (- for standard input): JSON lines such as {"text": "...", "mark": 2}."""
     from biobot.taste import marks, taste
+    from biobot.text.humanize import counted
     from biobot.worker.known import decisions
 
     with _opened(file) as (lines, bad):
@@ -101,7 +103,7 @@ def import_(options: Options, file: Path) -> None:
     with marks.open_marks(options.config.home) as opened:
         before = len(opened)
         opened.add(found, clock())
-        click.echo(f"{len(found):,} marks read, {len(opened) - before:,} of them for new texts")
+        click.echo(f"{counted(len(found), 'mark')} read, {len(opened) - before:,} of them for new texts")
     click.echo(taste.learn(options.config.home, decisions(options.config)).why)
 
 
@@ -156,7 +158,8 @@ def _opened(file: Path) -> Iterator[tuple[Iterable[bytes], Any]]:
             click.echo(f"{file}, line {number}: skipped, {why}", err=True)
 
     try:
-        with file.open("rb") as raw:
+        source: Any = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
+        with source as raw:
             yield (gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw), bad
     except OSError as error:
         raise TasteError(f"cannot read {file}: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
@@ -19,6 +20,8 @@ def command(options: Options, post: int, as_json: bool) -> None:
     """Show a post's whole history, and draw its text again from all that is on record."""
     from biobot.app import health
 
+    if sys.stderr.isatty():
+        click.echo("drawing it again …", err=True)
     found = health.why(options.usable, post)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
