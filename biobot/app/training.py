@@ -358,7 +358,7 @@ def _finish(
     if promote:
         registry.promote(model)
         registry.prune(config.settings.model.keep)
-    beside = gate.beside(card, {} if current is None else current.header().card)
+    beside = gate.beside(card, {} if current is None else current.header().card, promote=decision.promote)
     why = f"{decision.why}{beside}" if options.promote else f"--no-promote ({decision.why}{beside})"
     yield Done(model, card, promote, why)
 

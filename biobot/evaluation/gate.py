@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from biobot.text.humanize import counted
+
 MAX_EXCESS_COPIES = 0.02
 """How much larger a model's share of copies may be than that of held-out real bios."""
 
@@ -50,17 +52,21 @@ def decide(
     if compared < MIN_COMPARED:
         return Decision(
             False,
-            f"a comparison with the active model takes {MIN_COMPARED} held-out bios that neither was trained on, and "
-            f"there {'is' if compared == 1 else 'are'} {compared}; a twentieth of the corpus is held out, so import "
-            f"{MIN_CORPUS:,} bios or more, or name a file of others with --dev{overrule}",
+            f"{counted(compared, 'held-out bio')} {'is' if compared == 1 else 'are'} unlike what either model was "
+            f"trained on, and a comparison with the active model takes {MIN_COMPARED}; a twentieth of the corpus is "
+            f"held out, so import {MIN_CORPUS:,} bios or more that are not made after one pattern, or name a file "
+            f"of others with --dev{overrule}",
         )
     if new > old:
         return Decision(False, f"{new:.3f} bits per byte, but the active model has {old:.3f}{overrule}")
     return Decision(True, f"{new:.3f} bits per byte; the model before it has {old:.3f}")
 
 
-def beside(card: Mapping[str, Any], active: Mapping[str, Any]) -> str:
-    """Return in what else a model is worse than the active one, by their cards: copies, and bios that pass."""
+def beside(card: Mapping[str, Any], active: Mapping[str, Any], *, promote: bool) -> str:
+    """Return in what else a model is worse than the active one, by their cards: copies, and bios that pass.
+
+    It follows the reason for the decision to `promote` it or not.
+    """
     copies, before = card.get("verbatim_rate"), active.get("verbatim_rate")
     worse = []
     if copies is not None and before is not None and copies > before:
@@ -68,7 +74,7 @@ def beside(card: Mapping[str, Any], active: Mapping[str, Any]) -> str:
     passing, passed = _passing(card), _passing(active)
     if passing is not None and passed is not None and passing < passed:
         worse.append(f"fewer of its bios pass the filters ({passing:.1%}, the active model {passed:.1%})")
-    return f"; but {', and '.join(worse)}" if worse else ""
+    return f"; {'but' if promote else 'besides,'} {', and '.join(worse)}" if worse else ""
 
 
 def _passing(card: Mapping[str, Any]) -> float | None:

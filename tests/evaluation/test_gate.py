@@ -28,8 +28,8 @@ def test_the_first_model_needs_nothing_to_compare_with_but_others_need_enough() 
     assert decide("m", 2.4, None, 0, 0.0, 0.0).promote
     unsure = decide("m", 2.3, 2.4, MIN_COMPARED - 1, 0.0, 0.0)
     assert not unsure.promote
-    assert "takes 50 held-out bios that neither was trained on, and there are 49" in unsure.why
-    assert "import 1,000 bios or more, or name a file of others with --dev" in unsure.why
+    assert "49 held-out bios are unlike what either model was trained on" in unsure.why
+    assert "import 1,000 bios or more that are not made after one pattern, or name a file" in unsure.why
 
 
 def test_copies_are_equal_texts_and_runs_of_forty_characters_that_at_most_two_bios_hold(tmp_path: Path) -> None:
@@ -59,9 +59,11 @@ def test_a_model_that_copies_more_or_passes_less_says_so_even_when_it_becomes_ac
         report = [{"temperature": 0.6, "accepted": 1.0}, {"temperature": 0.8, "accepted": passing}]
         return {"verbatim_rate": copies, "report": report}
 
-    said = beside(card(0.231, 0.265), card(0.127, 0.435))
+    said = beside(card(0.231, 0.265), card(0.127, 0.435), promote=True)
     assert "copies more (23.1%, the active model 12.7%)" in said
     assert "fewer of its bios pass the filters (26.5%, the active model 43.5%)" in said
-    assert beside(card(0.1, 0.5), card(0.2, 0.4)) == ""
-    assert beside(card(0.1, 0.5), {}) == ""
-    assert beside(card(0.1, 0.5), {"verbatim_rate": 0.2, "report": "nonsense"}) == ""
+    assert said.startswith("; but it copies")
+    assert beside(card(0.231, 0.265), card(0.127, 0.435), promote=False).startswith("; besides, it copies")
+    assert beside(card(0.1, 0.5), card(0.2, 0.4), promote=True) == ""
+    assert beside(card(0.1, 0.5), {}, promote=True) == ""
+    assert beside(card(0.1, 0.5), {"verbatim_rate": 0.2, "report": "nonsense"}, promote=True) == ""
