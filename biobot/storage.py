@@ -232,7 +232,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _read_in_place(path: Path) -> sqlite3.Connection:
-    if not path.exists():
+    if not os.path.lexists(path):
         return sqlite3.connect(":memory:", isolation_level=None)
     _check_size(path)
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=SQLITE_TIMEOUT, isolation_level=None)
@@ -384,6 +384,10 @@ def errors_as(kind: type[BiobotError], path: Path) -> Iterator[None]:
     except WrongFile as error:
         raise kind(f"{path} {error}") from error
     except (sqlite3.Error, OSError) as error:
+        if os.path.isdir(path):  # which raises nothing
+            raise kind(f"{path} is a folder, where a database belongs: rename it") from error
+        if os.path.islink(path) and not os.path.exists(path):
+            raise kind(f"{path} is a link to {path.readlink()}, which is not there: correct it") from error
         code = _code(error)
         remedy = _REMEDIES.get(code) or _REMEDIES.get(code & 0xFF, "cannot be used")
         if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

@@ -188,6 +188,16 @@ def test_an_empty_file_is_not_taken_for_a_new_one(notes: Path, read_only: bool) 
     assert path.stat().st_size == 0
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_folder_and_a_dead_link_in_a_databases_place_are_called_that(notes: Path, read_only: bool) -> None:
+    notes.unlink()
+    notes.symlink_to("elsewhere.db")
+    assert "is a link to elsewhere.db, which is not there: correct it" in remedy(notes, read_only=read_only)
+    notes.unlink()
+    notes.mkdir()
+    assert "is a folder, where a database belongs: rename it" in remedy(notes, read_only=read_only)
+
+
 def test_a_kill_while_a_database_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass

@@ -75,7 +75,7 @@ def _fail(remedy: str, wait: timedelta = timedelta(0), strikes: int = 3) -> Rule
 
 
 TABLE: Mapping[str, Rule] = {
-    UNSENT: _wait("nothing was sent; if this goes on, check the network and `x.api_base`", _MINUTE, 15 * _MINUTE),
+    UNSENT: _wait("nothing was sent; if this goes on, run `biobot doctor --online`", _MINUTE, 15 * _MINUTE),
     UNKNOWN: Rule(
         State.UNCONFIRMED,
         Then.GO_ON,
