@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from biobot.config import Config, Where, build
 from biobot.errors import BiobotError, PluginError, say
-from biobot.filters.loader import Plugin, Plugins, load_one
 from biobot.networks import contract, secrets, x
 from biobot.networks.network import Network, Opening
+
+if TYPE_CHECKING:
+    from biobot.filters.loader import Plugin, Plugins
 
 BUILT_IN = {
     "bluesky": "biobot.networks.bluesky",
@@ -28,7 +30,13 @@ def find(config: Config, name: str) -> type[Network]:
     """Return the class of a network, built in or a plugin of that name; PluginError when there is none."""
     if name in BUILT_IN:
         return cast(type[Network], import_module(BUILT_IN[name]).biobot_network())
-    return of_plugin(load_one(config, name))
+    return of_plugin(_plugin(config, name))
+
+
+def _plugin(config: Config, name: str) -> Plugin:
+    from biobot.filters.loader import load_one  # most bots' networks are built in
+
+    return load_one(config, name)
 
 
 def of_plugin(plugin: Plugin) -> type[Network]:
@@ -51,7 +59,7 @@ def open_network(
     SecretsError when the secrets lie where others can read them; missing ones are noticed at the first call.
     """
     name = name or config.settings.post.first
-    plugin = None if name in BUILT_IN else load_one(config, name)
+    plugin = None if name in BUILT_IN else _plugin(config, name)
     kind = find(config, name) if plugin is None else of_plugin(plugin)
     values = secrets.read(config, kind.secrets) if kind.secrets else {}
     opening = Opening(settings_of(config, kind), values, config.home, clock, stop or threading.Event())
@@ -69,7 +77,7 @@ def objections(config: Config, plugins: Plugins) -> dict[str, Callable[[str], st
         if name in ("rehearsal", "x"):
             found[name] = x.objection  # without tweepy, and without starting the fake
             continue
-        plugin = None if name in BUILT_IN else loaded.get(name) or load_one(config, name)
+        plugin = None if name in BUILT_IN else loaded.get(name) or _plugin(config, name)
         kind = find(config, name) if plugin is None else of_plugin(plugin)
         secrets, home = dict.fromkeys(kind.secrets, ""), config.home / "none"
         opening = Opening(settings_of(config, kind), secrets, home, lambda: datetime.max.replace(tzinfo=UTC))
