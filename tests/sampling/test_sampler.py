@@ -114,18 +114,22 @@ def test_two_draws_on_one_engine_do_not_disturb_each_other(engine: Sampler, thre
 
 def test_draws_that_end_early_or_fail_leave_no_thread_behind(engine: Sampler, threads: None) -> None:
     torch.set_num_threads(2)
+    taken: list[int] = []
 
-    def requests() -> Iterator[Request]:
-        yield from (Request(seed, 1.0) for seed in range(100))
+    def requests(count: int) -> Iterator[Request]:
+        for seed in range(count):
+            taken.append(seed)
+            yield Request(seed, 1.0)
         raise OSError("no more requests")
 
-    bios = engine.draw((Request(seed, 1.0) for seed in range(1000)), SHORT)
+    bios = engine.draw(requests(1000), SHORT)
     next(bios)
     assert drawing() == 2
     bios.close()  # type: ignore[attr-defined]
     assert drawing() == 0
+    assert len(taken) < 500
     with pytest.raises(OSError, match="no more requests"):
-        list(engine.draw(requests(), SHORT))
+        list(engine.draw(requests(100), SHORT))
     assert drawing() == 0
     assert torch.get_num_threads() == 2
 
