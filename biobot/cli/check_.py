@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,8 +36,10 @@ def command(options: Options, file: str | None, texts: tuple[str, ...], model: s
         file = "-"
     if bool(texts) == bool(file):
         raise click.UsageError("give either a FILE or --text, or texts on standard input")
-    given: Iterable[Text] = map(Text, texts) if file is None else _read(file)
-    for verdict in Worker(options.config).near(Judge(tuple(given), model, score=as_json)):
+    given = tuple(map(Text, texts) if file is None else _read(file))
+    if not given:
+        click.echo("there is no text to check", err=True)
+    for verdict in Worker(options.config).near(Judge(given, model, score=as_json)):
         click.echo(json_line(_facts(verdict), sys.stdout) if as_json else _line(verdict))
 
 
