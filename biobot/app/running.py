@@ -80,7 +80,7 @@ def noted(config: Config) -> Config | None:
 
 def current(config: Config) -> Config:
     """Return a config as its daemon runs with it; without a daemon as its file is now, or was when it could be read."""
-    found = noted(config) if (locks.holder(config.home, locks.DAEMON) or "").startswith("the daemon") else None
+    found = noted(config) if _runs(config) else None
     if found is None:
         with suppress(ConfigError):
             found = reread(config)
@@ -106,5 +106,10 @@ def difference(config: Config) -> str | None:
     try:
         there = reread(config).text
     except ConfigError as error:
-        return broken(error)
+        return broken(error) if _runs(config) else f"{error}; the bot does not start before that is fixed"
     return None if there == config.text else f"{config.file} has changed; the daemon reads it within seconds"
+
+
+def _runs(config: Config) -> bool:
+    """Return whether the bot's daemon runs."""
+    return (locks.holder(config.home, locks.DAEMON) or "").startswith("the daemon")
