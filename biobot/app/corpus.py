@@ -121,7 +121,9 @@ def forget(store: Store, who: Iterable[str], texts: Iterable[str], now: datetime
     from biobot.dedupe import known_texts
 
     path = store.path.with_name(FINGERPRINTS)
+    known_texts.check_seal(path, known_texts.listed(path), store.fingerprints_seal())
     gone = store.forget(now, lambda words: known_texts.forget(path, words), ids=ids, handles=handles, texts=texts)
+    store.note_seal(known_texts.seal(known_texts.listed(path)))
     discard_training_text(store)
     if (marked := store.path.with_name("taste.db")).exists():
         forgotten = store.forgotten()

@@ -116,7 +116,7 @@ def _corpus(config: Config, _: datetime) -> str:
     with open_store(config, read_only=True) as store:
         stats = store.stats(config.settings.train)
         check_opt_outs(store)
-        open_forgotten(config.home / FINGERPRINTS, store.fingerprints())
+        open_forgotten(config.home / FINGERPRINTS, store.fingerprints(), store.fingerprints_seal())
     return f"{counted(stats.bios, 'bio')}, {counted(stats.forgotten, 'opt-out')}{_interrupted(store.path)}"
 
 

@@ -303,6 +303,16 @@ class Store:
         saved, any_forgotten = self.db.execute(query).fetchone()
         return int(saved or 0) if any_forgotten else None
 
+    def fingerprints_seal(self) -> str:
+        """Return what tells the list of their fingerprints from any other; "" if an older biobot wrote it."""
+        found = self.db.execute("SELECT value FROM fact WHERE name = 'fingerprints_seal'").fetchone()
+        return str(found[0]) if found else ""
+
+    def note_seal(self, seal: str) -> None:
+        """Keep what tells the list of fingerprints, as it is now, from any other."""
+        with self.transaction():
+            self.db.execute("INSERT OR REPLACE INTO fact VALUES ('fingerprints_seal', ?)", (seal,))
+
     # -- forgetting -----------------------------------------------------------------------------------
 
     def forget(

@@ -76,17 +76,21 @@ class CombinedIndex:
 
 
 def open_known_texts(
-    home: Path, learnt: Path, outbox: OwnTexts, forgotten: int | None, *, may_write: bool = False
+    home: Path, learnt: Path, outbox: OwnTexts, forgotten: int | None, sealed: str = "", *, may_write: bool = False
 ) -> CombinedIndex:
     """Open all that the bot with this home must not repeat; `learnt` is its model's index.
 
-    There must be `forgotten` opted-out texts, or more (see `open_forgotten`). Only with `may_write` the fingerprints of
-    the bot's own texts are saved. Raises CorpusError if something cannot be
-    read: nothing may be posted that was not compared with it.
+    There must be `forgotten` opted-out texts, those `sealed`, or more (see `open_forgotten`). Only with `may_write`
+    the fingerprints of the bot's own texts are saved. Raises CorpusError if something cannot be read: nothing may be
+    posted that was not compared with it.
     """
     own = own_texts(home / OUTBOX_INDEX, outbox, may_write=may_write)
     return CombinedIndex(
-        [Part(Index.open(learnt), "learnt"), Part(open_forgotten(home / FINGERPRINTS, forgotten), "forgotten"), *own]
+        [
+            Part(Index.open(learnt), "learnt"),
+            Part(open_forgotten(home / FINGERPRINTS, forgotten, sealed), "forgotten"),
+            *own,
+        ]
     )
 
 
@@ -140,10 +144,11 @@ def _digest(texts: str) -> int:
 # -- opt-outs ----------------------------------------------------------------------------------------
 
 
-def open_forgotten(path: Path, expected: int | None) -> Index:
+def open_forgotten(path: Path, expected: int | None, sealed: str = "") -> Index:
     """Return the fingerprints of opted-out texts.
 
-    Raises CorpusError if they are damaged, fewer than `expected`, or gone; with None there may be none.
+    Raises CorpusError if they are damaged, fewer than `expected` (None: there may be none), gone, or not those of the
+    list that was `sealed`, or that list with more at its end.
     """
     try:
         raw = path.read_text(encoding="ascii") if path.exists() else ""
@@ -160,7 +165,30 @@ def open_forgotten(path: Path, expected: int | None) -> Index:
             f"{path} holds {len(lines)} of the {expected} texts whose authors opted out; nothing is posted without "
             "them: restore it from a backup, or forget those texts again"
         )
+    check_seal(path, lines, sealed)
     return Index.of(fingerprint.concatenate([fingerprint.compute_batch([]), *stored]))
+
+
+def listed(path: Path) -> list[str]:
+    """Return the lines of a file of opted-out texts; of one that is not there, or cannot be read, none."""
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="ascii").split()
+    return []
+
+
+def seal(lines: list[str]) -> str:
+    """Return what tells a list of opted-out texts from any other."""
+    return f"{len(lines)} {blake2b(' '.join(lines).encode(), digest_size=16).hexdigest()}"
+
+
+def check_seal(path: Path, lines: list[str], sealed: str) -> None:
+    """Raise CorpusError unless a list begins with the one that was `sealed`; one that is shorter is told by that."""
+    count = int(sealed.partition(" ")[0] or 0)
+    if count <= len(lines) and sealed not in ("", seal(lines[:count])):
+        raise CorpusError(
+            f"{path} is not the list of opt-outs that this bot wrote, and nothing is posted without that: restore it "
+            "from a backup, or remove it and forget those texts again"
+        )
 
 
 def forget(path: Path, texts: Iterable[str]) -> int:

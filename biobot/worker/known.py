@@ -43,6 +43,6 @@ def known_texts(config: Config, model: ModelFolder, *, may_write: bool = False) 
     from biobot.dedupe.known_texts import open_known_texts  # numpy, which the daemon does without
 
     with Store(config.home / "corpus.db", read_only=True) as store:
-        forgotten = store.fingerprints()
+        forgotten, sealed = store.fingerprints(), store.fingerprints_seal()
     with Outbox(config.home / "outbox.db", config.settings.post.first, read_only=True) as outbox:
-        return open_known_texts(config.home, model.index, outbox, forgotten, may_write=may_write)
+        return open_known_texts(config.home, model.index, outbox, forgotten, sealed, may_write=may_write)

@@ -118,6 +118,25 @@ def test_opt_outs_that_are_lost_stop_everything_until_they_are_back(
     assert [each["accepted"] for each in lines(capsys, "--text", FINE, "--text", texts[0])] == [True, False]
 
 
+def test_the_opt_outs_of_another_bot_are_no_opt_outs(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    path, text = folder("") / "state" / "forgotten.idx", "Grandmother whistles only when it rains"
+    forget, check = ["corpus", "forget", "--text", text], ["check", "--text", FINE]
+
+    def run(words: list[str]) -> str:
+        with pytest.raises(SystemExit):
+            main(words)
+        return capsys.readouterr().err
+
+    run(forget)
+    path.unlink()
+    known_texts.forget(path, ["A list that is just as long, of somebody else"])
+    for words in (check, forget):
+        assert "is not the list of opt-outs that this bot wrote" in run(words), "nor is it taken over"
+    path.unlink()
+    run(forget)
+    assert [each["accepted"] for each in lines(capsys, "--text", FINE, "--text", text)] == [True, False]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 9, 17, 500])
 def test_opt_outs_that_were_cut_off_are_told_by_doctor_too(
     folder: Folder, capsys: pytest.CaptureFixture[str], cut: int
