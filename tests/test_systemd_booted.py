@@ -200,7 +200,7 @@ def test_keys_that_are_added_later_take_effect_at_the_next_start(machine: Machin
         machine("PATH=/tmp/tools:$PATH biobot service install later && systemctl daemon-reload")
         assert "SetCredential=biobot_api_key" in machine("systemctl cat biobot@later")
     machine("systemctl start biobot@later", fails=True)
-    assert "put them into /etc/biobot/later/credentials, a file for each" in machine(
+    assert "put them into /etc/biobot/later/credentials, each into a file of its own" in machine(
         "journalctl -u biobot@later --no-pager"
     )
     names = ("api_key", "api_secret", "access_token", "access_secret")
