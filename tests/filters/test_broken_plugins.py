@@ -64,9 +64,9 @@ DEATHS = {
         "the worker was ended by SIGSEGV while the plugin NAME was imported",
     ),
     "a signal": ("import os; os.kill(os.getpid(), 40)", "ended by signal 40 while the plugin NAME was imported"),
-    "closed files": ("import os; os.closerange(0, 99)", "ended with status 1 while the plugin NAME was imported"),
+    "closed files": ("import os; os.closerange(0, 999)", "ended with status 1 while the plugin NAME was imported"),
     "closed files that became others": (
-        f"import os; os.closerange(3, 99); kept = [open('/dev/null') for _ in range(9)]\n{HOOK}",
+        f"import os; os.closerange(3, 999); kept = [open('/dev/null') for _ in range(500)]\n{HOOK}",
         "(it closed files that are not its own) while the plugin NAME was imported",
     ),
     "an exit in its settings": (
