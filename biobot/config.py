@@ -75,8 +75,8 @@ def find(file: Path | None = None, home: Path | None = None, environ: Mapping[st
         raise ConfigError(_no_file(found))
     if named is not None:
         service = named.absolute().parent
-        writer = f"service install {service.name}" if service.parent == SERVICES else "init"
-        raise ConfigError(f"there is no config file {named}; write one with `biobot {writer}`")
+        writer = f"service install {service.name}" if service.parent == SERVICES else "init FOLDER"
+        raise ConfigError(f"there is no config file {named}; correct its name, or write one with `biobot {writer}`")
     folder = (home or _home(environ, None)).absolute()
     return Config(Settings(), None, folder, folder)
 

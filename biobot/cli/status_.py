@@ -45,7 +45,7 @@ def _rows(config: Config, found: Status) -> Iterator[tuple[str, str]]:
     yield "network", f"{', '.join(post.all)}, review {post.review}, model {found.model}"
     if not found.unread:
         yield "last post", at(found.last_post, "none yet")
-        yield "next slot", at(found.next_slot, "none")
+        yield "next slot", at(found.next_slot, "none before `biobot resume`" if found.state == "paused" else "none")
         yield "queue", ", ".join(f"{count} {state}" for state, count in found.queue.items() if count) or "empty"
         yield "refused", ", ".join(f"{name} {count}" for name, count in found.refused.items()) or "none yet"
         yield (

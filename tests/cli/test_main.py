@@ -94,7 +94,8 @@ def test_an_error_is_one_line_and_a_traceback_only_with_v(tmp_path: Path) -> Non
     missing = str(tmp_path / "biobot.toml")
     quiet = biobot("--config", missing, "status")
     assert (quiet.returncode, quiet.stdout) == (2, "")
-    assert quiet.stderr == f"biobot: there is no config file {missing}; write one with `biobot init`\n"
+    fix = "correct its name, or write one with `biobot init FOLDER`"
+    assert quiet.stderr == f"biobot: there is no config file {missing}; {fix}\n"
     loud = biobot("-v", "--config", missing, "status")
     assert loud.returncode == 2
     assert "Traceback" in loud.stderr
