@@ -32,6 +32,10 @@ SERVICES, STATES = Path("/etc/biobot"), Path("/var/lib/biobot")
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
+A_FILE_EACH = "each into a file of its own"
+"""How `Config.keys` ends for a service."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """One bot: its settings, the file they came from (None: all defaults) with its text, its folder and its home."""
@@ -46,8 +50,7 @@ class Config:
     def keys(self) -> str:
         """Return where its keys belong: into .env, or for a service each into a file of its own."""
         if self.folder.parent == SERVICES:
-            names = "BIOBOT_X_API_KEY in api_key, BIOBOT_BLUESKY_HANDLE in bluesky_handle"
-            return f"{self.folder / 'credentials'}, each into a file of its own ({names})"
+            return f"{self.folder / 'credentials'}, {A_FILE_EACH}"
         return ".env beside biobot.toml"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import click
@@ -29,6 +30,8 @@ def command(options: Options, file: Path, keys: bool) -> None:
         config = options.seen if os.geteuid() == 0 else options.config
     except ConfigError:
         config = options.usable
+    if to_stdout and stat.S_ISREG(os.fstat(1).st_mode):
+        os.fchmod(1, 0o600)  # the shell made the file, perhaps for everybody to read
     click.echo(name(config), err=to_stdout)
     for line in backup(config, None if to_stdout else file, clock(), keys=keys):
         click.echo(line, err=to_stdout)

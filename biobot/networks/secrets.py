@@ -15,7 +15,7 @@ from shlex import quote
 from dotenv import dotenv_values
 
 from biobot import redact
-from biobot.config import Config
+from biobot.config import A_FILE_EACH, Config
 from biobot.errors import SecretsError
 
 PREFIX = "BIOBOT_X_"
@@ -79,6 +79,8 @@ def require(values: Mapping[str, str], place: str = ".env beside biobot.toml") -
     """Raise SecretsError if one of these has no value; `place` is where it belongs."""
     if names := [name for name, value in values.items() if not value]:
         are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        if place.endswith(A_FILE_EACH):
+            place += f" ({', '.join(f'{name} in {_short(name)}' for name in names)})"
         raise SecretsError(f"{', '.join(names)} {are} missing: put {them} into {place} (or the environment)")
 
 
@@ -128,7 +130,7 @@ def _credential(folder: Path, name: str) -> str:
 
     Its permissions are systemd's own affair.
     """
-    short = name.removeprefix(PREFIX).removeprefix("BIOBOT_").lower()
+    short = _short(name)
     for file in (folder / each for each in (name, name.lower(), f"biobot_{short}", short)):
         try:
             return file.read_text(encoding="utf-8")
@@ -137,3 +139,8 @@ def _credential(folder: Path, name: str) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise SecretsError(f"cannot read the credential {file}: {error}") from None
     return ""
+
+
+def _short(name: str) -> str:
+    """Return the name of a secret's file in a folder of credentials."""
+    return name.removeprefix(PREFIX).removeprefix("BIOBOT_").lower()

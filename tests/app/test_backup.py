@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable
@@ -49,6 +51,15 @@ def put(path: Path, folder: Path, home: Path | None = None) -> tuple[Config, lis
     place = at(folder / "biobot.toml", home or folder / "state")
     said = list(restore(place, path, NOW))
     return load(folder / "biobot.toml", home or folder / "state"), said
+
+
+def test_a_backup_that_the_shell_writes_is_closed_to_others_too(config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "bot.tar"
+    with path.open("wb") as file:
+        path.chmod(0o644)
+        subprocess.run([sys.executable, "-m", "biobot", "backup", "-"], stdout=file, check=True, cwd=config.folder)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert tarfile.is_tarfile(path)
 
 
 def test_all_of_a_bot_comes_back_elsewhere_as_private_as_it_was(config: Config, tmp_path: Path) -> None:

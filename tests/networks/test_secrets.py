@@ -7,17 +7,17 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from biobot.config import Config
+from biobot.config import SERVICES, Config
 from biobot.errors import SecretsError
 from biobot.networks.errors import Refused
-from biobot.networks.secrets import POSTING, Secrets, load
+from biobot.networks.secrets import POSTING, Secrets, load, require
 from biobot.networks.x.client import XClient
 from biobot.rehearsal.server import FakeX
 from biobot.settings import Settings
@@ -64,6 +64,17 @@ def test_without_any_there_are_none_and_the_first_call_names_what_is_missing(con
         SecretsError, match=r"BIOBOT_X_API_KEY, .*BIOBOT_X_ACCESS_SECRET are missing: put them into \.env"
     ):
         found.require(*POSTING)
+
+
+def test_of_a_service_the_file_of_each_missing_key_is_named(config: Config) -> None:
+    service = replace(config, folder=SERVICES / "mybot")
+    missing = {"BIOBOT_BLUESKY_HANDLE": "a.example", "BIOBOT_BLUESKY_APP_PASSWORD": "", "BIOBOT_X_API_KEY": ""}
+    with pytest.raises(SecretsError) as caught:
+        require(missing, service.keys)
+    assert (
+        "put them into /etc/biobot/mybot/credentials, each into a file of its own "
+        "(BIOBOT_BLUESKY_APP_PASSWORD in bluesky_app_password, BIOBOT_X_API_KEY in api_key)" in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o602, 0o660, 0o666, 0o610])
