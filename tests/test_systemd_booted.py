@@ -171,11 +171,11 @@ def test_root_acts_on_the_services_state_and_leaves_nothing_that_the_service_can
     assert "sudo biobot --bot kept" in refused
 
 
-def test_a_service_comes_back_from_its_backup_without_its_keys_unless_they_are_asked_for(machine: Machine) -> None:
+def test_a_service_comes_back_from_its_backup_with_its_keys_or_without(machine: Machine) -> None:
     machine.install("moved")
     machine("echo hidden-key > /etc/biobot/moved/credentials/api_key; systemctl start biobot@moved")
     assert "posted 1 as" in machine("biobot --bot moved post --text 'A lighthouse keeper who collects old maps'")
-    machine("cd /tmp && biobot --bot moved backup moved.tar && biobot --bot moved backup --keys keys.tar")
+    machine("cd /tmp && biobot --bot moved backup --no-keys moved.tar && biobot --bot moved backup keys.tar")
     assert roots(machine, "moved") == ""
     machine("systemctl stop biobot@moved && ! grep -q hidden-key /tmp/moved.tar")
     for archive in ("moved.tar", "keys.tar"):

@@ -36,7 +36,7 @@ KEYS = (".env", "credentials")
 _OF_THE_FOLDER = ("biobot.toml", *KEYS, ".gitignore", "plugins", "on-failure")
 
 
-def backup(config: Config, path: Path | None, now: datetime, *, keys: bool = False) -> Iterator[str]:
+def backup(config: Config, path: Path | None, now: datetime, *, keys: bool = True) -> Iterator[str]:
     """Write all of a bot to a new file that only its owner can read, and yield a line about each part of it.
 
     None is standard output; its keys are in it only if `keys` is true. Raises BiobotError for a file that exists, and
@@ -64,7 +64,7 @@ def backup(config: Config, path: Path | None, now: datetime, *, keys: bool = Fal
                     continue
                 for each in _files(source):
                     archive.add(each, str(PurePosixPath(FOLDER, name, *each.relative_to(source).parts)))
-            parts = f"settings and plugins, {'and its keys' if keys else 'not its keys (--keys adds them)'}"
+            parts = f"settings and plugins, {'and its keys' if keys else 'not its keys (--no-keys)'}"
             yield f"{config.folder}: {parts}" if config.file else "no biobot.toml: the defaults"
             count = size = 0
             home = config.home.resolve()  # a service's is a link

@@ -15,12 +15,12 @@ from biobot.errors import ConfigError
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@click.option("--keys", is_flag=True, help="Also its keys: .env, and a service's credentials/.")
+@click.option("--keys/--no-keys", default=True, help="With its keys (.env, and a service's credentials/), or without.")
 @click.pass_obj
 def command(options: Options, file: Path, keys: bool) -> None:
-    """Write all of the bot but its keys to FILE, a tar archive: settings, plugins, posts, bios, marks and models.
+    """Write all of the bot to FILE, a tar archive: settings, plugins, keys, posts, bios, marks and models.
 
-    The daemon may be running; - is standard output. FILE holds other people's bios: keep it to yourself.
+    The daemon may be running; - is standard output. FILE holds keys and other people's bios: keep it to yourself.
     """
     from biobot.app.backup import backup
     from biobot.app.running import name

@@ -81,25 +81,25 @@ def test_all_of_a_bot_comes_back_elsewhere_as_private_as_it_was(config: Config, 
         assert bot_state.read(new).paused is None
 
 
-def test_keys_and_sessions_are_in_a_backup_only_when_they_are_asked_for(
+def test_keys_can_be_left_out_of_a_backup_and_sessions_are_never_in_it(
     config: Config, tmp_path: Path, run: Run, home: Path
 ) -> None:
     (config.folder / "credentials").mkdir()
     (config.folder / "credentials" / "api_key").write_text("secret-1")
     (config.folder / "biobot.toml").write_text('[post]\nnetwork = "x"\n')
     (home / "bluesky.json").write_text("secret-2")
-    for words, names in (([], set()), (["--keys"], {"folder/.env", "folder/credentials/api_key"})):
+    for words, names in ((["--no-keys"], set()), ([], {"folder/.env", "folder/credentials/api_key"})):
         path = tmp_path / f"{len(words)}.tar"
         code, out, _ = run("backup", *words, str(path))
         assert code == 0
-        assert ("not its keys (--keys adds them)" in out) == (not words)
+        assert ("not its keys" in out) == bool(words)
         with tarfile.open(path) as archive:
             held = {each.name for each in archive}
         assert {"folder/biobot.toml", "folder/plugins/own.py", "state/outbox.db"} <= held
         assert {each for each in held if ".env" in each or "credentials" in each or "bluesky" in each} == names
-        assert (b"secret" in path.read_bytes()) == bool(words)
+        assert (b"secret" in path.read_bytes()) == bool(names)
         _, said = put(path, tmp_path / f"new{len(words)}")
-        assert any("its keys are not in the backup" in each for each in said) == (not words)
+        assert any("its keys are not in the backup" in each for each in said) == bool(words)
 
 
 def test_a_database_is_whole_although_somebody_writes_to_it(config: Config, tmp_path: Path) -> None:
