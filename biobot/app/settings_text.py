@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from biobot.settings import Settings
+from biobot.text.humanize import duration
 
 
 def lines(settings: Settings, only: str | None = None, *, changed: bool = False) -> Iterator[str]:
@@ -45,19 +46,10 @@ def _section(name: str, found: Any, default: Any, only: str | None, changed: boo
 def written(value: Any) -> str:
     """Return a value as biobot.toml would have it."""
     if isinstance(value, timedelta):
-        return f'"{_duration(value)}"'
+        return f'"{duration(value)}"'
     if isinstance(value, Mapping):
         inside = ", ".join(f'"{key:g}" = {weight:g}' for key, weight in value.items())
         return f"[{', '.join(f'{key:g}' for key in value)}]" if set(value.values()) == {1.0} else f"{{{inside}}}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(written, value))}]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _duration(value: timedelta) -> str:
-    """Return a duration in the largest unit that divides it."""
-    milliseconds = round(value / timedelta(milliseconds=1))
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if milliseconds % size == 0 and (milliseconds or unit == "s"):
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from biobot.model import runtime
 from biobot.model.registry import Registry
 from biobot.networks import opening
 from biobot.sampling.controls import Controls, Request
+from biobot.text.humanize import duration
 from biobot.worker import protocol
 from biobot.worker.known import decisions, known_texts, same_texts
 
@@ -129,12 +131,17 @@ def _with_network(config: Config, plugin: loader.Plugin, *, keep: bool) -> loade
     return plugin
 
 
+def _written(value: object) -> str:
+    """Return a value that JSON does not know as biobot.toml would have it."""
+    return duration(value) if isinstance(value, timedelta) else str(value)
+
+
 def _loaded(config: Config, plugin: loader.Plugin) -> protocol.Loaded:
     kind = plugin.kind
     if kind is None and "biobot_network" in plugin.hooks and not plugin.problem:
         kind = opening.of_plugin(plugin).settings
         plugin = replace(plugin, kind=kind, settings=opening.settings_of(config, opening.of_plugin(plugin)))
-    settings = json.loads(json.dumps(scaffold.settings_of(plugin), default=str))
+    settings = json.loads(json.dumps(scaffold.settings_of(plugin), default=_written))
     about = (kind and kind.__doc__) or ""
     return protocol.Loaded(
         plugin.name, tuple(plugin.hooks), plugin.origin, plugin.enabled, settings, about, plugin.problem

@@ -167,6 +167,14 @@ def test_reload_has_the_daemon_read_the_file_at_once_and_says_so(tmp_path: Path)
         assert any("the next slot is" in line for line in process.stderr)
         code, said = reload()
         assert (code, f"(pid {process.pid}" in said, "again" in said) == (0, True, True), said
+        plugin = tmp_path / "plugins" / "typo.py"
+        plugin.parent.mkdir()
+        plugin.write_text("def biobot_filtre(candidate): ...")
+        code, said = reload()
+        assert (code, "typo" in said) == (1, True)
+        plugin.unlink()  # what was wrong before is not what is said of the daemon now
+        code, said = reload()
+        assert (code, "again" in said) == (0, True), said
         file.write_text("[schedule]\nevery = 3\n")
         code, said = reload()
         assert (code, "schedule.every" in said) == (2, True)

@@ -114,7 +114,7 @@ def test_it_posts_and_is_listed_with_its_keys(squeak: Write, run: Run) -> None:
     assert "posted 1 as 1" in run("post", "--text", TEXT)[1]
     assert posts(folder) == [TEXT]
     listed = run("plugins", "list")[1]
-    assert 'timeout = "0:00:04"' in listed
+    assert 'timeout = "4s"' in listed
     assert 'address = "http://127.0.0.1:1"' in listed
 
 
