@@ -109,6 +109,10 @@ def status(config: Config, now: datetime) -> Status:
         return replace(found, problems=[str(error), *found.problems], unread=True)
 
 
+_CONFIG = "config"
+"""The problem that the daemon has with its biobot.toml."""
+
+
 def _status(config: Config, path: Path, now: datetime) -> Status:
     daemon = locks.holder(config.home, locks.DAEMON)
     names = config.settings.post.all
@@ -125,7 +129,8 @@ def _status(config: Config, path: Path, now: datetime) -> Status:
     except BiobotError as error:
         model = None
         found.append(str(error))
-    changed = running.difference(config)
+    # a change that the daemon has read already is a problem of its own
+    changed = None if daemon and _CONFIG in known else running.difference(config)
     if changed is not None:
         found = [changed, *(each for each in found if each != changed)]
     spent, training = None, training_record.last(config.home)
@@ -138,7 +143,7 @@ def _status(config: Config, path: Path, now: datetime) -> Status:
 
 def _daemons(daemon: str | None) -> tuple[str, ...]:
     """Return the problems that only a running daemon has: nobody else reads a changed file again."""
-    return () if daemon else ("config",)
+    return () if daemon else (_CONFIG,)
 
 
 def _network(config: Config, path: Path, name: str, daemon: str | None, now: datetime) -> NetworkStatus:

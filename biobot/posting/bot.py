@@ -158,7 +158,7 @@ class Bot:
         self._because: str = before._because if before else "the daemon was not running"
         self._heard: int = before._heard if before else self.outbox.last_audit()
         self._following: datetime | None = before._following if before else None
-        self._missed_for = self._failure = ""
+        self._failure = ""
         self._trouble = ""
         self._drafting = Backoff()
         self._posting = Backoff()
@@ -427,9 +427,7 @@ class Bot:
             self._set_accounted(missed[-1], now)
             if unfilled:
                 several = f" (and {counted(len(unfilled) - 1, 'slot')} before it)" if len(unfilled) > 1 else ""
-                why = self._because if self._because != self._missed_for else "for the same reason"
-                log.warning("slot %s%s missed: %s", when(unfilled[-1]), several, why)
-                self._missed_for = self._because
+                log.warning("slot %s%s missed: %s", when(unfilled[-1]), several, self._because)
         return newest
 
     def _open(self, slot: datetime, now: datetime) -> bool:
