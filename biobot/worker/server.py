@@ -120,7 +120,7 @@ def load_plugins(config: Config, *, require: bool = True, broken: Mapping[str, s
 
 def _with_network(config: Config, plugin: loader.Plugin, *, keep: bool) -> loader.Plugin:
     try:
-        for _ in plugin.hooks.keys() & {"biobot_network"}:
+        if "biobot_network" in plugin.hooks:
             opening.settings_of(config, opening.of_plugin(plugin))
     except BiobotError as error:
         if isinstance(error, PluginError) and plugin.name not in config.settings.post.all:
@@ -139,8 +139,9 @@ def _written(value: object) -> str:
 def _loaded(config: Config, plugin: loader.Plugin) -> protocol.Loaded:
     kind = plugin.kind
     if kind is None and "biobot_network" in plugin.hooks and not plugin.problem:
-        kind = opening.of_plugin(plugin).settings
-        plugin = replace(plugin, kind=kind, settings=opening.settings_of(config, opening.of_plugin(plugin)))
+        network = opening.of_plugin(plugin)
+        kind = network.settings
+        plugin = replace(plugin, kind=kind, settings=opening.settings_of(config, network))
     settings = json.loads(json.dumps(scaffold.settings_of(plugin), default=_written))
     about = (kind and kind.__doc__) or ""
     return protocol.Loaded(
